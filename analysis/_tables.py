@@ -1,0 +1,106 @@
+"""Reading the Parquet tables of a search, also while it is running."""
+
+import posixpath
+import time
+from collections.abc import Callable, Iterable
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from mollitune._errors import MollituneError
+from mollitune._files import first_line
+from mollitune.search.schema import (
+    KEYS,
+    SCHEMA_VERSION,
+    TRIALS_FILE,
+    deduplicate,
+    missing_parts,
+    part_names,
+    version_of,
+)
+
+_ATTEMPTS = 8
+_FIRST_WAIT = 0.01  # seconds, doubled after each attempt: 1.3 s in all
+
+
+def read_table(
+    filesystem: fs.FileSystem, root: str, table: str, sleep: Callable[[float], None] = time.sleep
+) -> pa.Table | None:
+    """Read all rows of one table as they are at one moment.
+
+    The writer may merge part files meanwhile, so a listing can be incomplete and a file can
+    vanish before it is read. Both are noticed, and the table is listed again.
+
+    Args:
+        filesystem: File system of the search.
+        root: The search's folder on it.
+        table: Name of the table.
+        sleep: Waits between attempts, for tests.
+
+    Returns:
+        The rows, the last one of each key, sorted by key; None when the table has no file.
+
+    Raises:
+        MollituneError: If a file is corrupt, foreign or of a newer version, or part files are
+            missing for good.
+    """
+    wait = _FIRST_WAIT
+    for _ in range(_ATTEMPTS):
+        paths, missing = _list(filesystem, root, table)
+        if not missing:
+            try:
+                return _merge([_read(filesystem, path) for path in paths], table)
+            except FileNotFoundError:
+                pass
+        sleep(wait)
+        wait *= 2
+    raise MollituneError(
+        f"cannot read {posixpath.join(root, table)}: part files are missing; restore the folder "
+        "from a copy, or try again if the search is writing now"
+    )
+
+
+def _list(filesystem: fs.FileSystem, root: str, table: str) -> tuple[list[str], list[int]]:
+    if table == "trials":
+        path = posixpath.join(root, TRIALS_FILE)
+        found = filesystem.get_file_info(path).type == fs.FileType.File
+        return ([path] if found else []), []
+    folder = posixpath.join(root, table)
+    # A listing during a merge might see no old file any more and the merged one not yet.
+    names = _part_names(filesystem, folder) or _part_names(filesystem, folder)
+    return [posixpath.join(folder, name) for name in names], missing_parts(names)
+
+
+def _part_names(filesystem: fs.FileSystem, folder: str) -> list[str]:
+    listing = filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True))
+    return part_names(info.base_name for info in listing)
+
+
+def _read(filesystem: fs.FileSystem, path: str) -> pa.Table:
+    # Whole in one go: a file that is replaced halfway must not be mixed from two versions.
+    with filesystem.open_input_file(path) as file:
+        data = file.read()
+    try:
+        table = pq.read_table(pa.BufferReader(data))
+    except (pa.ArrowException, OSError) as error:
+        raise MollituneError(
+            f"{path} is corrupt ({first_line(error)}); restore it from a copy or delete it"
+        ) from error
+    version = version_of(table.schema)
+    if version is None:
+        raise MollituneError(f"{path} was not written by Mollitune; move it away")
+    if version > SCHEMA_VERSION:
+        raise MollituneError(
+            f"{path} has schema version {version}, this Mollitune reads up to {SCHEMA_VERSION}; "
+            "update Mollitune"
+        )
+    return table
+
+
+def _merge(tables: Iterable[pa.Table], table: str) -> pa.Table | None:
+    parts = list(tables)
+    if not parts:
+        return None
+    merged = deduplicate(pa.concat_tables(parts, promote_options="default"), KEYS[table])
+    return merged.sort_by([(column, "ascending") for column in KEYS[table]])

@@ -1,0 +1,131 @@
+"""Finding a search and loading its results."""
+
+import difflib
+import json
+import os
+import posixpath
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import fs
+
+from mollitune._errors import MollituneError
+from mollitune._files import first_line, resolve
+from mollitune.search.schema import (
+    METADATA_FILE,
+    METADATA_FORMAT,
+    PARAMS_PREFIX,
+    TABLES,
+    params_of,
+    table_schema,
+)
+
+from ._tables import read_table
+from .results import Results
+
+
+def load_results(
+    path: str | os.PathLike[str], root: str | os.PathLike[str] = "results"
+) -> Results:
+    """Load the results of a search, finished or still running.
+
+    Args:
+        path: Name of a search below ``root``, or the path or URI of its folder.
+        root: Folder of all results, a local path or a URI.
+
+    Returns:
+        The results as they are now; call again for newer ones.
+
+    Raises:
+        MollituneError: If there is no such search, it has no results yet, or a file of it
+            cannot be read. The message says which searches there are, or which file it is.
+    """
+    filesystem, folder = _find(os.fspath(path), os.fspath(root))
+    try:
+        metadata = _read_metadata(filesystem, folder)
+        read = {table: read_table(filesystem, folder, table) for table in TABLES}
+    except OSError as error:
+        raise MollituneError(f"cannot read {folder}: {first_line(error)}") from error
+    tables = {name: table for name, table in read.items() if table is not None}
+    if not tables:
+        _raise_empty(folder, metadata)
+    for name in TABLES:
+        if name not in tables:
+            tables[name] = table_schema(name, _params(tables, metadata)).empty_table()
+    name = str(metadata.get("name") or posixpath.basename(folder.rstrip("/")))
+    ordered = {name: tables[name] for name in TABLES}
+    return Results(name, metadata, ordered, filesystem, folder)
+
+
+def _find(path: str, root: str) -> tuple[fs.FileSystem, str]:
+    """The folder of a search; a plain name is looked up below the root first."""
+    is_name = "/" not in path and os.sep not in path
+    places = [f"{root.rstrip('/')}/{path}", path] if is_name else [path]
+    for place in places:
+        filesystem, folder = resolve(place)
+        try:
+            info = filesystem.get_file_info(folder)
+        except OSError as error:
+            raise MollituneError(f"cannot look at {place}: {first_line(error)}") from error
+        if path and info.type == fs.FileType.Directory:
+            return filesystem, folder
+    parent, _, name = path.rstrip("/").rpartition("/")
+    raise MollituneError(_not_found(name, root if is_name else parent or "/"))
+
+
+def _not_found(name: str, root: str) -> str:
+    names = _searches(root)
+    if not names:
+        return f"no search {name!r} in {root}: there are none yet"
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"no search {name!r} in {root}; there are: {', '.join(names)}{hint}"
+
+
+def _searches(root: str) -> list[str]:
+    filesystem, folder = resolve(root)
+    try:
+        entries = filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True))
+    except OSError:
+        return []
+    folders = [entry for entry in entries if entry.type == fs.FileType.Directory]
+    markers = [posixpath.join(entry.path, METADATA_FILE) for entry in folders]
+    found = filesystem.get_file_info(markers) if markers else []
+    return sorted(
+        entry.base_name
+        for entry, marker in zip(folders, found, strict=True)
+        if marker.type == fs.FileType.File
+    )
+
+
+def _read_metadata(filesystem: fs.FileSystem, folder: str) -> dict[str, Any]:
+    path = posixpath.join(folder, METADATA_FILE)
+    try:
+        with filesystem.open_input_file(path) as file:
+            data = file.read()
+    except FileNotFoundError:
+        return {}
+    try:
+        metadata = json.loads(data)
+    except ValueError as error:
+        raise MollituneError(f"{path} is corrupt ({error}); restore it from a copy") from error
+    if not isinstance(metadata, dict) or metadata.get("format") != METADATA_FORMAT:
+        raise MollituneError(f"{path} is not the description of a Mollitune search")
+    return metadata
+
+
+def _raise_empty(folder: str, metadata: dict[str, Any]) -> None:
+    if metadata:
+        raise MollituneError(
+            f"no results yet in {folder}: the first rows come with the first trial; try again soon"
+        )
+    raise MollituneError(f"{folder} holds no search: neither {METADATA_FILE} nor tables")
+
+
+def _params(tables: dict[str, pa.Table], metadata: dict[str, Any]) -> dict[str, pa.DataType]:
+    """Parameters of the search, for tables without rows: from the others, else their names."""
+    named = {str(name): pa.float64() for name in metadata.get("params", ())}
+    known = {
+        name: kind for table in tables.values() for name, kind in params_of(table.schema).items()
+    }
+    return {name.removeprefix(PARAMS_PREFIX): kind for name, kind in (named | known).items()}

@@ -1,0 +1,44 @@
+"""The report: one HTML file that holds everything, made for looking."""
+
+import os
+import posixpath
+from pathlib import Path
+
+from pyarrow import fs
+
+from mollitune._errors import MollituneError
+from mollitune._files import first_line, write_atomic
+
+from ._page import page
+from .results import Results
+
+REPORT_FILE = "report.html"
+
+
+def write_report(results: Results, path: str | os.PathLike[str] | None = None) -> Path:
+    """Write the results of a search as one self-contained HTML page.
+
+    It shows samples, FID during training, the schedules, the ranking, early stopping, failures
+    and provenance for each model, in light and dark, and needs no network. An older report at
+    the same place is replaced.
+
+    Args:
+        results: Results of a search, finished or running.
+        path: The file to write; by default ``report.html`` in the search's folder, which must
+            then be local.
+
+    Returns:
+        The path.
+
+    Raises:
+        MollituneError: If the file cannot be written, or ``path`` is missing for a search that
+            is not local.
+    """
+    if path is None and results.folder is None:
+        raise MollituneError(f"the search is in {results.root}, not local: name a file to write")
+    target = Path(path) if path is not None else Path(posixpath.join(results.root, REPORT_FILE))
+    try:
+        write_atomic(fs.LocalFileSystem(), str(target.absolute()), page(results).encode())
+    except OSError as error:
+        raise MollituneError(f"cannot write {target}: {first_line(error)}") from error
+    return target

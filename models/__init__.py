@@ -1,0 +1,31 @@
+"""Likelihood-based generative models, all trained and judged through one small interface.
+
+A model is an ``nn.Module`` with ``loss``, ``sample`` and ``bits_per_dim``; it lives on images in
+``[-1, 1]`` and knows nothing of schedules, files or metrics.
+
+Example:
+    >>> import torch
+    >>> from mollitune.models import build, dequantise
+    >>> images = torch.randint(0, 256, (4, 1, 8, 8), dtype=torch.uint8)
+    >>> model = build("realnvp", shape=(1, 8, 8), hidden=8)
+    >>> x = dequantise(images)
+    >>> model.loss(x).shape, model.sample(2).shape, model.bits_per_dim(x).shape
+    (torch.Size([]), torch.Size([2, 1, 8, 8]), torch.Size([4]))
+"""
+
+from ._base import GenerativeModel
+from ._dequantise import dequantise
+from ._realnvp import RealNVP
+from ._registry import build, models, preset, register
+from ._vae import VAE
+
+__all__ = [
+    "VAE",
+    "GenerativeModel",
+    "RealNVP",
+    "build",
+    "dequantise",
+    "models",
+    "preset",
+    "register",
+]

@@ -1,0 +1,36 @@
+"""Uniform dequantisation: bytes become points of the models' space."""
+
+import torch
+from torch import Tensor
+
+
+def dequantise(images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Spreads bytes uniformly over their cells of ``[-1, 1)``: ``y = 2 (v + u) / 256 - 1``.
+
+    ``u`` is uniform on the multiples of ``2**-16`` in ``[0, 1)``. On that grid ``v + u`` needs 24
+    bits, so float32 holds ``y`` exactly: 255 never rounds up to 1, and
+    ``floor(128 (y + 1))`` gives every byte back.
+
+    Args:
+        images: uint8 tensor, shape ``(N, C, H, W)``.
+        generator: source of ``u``; torch's global generator if None.
+
+    Returns:
+        float32 tensor of the same shape on the same device, in ``[-1, 1)``.
+
+    Raises:
+        ValueError: ``images`` is not a uint8 tensor.
+
+    Example:
+        >>> v = torch.tensor([0, 128, 255], dtype=torch.uint8).reshape(1, 1, 1, 3)
+        >>> torch.floor(128 * (dequantise(v) + 1)).flatten()
+        tensor([  0., 128., 255.])
+    """
+    if not isinstance(images, Tensor) or images.dtype != torch.uint8:
+        kind = images.dtype if isinstance(images, Tensor) else type(images).__name__
+        raise ValueError(f"images must be a uint8 tensor, got {kind}")
+    device = images.device if generator is None else generator.device
+    u = torch.randint(
+        2**16, images.shape, generator=generator, dtype=torch.int32, device=device
+    ).to(images.device)
+    return (images.to(torch.float32) + u / 2**16) / 128 - 1

@@ -1,0 +1,113 @@
+"""Gaussian densities, and the decoder's variance that follows the noise level of the data."""
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from ._checks import check_choice
+from ._clamp import clamp_inward
+
+MIN_LOG_VARIANCE = -10.0
+"""Floor of the decoder's log-variance: a standard deviation of .0067, about one byte's cell."""
+
+_LEARNING_GAIN = 10.0
+_AVERAGING_RATE = 0.1
+
+
+def standard_normal_log_prob(z: Tensor) -> Tensor:
+    """Log density of ``N(0, I)`` in nats: shape ``(N, ...)`` to ``(N,)``."""
+    return -0.5 * (z.square() + math.log(2 * math.pi)).flatten(1).sum(1)
+
+
+def diagonal_log_prob(x: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Log density of ``N(mean, diag(exp(log_variance)))`` in nats: ``(N, ...)`` to ``(N,)``.
+
+    ``log_variance`` may be a scalar shared by all dimensions.
+    """
+    squares = (x - mean).square() * torch.exp(-log_variance)
+    return -0.5 * (squares + log_variance + math.log(2 * math.pi)).flatten(1).sum(1)
+
+
+def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """``KL(N(mean, diag(exp(log_variance))) || N(0, I))`` in nats: ``(N, L)`` to ``(N,)``."""
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1)
+
+
+class DecoderVariance(nn.Module, ABC):
+    """One variance shared by all pixels of the decoder's Gaussian.
+
+    While training data is mollified, the noise is part of what the decoder has to explain, and
+    the variance has to fall with it; so no implementation may lag behind or stick at its floor.
+    """
+
+    @abstractmethod
+    def fitted(self, x: Tensor, mean: Tensor) -> Tensor:
+        """Log-variance (scalar) to train with on this batch and its reconstruction."""
+
+    @abstractmethod
+    def current(self) -> Tensor:
+        """Log-variance (scalar) to evaluate with."""
+
+
+class LearnedVariance(DecoderVariance):
+    """A parameter, ``log sigma^2``, that starts at 0: the variance of pure noise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.raw = nn.Parameter(torch.zeros(()))
+
+    def fitted(self, x: Tensor, mean: Tensor) -> Tensor:
+        """The parameter, whatever the batch."""
+        return self.current()
+
+    def current(self) -> Tensor:
+        """The parameter."""
+        # Adam moves a parameter by about its learning rate a step, whatever the gradient's size.
+        # At 1e-3, log sigma^2 would need 4,000 steps to fall from 0 to -4, more than a short run
+        # has; the gain makes that 400.
+        return clamp_inward(_LEARNING_GAIN * self.raw, MIN_LOG_VARIANCE)
+
+
+class AnalyticVariance(DecoderVariance):
+    """The maximum-likelihood variance: the mean squared error itself (sigma-VAE).
+
+    Training uses the batch's own error, with its gradient, which makes the reconstruction term
+    ``log MSE / 2`` per dimension. Evaluation uses a running mean of that error, whose memory of
+    about ten steps is short against any schedule.
+    """
+
+    running: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("running", torch.ones(()))
+
+    def fitted(self, x: Tensor, mean: Tensor) -> Tensor:
+        """The log of the batch's mean squared error; also updates the running mean."""
+        mse = (x - mean).square().mean()
+        with torch.no_grad():
+            # One bad batch must not make every later evaluation NaN; its loss shows it anyway.
+            update = torch.where(mse.isfinite(), mse, self.running)
+            self.running.mul_(1 - _AVERAGING_RATE).add_(_AVERAGING_RATE * update)
+        return mse.clamp(min=math.exp(MIN_LOG_VARIANCE)).log()
+
+    def current(self) -> Tensor:
+        """The log of the running mean."""
+        return self.running.clamp(min=math.exp(MIN_LOG_VARIANCE)).log()
+
+
+_VARIANCES: dict[str, type[DecoderVariance]] = {
+    "analytic": AnalyticVariance,
+    "learned": LearnedVariance,
+}
+
+
+def decoder_variance(sigma: str) -> DecoderVariance:
+    """Builds the decoder's variance: ``"analytic"`` or ``"learned"``.
+
+    Raises:
+        ValueError: ``sigma`` is neither.
+    """
+    return _VARIANCES[check_choice("sigma", sigma, _VARIANCES)]()

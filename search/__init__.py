@@ -1,0 +1,1 @@
+"""One trial, the search space, the launch on Ray Tune, the result tables and the command line."""

@@ -1,0 +1,49 @@
+"""Batches of image indices: a fresh permutation per epoch, resumable in the middle of one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class Batches:
+    """An endless stream of index batches; the rest of an epoch that fills no batch is dropped.
+
+    Arguments:
+        count: Number of images, at least 1.
+        size: Indices per batch; at most ``count`` are given.
+        seed: Seed of the permutations.
+    """
+
+    def __init__(self, count: int, size: int, seed: int) -> None:
+        self._count = count
+        self._size = min(size, count)
+        self._generator = torch.Generator().manual_seed(seed)
+        self._shuffle()
+
+    def next(self) -> Tensor:
+        """Return the next indices, int64 with shape (size,)."""
+        if self._position + self._size > self._count:
+            self._shuffle()
+        first, self._position = self._position, self._position + self._size
+        return self._order[first : self._position]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the position in the stream."""
+        return {
+            "order": self._order,
+            "position": self._position,
+            "generator": self._generator.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go back to a position that `state_dict` returned."""
+        self._order = state["order"].cpu()
+        self._position = state["position"]
+        self._generator.set_state(state["generator"].cpu())
+
+    def _shuffle(self) -> None:
+        self._order = torch.randperm(self._count, generator=self._generator)
+        self._position = 0

@@ -1,0 +1,255 @@
+"""The search configuration: what a YAML file may say, checked before anything runs."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from mollitune._errors import MollituneError
+from mollitune.models import build as build_model
+from mollitune.schedules import families as family_names
+
+from .space import FamilySpace
+
+
+class _Section(BaseModel):
+    # strict, because YAML has types: `trials: "8"` or `trials: true` is a slip, not a number.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class FidConfig(_Section):
+    """How FID is measured during the search."""
+
+    extractor: str = Field("lenet", description="lenet (trained on the labels) or inception-v3-compat")
+    samples: int = Field(2000, ge=2, description="generated images per evaluation")
+    every: float = Field(
+        1 / 6, gt=0, le=1, description="share of the training between two evaluations"
+    )
+    weights: str | None = Field(None, description="weights file of inception-v3-compat")
+
+    @model_validator(mode="after")
+    def _known_extractor(self) -> Self:
+        known = ("lenet", "inception-v3-compat")
+        if self.extractor not in known:
+            raise ValueError(f"extractor is {self.extractor!r}; allowed: {', '.join(known)}")
+        if self.extractor == "lenet" and self.weights is not None:
+            raise ValueError("weights belongs to inception-v3-compat; lenet is trained here")
+        return self
+
+
+class StoppingConfig(_Section):
+    """Early stopping: ASHA whose rungs compare only values taken on clean data at equal age."""
+
+    policy: Literal["asha", "none"] = Field("asha", description="asha, or none: train every trial")
+    grace: float = Field(
+        2 / 3, gt=0, le=1, description="progress of the first rung (late: earlier FID ranks noise)"
+    )
+    reduction_factor: float = Field(3, gt=1, description="1/reduction_factor of a rung goes on")
+    min_competitors: int = Field(
+        3, ge=2, description="a rung stops nobody before it holds this many values"
+    )
+
+
+class ResourcesConfig(_Section):
+    """What one trial occupies."""
+
+    cpu: float = Field(1, gt=0, description="CPU cores per trial")
+    gpu: float | None = Field(
+        None, ge=0, description="GPU share per trial; null: divide the GPUs among the workers"
+    )
+
+
+class ModelConfig(_Section):
+    """One model to train, with what it overrides."""
+
+    name: str = Field(description="a model's name, or module:Class")
+    hparams: dict[str, bool | int | float | str] = Field(
+        default_factory=dict, description="arguments of the model"
+    )
+    steps: int | None = Field(None, ge=2, description="training steps; null: the search's steps")
+    batch_size: int = Field(128, ge=1, description="images per training step")
+    lr: float = Field(1e-3, gt=0, description="peak learning rate of Adam")
+
+
+def _models(value: object) -> object:
+    entries = value if isinstance(value, list) else [value]
+    return [{"name": entry} if isinstance(entry, str) else entry for entry in entries]
+
+
+def _families(value: object) -> object:
+    entries = value if isinstance(value, list) else [value]
+    return [FamilySpace.parse(entry) for entry in entries]
+
+
+def _unique(names: list[str], key: str) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{key} lists {', '.join(twice)} more than once")
+
+
+class SearchConfig(_Section):
+    """One search. Every field is a top-level key of the YAML file."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True
+    )
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$", max_length=100, description="folder of results"
+    )
+    dataset: str = Field("digits", description="digits, parquet:FILE, folder:PATH, cifar10, ...")
+    model: Annotated[list[ModelConfig], BeforeValidator(_models)] = Field(
+        min_length=1, description="one model or a list"
+    )
+    families: Annotated[list[FamilySpace], BeforeValidator(_families)] = Field(
+        default_factory=lambda: [FamilySpace(n) for n in family_names() if n != "vanilla"],
+        min_length=1,
+        description="schedule families to search; vanilla is always an arm",
+    )
+    trials: int = Field(24, ge=1, description="trials of the whole search")
+    workers: int = Field(2, ge=1, description="trials at once")
+    seed: int = Field(0, ge=0, lt=2**31, description="seed of sampler, weights, batches and noise")
+    steps: int = Field(1000, ge=2, description="training steps at full budget")
+    stopping: StoppingConfig = StoppingConfig()
+    sampler: Literal["tpe", "random"] = Field("tpe", description="tpe or random")
+    fid: FidConfig = FidConfig()
+    resources: ResourcesConfig = ResourcesConfig()
+    results: str = Field("results", description="folder that holds one folder per search")
+    storage: str | None = Field(None, description="file system URI that replaces results")
+    address: str | None = Field(None, description="Ray cluster to join; null: this machine")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        _unique([entry.name for entry in self.model], "model")
+        _unique([entry.family for entry in self.families], "families")
+        arms = len(self.model) * (1 + len([f for f in self.families if f.family != "vanilla"]))
+        if self.trials < arms:
+            raise ValueError(
+                f"trials is {self.trials}; at least {arms} are needed to try vanilla and every "
+                "family once per model"
+            )
+        return self
+
+    def steps_of(self, model: str) -> int:
+        """Return the training steps of one model at full budget."""
+        entry = self.model_entry(model)
+        return self.steps if entry.steps is None else entry.steps
+
+    def model_entry(self, name: str) -> ModelConfig:
+        """Return the entry of one model.
+
+        Raises:
+            KeyError: If the search has no such model.
+        """
+        for entry in self.model:
+            if entry.name == name:
+                return entry
+        raise KeyError(name)
+
+    @property
+    def root(self) -> str:
+        """The folder or URI that holds the folders of searches."""
+        return self.storage if self.storage is not None else self.results
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the resolved configuration as plain JSON values."""
+        plain = self.model_dump(exclude={"families"})
+        plain["families"] = [family.to_dict() for family in self.families]
+        return plain
+
+
+def load_config(path: str | Path, overrides: list[str] | None = None) -> SearchConfig:
+    """Read a YAML configuration and apply ``key=value`` overrides.
+
+    Args:
+        path: The YAML file.
+        overrides: Strings such as ``trials=50`` or ``fid.samples=500``; values are YAML.
+
+    Raises:
+        MollituneError: If the file cannot be read or anything in it is not allowed. The message
+            names the key, its value and what is allowed.
+    """
+    raw = _read_yaml(Path(path))
+    for override in overrides or []:
+        _apply_override(raw, override)
+    try:
+        return SearchConfig.model_validate(raw)
+    except ValidationError as error:
+        raise MollituneError(f"{path}: {_one_line(error)}") from None
+
+
+def check_models(config: SearchConfig, shape: tuple[int, int, int]) -> None:
+    """Build every model of the search once, so that a bad argument fails before any trial.
+
+    Raises:
+        MollituneError: If a model is unknown or does not accept its arguments or image shape.
+    """
+    for entry in config.model:
+        try:
+            build_model(entry.name, shape, **entry.hparams)
+        except (ValueError, TypeError) as error:
+            raise MollituneError(f"model {entry.name}: {error}") from None
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MollituneError(f"{path}: cannot read the config ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise MollituneError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise MollituneError(f"{path}: a config is a mapping of keys to values, e.g. `name: run1`")
+    return raw
+
+
+def _apply_override(raw: dict[str, Any], override: str) -> None:
+    key, sign, text = override.partition("=")
+    if not sign or not key:
+        raise MollituneError(f"override {override!r} is not of the form key=value")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise MollituneError(f"override {override!r}: the value is not valid YAML") from None
+    *parents, leaf = key.split(".")
+    target = raw
+    for parent in parents:
+        target = target.setdefault(parent, {})
+        if not isinstance(target, dict):
+            raise MollituneError(f"override {override!r}: {parent} has no keys of its own")
+    target[leaf] = value
+
+
+def _one_line(error: ValidationError) -> str:
+    """Describe the first finding: key, value and what is allowed."""
+    finding = error.errors()[0]
+    key = ".".join(str(part) for part in finding["loc"]) or "config"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if finding["type"] == "extra_forbidden":
+        return f"unknown key {key!r}; {_allowed(finding['loc'])}{more}"
+    if finding["type"] == "missing":
+        return f"key {key!r} is missing{more}"
+    message = finding["msg"].removeprefix("Value error, ")
+    shown = finding["input"]
+    value = f" is {shown!r}" if isinstance(shown, str | int | float | bool) or shown is None else ""
+    return f"key {key!r}{value}: {message}{more}"
+
+
+def _allowed(location: tuple[int | str, ...]) -> str:
+    section: type[BaseModel] = SearchConfig
+    nested = {
+        "fid": FidConfig,
+        "stopping": StoppingConfig,
+        "resources": ResourcesConfig,
+        "model": ModelConfig,
+    }
+    if len(location) > 1:
+        section = nested.get(str(location[0]), SearchConfig)
+    names = list(section.model_fields)
+    close = difflib.get_close_matches(str(location[-1]), names, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}allowed: {', '.join(names)}"

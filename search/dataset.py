@@ -1,0 +1,97 @@
+"""Image data as one uint8 array, and its fixed split into train, validation and test."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from mollitune._errors import MollituneError
+
+MIN_IMAGES = 100
+SPLIT_SHARE = 0.2
+SPLIT_MOST = 5000
+SPLIT_SEED = 20230
+
+UInt8 = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Images:
+    """A set of equally sized images.
+
+    Arguments:
+        name: The data set as the config names it.
+        pixels: Bytes with shape (N, C, H, W).
+        labels: Class indices 0..K-1 with shape (N,), or None.
+    """
+
+    name: str
+    pixels: UInt8
+    labels: Labels | None = None
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of one image, (C, H, W)."""
+        channels, height, width = self.pixels.shape[1:]
+        return channels, height, width
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of shape, pixels and labels: the identity of the data whatever file it came from."""
+        digest = hashlib.sha256(repr(self.pixels.shape).encode())
+        digest.update(np.ascontiguousarray(self.pixels).tobytes())
+        if self.labels is not None:
+            digest.update(self.labels.tobytes())
+        return digest.hexdigest()
+
+    def take(self, indices: npt.NDArray[np.int64]) -> Images:
+        """Return the images at ``indices``."""
+        labels = None if self.labels is None else self.labels[indices]
+        return Images(self.name, self.pixels[indices], labels)
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Training images, the images that selection may look at, and those it may not."""
+
+    train: Images
+    validation: Images
+    test: Images
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of one image, (C, H, W)."""
+        return self.train.shape
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of images per split."""
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: len(part) for name, part in parts.items()}
+
+
+def split(images: Images) -> Splits:
+    """Split once and for all: validation and test hold 20 % each, at most 5,000 images.
+
+    The permutation has a seed of its own, so that every search over a data set, whatever its
+    seed, selects on the same validation images and leaves the same test images unseen.
+
+    Raises:
+        MollituneError: If there are fewer than 100 images.
+    """
+    if len(images) < MIN_IMAGES:
+        raise MollituneError(
+            f"dataset {images.name}: {len(images)} images are too few to split into train, "
+            f"validation and test; at least {MIN_IMAGES} are needed"
+        )
+    order = np.random.default_rng(SPLIT_SEED).permutation(len(images))
+    held = min(int(SPLIT_SHARE * len(images)), SPLIT_MOST)
+    test, validation, train = np.split(order, [held, 2 * held])
+    return Splits(images.take(train), images.take(validation), images.take(test))

@@ -1,0 +1,267 @@
+"""One trial: train one model under one schedule, and evaluate it on the way. No Ray in here."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from mollitune.models import GenerativeModel, build, dequantise
+from mollitune.schedules import Schedule
+
+from .batches import Batches
+from .dataset import Splits
+from .fid import FidMeter, Reference
+
+BPD_IMAGES = 1000
+WARMUP_SHARE = 0.05
+NON_FINITE_SHARE = 0.01
+NON_FINITE_LEAST = 10
+
+# Offsets that make one seed into the independent seeds of one trial.
+_BATCHES, _DEQUANTISE, _MOLLIFY, _SAMPLES, _EVALUATE = range(1, 6)
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss was not finite too often; the message says how often and up to which step."""
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """Everything that determines a trial besides the data.
+
+    Arguments:
+        model: Name of the model, or ``module:Class``.
+        schedule: How the training data are mollified.
+        seed: Seed of the initial weights, the batches and the noise.
+        steps: Training steps at full budget.
+        every: Share of the training between two evaluations, in (0, 1].
+        batch_size: Images per step.
+        lr: Learning rate of Adam after a linear warm-up over 5 % of the training.
+        hparams: Arguments of the model.
+    """
+
+    model: str
+    schedule: Schedule
+    seed: int
+    steps: int
+    every: float = 1 / 6
+    batch_size: int = 128
+    lr: float = 1e-3
+    hparams: dict[str, Any] = field(default_factory=dict)
+
+    def evaluation_steps(self) -> list[int]:
+        """Return the steps after which the model is evaluated; the last one is ``steps``."""
+        count = math.ceil(1 / self.every - 1e-9)
+        marks = {round(k * self.every * self.steps) for k in range(1, count)}
+        return sorted({min(max(mark, 1), self.steps) for mark in marks} | {self.steps})
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is known of a trial after some steps; the fields are columns of ``reports``."""
+
+    step: int
+    progress: float
+    level: float
+    phase: str
+    fid: float
+    bpd: float
+    train_loss: float
+    non_finite: int
+    step_seconds: float
+    eval_seconds: float
+    samples: npt.NDArray[np.uint8]
+
+
+class Trial:
+    """A training run that can be evaluated, saved and resumed to the same numbers.
+
+    Batches, dequantisation and mollification draw from generators of their own, and the model
+    from torch's global generator, whose state the trial keeps to itself. So runs with one seed
+    share initial weights and batches whatever their schedules, and nothing that happens between
+    two steps, such as an evaluation, changes the training.
+
+    Arguments:
+        spec: What to train.
+        splits: Train and validation images; the test images are not touched.
+        reference: What FID compares with.
+        fid_samples: Generated images per evaluation.
+        device: Where to train.
+
+    Raises:
+        ValueError: If the model or one of its arguments is not legal.
+
+    Example:
+        >>> from mollitune.schedules import Sigmoid
+        >>> TrialSpec("vae", Sigmoid(until=0.6), seed=0, steps=90, every=1 / 3).evaluation_steps()
+        [30, 60, 90]
+    """
+
+    def __init__(
+        self,
+        spec: TrialSpec,
+        splits: Splits,
+        reference: Reference,
+        fid_samples: int,
+        device: torch.device,
+    ) -> None:
+        self.spec = spec
+        self.device = device
+        self.step = 0
+        self.non_finite = 0
+        self._images = torch.from_numpy(splits.train.pixels).to(device)
+        self._held_out = torch.from_numpy(splits.validation.pixels[:BPD_IMAGES]).to(device)
+        self._meter = FidMeter(reference, fid_samples, device)
+        with torch.random.fork_rng(devices=self._cuda()):
+            torch.manual_seed(spec.seed)
+            self.model: GenerativeModel = build(spec.model, splits.shape, **spec.hparams)
+            self.model.to(device)
+            self._rng = self._rng_state()
+        self._optimiser = torch.optim.Adam(self.model.parameters(), lr=spec.lr)
+        self._batches = Batches(len(splits.train), spec.batch_size, self._seed(_BATCHES))
+        self._dequantise = self._generator(_DEQUANTISE)
+        self._mollify = self._generator(_MOLLIFY)
+
+    def run(self) -> Iterator[Evaluation]:
+        """Train from the current step to the end and yield an evaluation at each mark.
+
+        Raises:
+            TrainingDiverged: If more than 1 % of the steps (and at least 10) had no finite loss.
+        """
+        for mark in self.spec.evaluation_steps():
+            if mark > self.step:
+                loss, seconds = self._train_until(mark)
+                yield self.evaluate(loss, seconds)
+
+    def evaluate(self, train_loss: float, step_seconds: float) -> Evaluation:
+        """Measure FID and bits per dim on clean data; the training is not disturbed."""
+        start = time.perf_counter()
+        progress = self.step / self.spec.steps
+        self.model.eval()
+        with torch.random.fork_rng(devices=self._cuda()), torch.no_grad():
+            torch.manual_seed(self._seed(_EVALUATE))
+            generator = self._generator(_SAMPLES)
+            measured = self._meter.measure(lambda n: self.model.sample(n, generator))
+            bpd = self._bits_per_dim()
+        self.model.train()
+        self.non_finite += measured.non_finite
+        return Evaluation(
+            step=self.step,
+            progress=progress,
+            level=self.spec.schedule.level(progress),
+            phase="mollified" if self.spec.schedule.mollified(progress) else "clean",
+            fid=measured.fid,
+            bpd=bpd,
+            train_loss=train_loss,
+            non_finite=self.non_finite,
+            step_seconds=step_seconds,
+            eval_seconds=time.perf_counter() - start,
+            samples=measured.pixels,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that a resumed trial needs to go on to the same numbers."""
+        return {
+            "step": self.step,
+            "non_finite": self.non_finite,
+            "model": self.model.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "batches": self._batches.state_dict(),
+            "dequantise": self._dequantise.get_state(),
+            "mollify": self._mollify.get_state(),
+            "rng": self._rng,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go back to a state that `state_dict` returned."""
+        self.step = state["step"]
+        self.non_finite = state["non_finite"]
+        self.model.load_state_dict(state["model"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._batches.load_state_dict(state["batches"])
+        self._dequantise.set_state(state["dequantise"].cpu())
+        self._mollify.set_state(state["mollify"].cpu())
+        self._rng = [part.cpu() for part in state["rng"]]
+
+    def _train_until(self, mark: int) -> tuple[float, float]:
+        """Train to step ``mark``; return the mean finite loss and the seconds per step."""
+        first, start = self.step, time.perf_counter()
+        losses: list[Tensor] = []
+        with self._own_rng():
+            while self.step < mark:
+                loss = self._train_step()
+                if loss is not None:
+                    losses.append(loss)
+                self.step += 1
+        mean = float(torch.stack(losses).mean()) if losses else float("nan")
+        return mean, (time.perf_counter() - start) / (mark - first)
+
+    def _train_step(self) -> Tensor | None:
+        """Make one step; return its loss, or None if it was not finite and was skipped."""
+        indices = self._batches.next().to(self.device)
+        x = dequantise(self._images[indices], self._dequantise)
+        x = self.spec.schedule(x, self.step / self.spec.steps, generator=self._mollify)
+        loss = self.model.loss(x)
+        if not torch.isfinite(loss):
+            self._count_non_finite()
+            return None
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimiser.param_groups[0]["lr"] = self.spec.lr * self._warmup()
+        self._optimiser.step()
+        return loss.detach()
+
+    def _count_non_finite(self) -> None:
+        self.non_finite += 1
+        limit = max(NON_FINITE_LEAST, NON_FINITE_SHARE * self.spec.steps)
+        if self.non_finite > limit:
+            raise TrainingDiverged(
+                f"{self.non_finite} non-finite losses or samples up to step {self.step} of "
+                f"{self.spec.steps}; lower the learning rate or the model's scale"
+            )
+
+    def _warmup(self) -> float:
+        steps = max(1.0, WARMUP_SHARE * self.spec.steps)
+        return min(1.0, (self.step + 1) / steps)
+
+    def _bits_per_dim(self) -> float:
+        x = dequantise(self._held_out, self._generator(_EVALUATE))
+        parts = [self.model.bits_per_dim(part) for part in x.split(self.spec.batch_size)]
+        return float(torch.cat(parts).double().mean())
+
+    @contextmanager
+    def _own_rng(self) -> Iterator[None]:
+        """Run with the trial's own state of torch's global generators, and keep it."""
+        with torch.random.fork_rng(devices=self._cuda()):
+            torch.set_rng_state(self._rng[0])
+            if len(self._rng) > 1:
+                torch.cuda.set_rng_state(self._rng[1], self.device)
+            yield
+            self._rng = self._rng_state()
+
+    def _rng_state(self) -> list[Tensor]:
+        states = [torch.get_rng_state()]
+        if self.device.type == "cuda":
+            states.append(torch.cuda.get_rng_state(self.device))
+        return states
+
+    def _cuda(self) -> list[torch.device]:
+        return [self.device] if self.device.type == "cuda" else []
+
+    def _seed(self, purpose: int) -> int:
+        # a linear map with a large odd factor keeps the purposes of neighbouring seeds apart
+        return (self.spec.seed * 1_000_003 + purpose * 7919) % 2**63
+
+    def _generator(self, purpose: int) -> torch.Generator:
+        return torch.Generator(self.device).manual_seed(self._seed(purpose))
+
+

@@ -1,0 +1,94 @@
+"""Locations of results, local or remote, and files that appear whole or not at all."""
+
+import contextlib
+import os
+import posixpath
+import secrets
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import fs
+
+from ._errors import MollituneError
+
+
+def resolve(location: str | os.PathLike[str]) -> tuple[fs.FileSystem, str]:
+    """Find the file system of a location and the path inside it.
+
+    Args:
+        location: A local path, with ``~`` for the home folder, or a URI such as
+            ``s3://bucket/results``.
+
+    Returns:
+        The file system and the path that it understands (absolute for a local location).
+
+    Raises:
+        MollituneError: If the URI names no known file system or one that cannot be reached.
+    """
+    text = os.fspath(location)
+    if "://" not in text:
+        return fs.LocalFileSystem(), str(Path(text).expanduser().absolute())
+    try:
+        filesystem, path = fs.FileSystem.from_uri(text)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = first_line(error)
+        raise MollituneError(
+            f"cannot open the location {text!r}: {reason}; use a local path or a URI such as "
+            "s3://bucket/folder"
+        ) from error
+    return filesystem, path
+
+
+def write_atomic(filesystem: fs.FileSystem, path: str, data: bytes) -> None:
+    """Write a file so that a reader sees the old content or the new one, never a part of it.
+
+    A local file is written under a temporary name that starts with ``.`` in the same folder,
+    forced to disk and renamed. Object stores show a file only once its upload is complete, so
+    there one put is enough. Folders on the way are created.
+
+    Args:
+        filesystem: The file system to write to.
+        path: The file's path on it.
+        data: The whole content.
+
+    Raises:
+        OSError: If the file cannot be written; no temporary file stays behind.
+    """
+    filesystem.create_dir(posixpath.dirname(path), recursive=True)
+    if isinstance(filesystem, fs.LocalFileSystem):
+        _write_local(Path(path), data)
+        return
+    with filesystem.open_output_stream(path) as stream:
+        stream.write(data)
+
+
+def _write_local(path: Path, data: bytes) -> None:
+    # Not mkstemp: its files are private, but results are for everyone whom the umask lets read.
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
+    try:
+        with temporary.open("xb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    # The rename itself must survive a power cut; some network file systems refuse this call.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def first_line(error: BaseException) -> str:
+    """The first non-empty line of an error's message, or its class name."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return next(filter(None, lines), type(error).__name__)

@@ -1,0 +1,203 @@
+"""A small made-up search, written by the real store: the values are invented, the code is not."""
+
+import dataclasses
+import io
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from mollitune.analysis import Results, load_results
+from mollitune.schedules import Schedule, build, shape_features
+from mollitune.search.store import Store, create_search_folder
+
+STEPS = 1000
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+PARAMS = {
+    "curve": pa.string(),
+    **dict.fromkeys(
+        ("until", "peak", "floor", "start", "end", "tau", "sigma_max", "noise"), pa.float64()
+    ),
+}
+EVALUATIONS = (0.2, 0.4, 0.6, 0.8, 1.0)
+
+
+@dataclasses.dataclass
+class FakeTrial:
+    """One made-up trial: ``final`` is its FID at full budget, ``end`` the share that was run."""
+
+    number: int
+    schedule: Schedule
+    final: float
+    model: str = "glow"
+    status: str = "completed"
+    end: float = 1.0
+    stage: str = "search"
+    seed: int = 7
+    error: str | None = None
+    non_finite: int = 0
+
+    def start_of_row(self) -> dict[str, Any]:
+        params = {f"params.{k}": v for k, v in self.schedule.to_dict()["params"].items()}
+        return {
+            "search": "fake",
+            "trial": self.number,
+            "attempt": 1,
+            "seed": self.seed,
+            "stage": self.stage,
+            "model": self.model,
+            "dataset": "digits",
+            "family": self.schedule.family,
+            **params,
+        }
+
+    def evaluations(self) -> list[float]:
+        return [p for p in EVALUATIONS if p <= self.end]
+
+    def report(self, progress: float) -> dict[str, Any]:
+        mollified = self.schedule.mollified(progress)
+        level = self.schedule.level(progress)
+        fid = self.final * (1 + (1 - progress)) + 100 * level
+        return {
+            **self.start_of_row(),
+            "step": round(STEPS * progress),
+            "progress": progress,
+            "level": level,
+            "phase": "mollified" if mollified else "clean",
+            "comparable": progress == 1 and not mollified,
+            "fid": fid,
+            "extractor": "lenet",
+            "extractor_sha256": "0" * 64,
+            "fid_samples": 500,
+            "fid_reference": "validation",
+            "fid_reference_size": 300,
+            "bpd": 3.0 + self.final / 100,
+            "train_loss": 2.0,
+            "non_finite": self.non_finite,
+            "step_seconds": 0.01,
+            "eval_seconds": 1.5,
+            "device": "cpu",
+            "time": START + timedelta(seconds=self.number * 100 + progress),
+        }
+
+    def decision(self, rung: int, progress: float) -> dict[str, Any]:
+        report = self.report(progress)
+        stop = self.status == "stopped" and progress == self.end
+        clean = report["phase"] == "clean"
+        return {
+            "search": "fake",
+            "trial": self.number,
+            "step": report["step"],
+            "progress": progress,
+            "rung": rung,
+            "action": "stop" if stop else ("continue" if clean else "skip"),
+            "value": report["fid"],
+            "cutoff": 40.0 if clean else None,
+            "competitors": self.number,
+            "phase": report["phase"],
+            "reason": "made up",
+            "time": report["time"],
+        }
+
+    def row(self) -> dict[str, Any]:
+        done = self.status == "completed"
+        features = shape_features(self.schedule)
+        return {
+            **self.start_of_row(),
+            "status": self.status,
+            "start": START,
+            "end": None if self.status == "running" else START + timedelta(minutes=5),
+            "step": round(STEPS * self.end),
+            "steps": STEPS,
+            "error": self.error,
+            "checkpoint": None,
+            "final_fid": self.final if done else None,
+            "final_bpd": 3.0 + self.final / 100 if done else None,
+            **{f"shape.{name}": value for name, value in features.items()},
+        }
+
+    def write(self, store: Store) -> None:
+        for rung, progress in enumerate(self.evaluations()):
+            store.report(self.report(progress))
+            store.decision(self.decision(rung, progress))
+        store.trial(self.row())
+
+
+def png_grid(seed: int, side: int = 8) -> bytes:
+    """A PNG of 8 x 8 small random images."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (8 * side, 8 * side, 3), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+METADATA = {
+    "name": "fake",
+    "created": START.isoformat(),
+    "status": "finished",
+    "config": {"name": "fake", "trials": 6, "note": "<script>alert(1)</script>"},
+    "versions": {"mollitune": "0.1.0", "torch": "2.11.0"},
+    "machine": "a & b",
+    "dataset": {"name": "digits", "train": 1200},
+    "extractor": {"name": "lenet", "features": 84},
+    "params": sorted(PARAMS),
+    "elapsed_seconds": 3723.4,
+}
+
+TRIALS = (
+    FakeTrial(0, build("vanilla"), 30.0),
+    FakeTrial(1, build("linear", until=0.5), 25.0),
+    FakeTrial(2, build("sigmoid", start=-2.0, end=3.0, tau=1.0, until=0.6), 20.0),
+    FakeTrial(3, build("blur", sigma_max=4.0, until=0.3), 35.0),
+    FakeTrial(4, build("cosine", until=0.5), 60.0, status="stopped", end=0.6),
+    FakeTrial(
+        5,
+        build("linear", until=0.9),
+        28.0,
+        status="failed",
+        end=0.2,
+        error="no <memory>",
+        non_finite=3,
+    ),
+    FakeTrial(6, build("vanilla"), 50.0, model="vae"),
+    FakeTrial(7, build("linear", until=0.7), 55.0, model="vae"),
+    FakeTrial(8, build("linear", until=0.4), 1.0, stage="confirm"),
+)
+
+MakeSearch = Callable[..., str]
+
+
+@pytest.fixture
+def make_search(tmp_path: Path) -> MakeSearch:
+    """A function that writes a search of the given trials and returns its location."""
+
+    def make(
+        trials: tuple[FakeTrial, ...] = TRIALS,
+        name: str = "fake",
+        metadata: dict[str, Any] | None = None,
+        samples: bool = True,
+    ) -> str:
+        location = create_search_folder(str(tmp_path / "results"), name)
+        with Store.open(location, PARAMS) as store:
+            store.write_metadata({**METADATA, **(metadata or {}), "name": name})
+            for trial in trials:
+                trial.write(store)
+            if samples:
+                for number, trial in enumerate(trials):
+                    if trial.status == "completed":
+                        store.write_file(f"samples/{trial.number:04d}.png", png_grid(number))
+                store.write_file("samples/real.png", png_grid(99))
+        return location
+
+    return make
+
+
+@pytest.fixture
+def results(make_search: MakeSearch) -> Results:
+    """The made-up search, loaded."""
+    return load_results(make_search())

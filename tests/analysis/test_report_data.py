@@ -1,0 +1,95 @@
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.analysis.conftest import PARAMS, TRIALS, FakeTrial, MakeSearch
+
+from mollitune.analysis import Results, load_results
+from mollitune.analysis._report_data import (
+    failures,
+    fid_curves,
+    level_curves,
+    stopping_summary,
+)
+from mollitune.schedules import build
+from mollitune.search.store import Store
+
+
+def test_fid_curve_of_a_mollified_trial(results: Results) -> None:
+    curve = fid_curves(results, "glow")[2]
+    assert (curve.trial, curve.family) == (2, "sigmoid")
+    assert curve.steps == [200, 400, 600, 800, 1000]
+    assert curve.fids == [TRIALS[2].report(p)["fid"] for p in (0.2, 0.4, 0.6, 0.8, 1.0)]
+    assert curve.clean == [False, False, True, True, True]
+    assert curve.comparable == [False] * 4 + [True]
+
+
+def test_curves_are_of_one_model_and_of_the_search(results: Results) -> None:
+    assert [c.trial for c in fid_curves(results, "glow")] == [0, 1, 2, 3, 4, 5]
+    assert [c.trial for c in fid_curves(results, "vae")] == [6, 7]
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), float("inf")])
+def test_values_that_are_not_finite_are_left_out(
+    make_search: MakeSearch, value: float | None
+) -> None:
+    location = make_search(TRIALS[:1])
+    with Store.open(location, PARAMS) as store:
+        store.report({**TRIALS[0].report(0.4), "fid": value})
+    (curve,) = fid_curves(load_results(location), "glow")
+    assert curve.steps == [200, 600, 800, 1000]
+
+
+def test_level_curves_are_relative_to_their_start(results: Results) -> None:
+    curves = {curve.trial: curve for curve in level_curves(results, "glow")}
+    assert set(curves) == {1, 2, 3, 4, 5}  # vanilla has no curve
+    linear, blur = curves[1], curves[3]
+    assert (linear.level[0], blur.level[0]) == (1.0, 1.0)
+    assert linear.level == pytest.approx(np.clip(1 - np.array(linear.progress) / 0.5, 0, 1))
+    assert (linear.fid, curves[4].fid) == (25.0, None)
+
+
+def test_family_that_is_not_registered_has_no_curve(make_search: MakeSearch) -> None:
+    location = make_search(TRIALS[:2])
+    with Store.open(location, PARAMS) as store:
+        store.trial({**TRIALS[1].row(), "family": "stairs"})
+    assert level_curves(load_results(location), "glow") == []
+
+
+def test_stopping_summary(results: Results) -> None:
+    summary = stopping_summary(results, "glow")
+    assert (summary.trials, summary.stopped) == (6, 1)
+    assert summary.saved == pytest.approx(0.4 / 6)
+    table = summary.rungs.set_index("rung")
+    assert table["judged"].tolist() == [6, 5, 5, 4, 4]
+    assert table["stop"].tolist() == [0, 0, 1, 0, 0]
+    assert table["skip"].tolist() == [5, 3, 0, 0, 0]
+    assert (table["continue"] + table["stop"] + table["skip"]).equals(table["judged"])
+    assert table["progress"].tolist() == [0.2, 0.4, 0.6, 0.8, 1.0]
+    assert set(table["cutoff"]) == {40.0}
+
+
+def test_stopping_summary_without_decisions(make_search: MakeSearch) -> None:
+    young = dataclasses.replace(TRIALS[0], status="running", end=0.0)
+    summary = stopping_summary(load_results(make_search((young,))), "glow")
+    assert (summary.stopped, summary.saved, len(summary.rungs)) == (0, 0.0, 0)
+    assert "cutoff" in summary.rungs
+
+
+def test_failures(make_search: MakeSearch) -> None:
+    cut = FakeTrial(20, build("vanilla"), 30.0, status="interrupted", end=0.4)
+    shaky = FakeTrial(21, build("vanilla"), 30.0, non_finite=2)
+    found = failures(load_results(make_search((*TRIALS, cut, shaky))), "glow")
+    columns = ["trial", "status", "step", "non_finite", "error"]
+    wanted = [
+        (5, "failed", 200, 3, "no <memory>"),
+        (20, "interrupted", 400, 0, None),
+        (21, "completed", 1000, 2, None),
+    ]
+    rows = found[columns].itertuples(index=False, name=None)
+    assert [tuple(None if pd.isna(v) else v for v in row) for row in rows] == wanted
+
+
+def test_no_failures(make_search: MakeSearch) -> None:
+    assert failures(load_results(make_search(TRIALS[:2])), "glow").empty

@@ -1,0 +1,92 @@
+import math
+
+import pytest
+import torch
+from torch.distributions import Independent, Normal, kl_divergence
+
+from mollitune.models._gaussian import (
+    MIN_LOG_VARIANCE,
+    AnalyticVariance,
+    LearnedVariance,
+    decoder_variance,
+    diagonal_log_prob,
+    kl_to_standard_normal,
+    standard_normal_log_prob,
+)
+
+
+def test_log_probs_agree_with_torch_distributions() -> None:
+    x, mean, log_variance = torch.randn(3, 6, 2, 3, 4, dtype=torch.float64)
+    expected = Normal(mean, (0.5 * log_variance).exp()).log_prob(x).sum((1, 2, 3))
+    torch.testing.assert_close(diagonal_log_prob(x, mean, log_variance), expected)
+    expected = Normal(0.0, 1.0).log_prob(x).sum((1, 2, 3))
+    torch.testing.assert_close(standard_normal_log_prob(x), expected)
+
+
+def test_a_scalar_variance_is_shared_by_all_dimensions() -> None:
+    x, mean = torch.randn(2, 6, 5, dtype=torch.float64)
+    expected = Normal(mean, 0.3).log_prob(x).sum(1)
+    shared = torch.tensor(2 * math.log(0.3), dtype=torch.float64)
+    torch.testing.assert_close(diagonal_log_prob(x, mean, shared), expected)
+
+
+def test_kl_agrees_with_torch_distributions() -> None:
+    mean, log_variance = 3 * torch.randn(2, 20, 7, dtype=torch.float64)
+    q = Independent(Normal(mean, (0.5 * log_variance).exp()), 1)
+    p = Independent(Normal(torch.zeros_like(mean), torch.ones_like(mean)), 1)
+    torch.testing.assert_close(kl_to_standard_normal(mean, log_variance), kl_divergence(q, p))
+
+
+def test_analytic_variance_is_the_mean_squared_error() -> None:
+    x, mean = torch.randn(2, 8, 1, 4, 4)
+    variance = AnalyticVariance()
+    fitted = variance.fitted(x, mean)
+    torch.testing.assert_close(fitted.exp(), (x - mean).square().mean())
+    for _ in range(200):
+        variance.fitted(x, mean)
+    torch.testing.assert_close(variance.current(), fitted)
+
+
+def test_analytic_variance_maximises_the_likelihood() -> None:
+    x, mean = torch.randn(2, 8, 1, 4, 4, dtype=torch.float64)
+    best = AnalyticVariance().fitted(x, mean)
+    at_best, below, above = (
+        diagonal_log_prob(x, mean, best + shift).sum() for shift in (0.0, -0.01, 0.01)
+    )
+    assert at_best > below
+    assert at_best > above
+
+
+def test_a_bad_batch_does_not_poison_the_running_mean() -> None:
+    variance = AnalyticVariance()
+    fitted = variance.fitted(torch.full((2, 1, 2, 2), torch.nan), torch.zeros(2, 1, 2, 2))
+    assert fitted.isnan()
+    assert variance.current().item() == 0.0
+
+
+@pytest.mark.parametrize("sigma", ["analytic", "learned"])
+def test_the_floor_holds(sigma: str) -> None:
+    variance = decoder_variance(sigma)
+    x = torch.ones(2, 1, 2, 2)
+    with torch.no_grad():
+        for parameter in variance.parameters():
+            parameter.fill_(-100.0)
+        for buffer in variance.buffers():
+            buffer.zero_()
+    assert variance.fitted(x, x).item() == pytest.approx(MIN_LOG_VARIANCE)
+    assert variance.current().item() == pytest.approx(MIN_LOG_VARIANCE)
+
+
+def test_learned_variance_leaves_the_floor_when_the_error_grows() -> None:
+    variance = LearnedVariance()
+    with torch.no_grad():
+        variance.raw.fill_(-2.0)
+    x, mean = torch.ones(4, 1, 2, 2), torch.zeros(4, 1, 2, 2)
+    (-diagonal_log_prob(x, mean, variance.current())).mean().backward()
+    assert variance.raw.grad is not None
+    assert variance.raw.grad.item() < 0
+
+
+def test_unknown_sigma() -> None:
+    with pytest.raises(ValueError, match="unknown sigma 'learnt', did you mean 'learned'"):
+        decoder_variance("learnt")

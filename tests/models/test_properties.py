@@ -1,0 +1,199 @@
+"""What every registered model must satisfy, at every size."""
+
+import io
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mollitune.models import GenerativeModel, build, dequantise, models
+
+SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32)]
+# Small versions, so that the whole suite takes seconds. A model without an entry is tested as its
+# preset builds it.
+SMALL: dict[str, dict[str, object]] = {
+    "realnvp": {"hidden": 4, "blocks": 1},
+    "vae": {"hidden": 8, "latent": 3},
+}
+Perturb = Callable[[nn.Module, float], None]
+
+pytestmark = [
+    pytest.mark.parametrize("name", models()),
+    pytest.mark.parametrize("shape", SHAPES, ids=str),
+]
+
+
+def _make(name: str, shape: tuple[int, int, int], perturb: Perturb) -> GenerativeModel:
+    model = build(name, shape=shape, **SMALL.get(name, {}))
+    perturb(model, 0.02)
+    return model
+
+
+def _batch(shape: tuple[int, int, int], n: int = 4) -> Tensor:
+    return dequantise(torch.randint(0, 256, (n, *shape), dtype=torch.uint8))
+
+
+def _generator() -> torch.Generator:
+    return torch.Generator().manual_seed(5)
+
+
+def test_shapes_and_ranges(name: str, shape: tuple[int, int, int], perturb: Perturb) -> None:
+    model, x = _make(name, shape, perturb), _batch(shape)
+    assert model.shape == shape
+    assert model.dims == math.prod(shape)
+    loss, bits, sample = model.loss(x), model.bits_per_dim(x), model.sample(3)
+    assert loss.shape == ()
+    assert loss.isfinite()
+    assert bits.shape == (4,)
+    assert bits.isfinite().all()
+    assert sample.shape == (3, *shape)
+    assert sample.abs().max() <= 1
+    assert not bits.requires_grad
+    assert not sample.requires_grad
+
+
+def test_gradients_reach_every_parameter(
+    name: str, shape: tuple[int, int, int], perturb: Perturb
+) -> None:
+    model = _make(name, shape, perturb)
+    model.loss(_batch(shape)).backward()
+    for key, parameter in model.named_parameters():
+        assert parameter.grad is not None, key
+        assert parameter.grad.isfinite().all(), key
+        assert parameter.grad.count_nonzero() > 0, key
+
+
+def test_same_seed_same_numbers(name: str, shape: tuple[int, int, int], perturb: Perturb) -> None:
+    runs = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        model = _make(name, shape, perturb)
+        x = _batch(shape)
+        runs.append((model.loss(x), model.sample(2), model.bits_per_dim(x)))
+    for first, second in zip(*runs, strict=True):
+        assert torch.equal(first, second)
+
+
+def test_a_generator_decides_alone(
+    name: str, shape: tuple[int, int, int], perturb: Perturb
+) -> None:
+    model, x = _make(name, shape, perturb), _batch(shape)
+    state = torch.get_rng_state()
+    first = model.sample(2, _generator()), model.bits_per_dim(x, _generator())
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(9)
+    assert torch.equal(first[0], model.sample(2, _generator()))
+    assert torch.equal(first[1], model.bits_per_dim(x, _generator()))
+    assert not torch.equal(first[0], model.sample(2))
+
+
+def test_state_dict_round_trip(name: str, shape: tuple[int, int, int], perturb: Perturb) -> None:
+    model, x = _make(name, shape, perturb), _batch(shape)
+    model.loss(x)  # so that buffers, where there are any, leave their first values
+    file = io.BytesIO()
+    torch.save(model.state_dict(), file)
+    file.seek(0)
+    other = _make(name, shape, perturb)
+    other.load_state_dict(torch.load(file, weights_only=True))
+    assert torch.equal(model.sample(2, _generator()), other.sample(2, _generator()))
+    bits = [m.bits_per_dim(x, _generator()) for m in (model, other)]
+    assert torch.equal(*bits)
+
+
+def test_evaluation_changes_nothing(
+    name: str, shape: tuple[int, int, int], perturb: Perturb
+) -> None:
+    model, x = _make(name, shape, perturb), _batch(shape)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    model.bits_per_dim(x)
+    model.sample(2)
+    model.eval().loss(x)
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, before[key]), key
+
+
+def test_train_and_eval_mode_evaluate_alike(
+    name: str, shape: tuple[int, int, int], perturb: Perturb
+) -> None:
+    model, x = _make(name, shape, perturb), _batch(shape)
+    train = model.bits_per_dim(x, _generator()), model.sample(2, _generator())
+    model.eval()
+    assert torch.equal(train[0], model.bits_per_dim(x, _generator()))
+    assert torch.equal(train[1], model.sample(2, _generator()))
+
+
+def test_loss_decreases(name: str, shape: tuple[int, int, int], perturb: Perturb) -> None:
+    model, x = _make(name, shape, perturb), 0.2 * _batch(shape) - 0.5
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    losses = []
+    for _ in range(12):
+        optimizer.zero_grad()
+        loss = model.loss(x)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] - 0.1
+
+
+def test_a_batch_is_its_images(name: str, shape: tuple[int, int, int], perturb: Perturb) -> None:
+    """No statistic is shared in a batch: each image has the density that it has alone."""
+    model, x = _make(name, shape, perturb), _batch(shape, n=2)
+    other = torch.stack((x[0], -x[1]))
+    bits, other_bits = (model.bits_per_dim(batch, _generator()) for batch in (x, other))
+    assert bits[0] == other_bits[0]
+    assert bits[1] != other_bits[1]
+
+
+def test_loss_needs_no_host(name: str, shape: tuple[int, int, int], perturb: Perturb) -> None:
+    """On the meta device there are no values: .item() and data-dependent branches raise."""
+    model = _make(name, shape, perturb).to("meta")
+    loss = model.loss(_batch(shape).to("meta"))
+    loss.backward()
+    assert loss.device.type == "meta"
+
+
+def test_models_can_be_stacked(name: str, shape: tuple[int, int, int], perturb: Perturb) -> None:
+    """Losses and gradients of two models at once, through vmap."""
+    members = [_make(name, shape, perturb) for _ in range(2)]
+    parameters, buffers = torch.func.stack_module_state(list[nn.Module](members))
+    skeleton = _Loss(members[0])
+
+    def loss(parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor) -> Tensor:
+        state = {f"model.{key}": value for key, value in {**parameters, **buffers}.items()}
+        value: Tensor = torch.func.functional_call(skeleton, state, (x,))
+        return value
+
+    run = torch.vmap(torch.func.grad(loss), in_dims=(0, 0, None), randomness="different")
+    grads = run(parameters, buffers, _batch(shape))
+    for key, grad in grads.items():
+        assert grad.shape == parameters[key].shape, key
+        assert grad.isfinite().all(), key
+    first = next(iter(grads.values()))
+    assert not torch.equal(first[0], first[1])
+
+
+@pytest.mark.parametrize("method", ["loss", "bits_per_dim"])
+def test_wrong_inputs(
+    name: str, shape: tuple[int, int, int], method: str, perturb: Perturb
+) -> None:
+    call = getattr(_make(name, shape, perturb), method)
+    expected = ", ".join(map(str, shape))
+    with pytest.raises(ValueError, match=rf"x must have shape \(N, {expected}\), got \(2, 1, 5"):
+        call(torch.zeros(2, 1, 5, 5))
+    with pytest.raises(ValueError, match=rf"x must have shape \(N, {expected}\), got"):
+        call(torch.zeros(shape))
+    with pytest.raises(ValueError, match=r"x must be floating-point .*, got torch.uint8"):
+        call(torch.zeros(2, *shape, dtype=torch.uint8))
+
+
+class _Loss(nn.Module):
+    """``functional_call`` calls a module's forward; this one's is a model's loss."""
+
+    def __init__(self, model: GenerativeModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model.loss(x)

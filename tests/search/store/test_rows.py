@@ -1,0 +1,96 @@
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from tests.search.store.conftest import (
+    NOW,
+    PARAMS,
+    parts,
+    report,
+    rows,
+)
+
+from mollitune.search.schema import table_schema
+from mollitune.search.store import Store
+
+
+def test_row_comes_back_as_it_was(opened: Store, root: Path) -> None:
+    given = report(3, fid=1.25, curve="sine", time=NOW.astimezone(timezone(timedelta(hours=2))))
+    del given["curve"]
+    given["params.curve"] = None
+    opened.report(given)
+    opened.flush()
+    assert rows(root) == [{**given, "time": NOW}]
+
+
+def test_numpy_scalars_are_taken(opened: Store, root: Path) -> None:
+    opened.report(report(np.int64(3), fid=np.float32(0.5), comparable=np.bool_(False)))  # type: ignore[arg-type]
+    opened.flush()
+    assert rows(root)[0]["fid"] == 0.5
+
+
+def test_params_may_be_left_out(opened: Store, root: Path) -> None:
+    given = {k: v for k, v in report(0).items() if not k.startswith("params.")}
+    opened.report(given)
+    opened.flush()
+    assert rows(root)[0]["params.until"] is None
+
+
+def test_every_part_has_the_same_schema(opened: Store, root: Path) -> None:
+    for i, fid in enumerate([None, 1.0, float("nan")]):
+        opened.report(report(i, fid=fid, **{"params.until": None}))
+        opened.flush()
+    wanted = table_schema("reports", PARAMS)
+    assert all(pq.read_schema(p).equals(wanted, check_metadata=True) for p in parts(root))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"loss": 1.0}, "reports has no column 'loss'; its columns: search, trial"),
+        ({"fid": "12"}, "reports.fid must be double, got '12' \\(a str\\)"),
+        ({"fid": True}, "reports.fid must be double, got True \\(a bool\\)"),
+        ({"step": 1.5}, "reports.step must be int64, got 1.5 \\(a float\\)"),
+        ({"step": 2**63}, "reports.step must be int64, got .* \\(more than 64 bits\\)"),
+        ({"step": None}, "reports.step must not be empty"),
+        ({"comparable": 1}, "reports.comparable must be bool, got 1 \\(a int\\)"),
+        ({"phase": "warm"}, "reports.phase must be one of mollified, clean, got 'warm'"),
+        ({"time": datetime(2026, 1, 1)}, "reports.time .*a time needs a time zone"),
+        ({"time": 5}, "reports.time must be timestamp.*, got 5 \\(a int\\)"),
+        ({"params.curve": 2.0}, "reports.params.curve must be string, got 2.0"),
+    ],
+)
+def test_wrong_rows_are_refused_at_once(
+    opened: Store, root: Path, values: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        opened.report(report(0, **values))
+    opened.flush()
+    assert not root.exists()
+
+
+def test_missing_column_is_named(opened: Store) -> None:
+    given = report(0)
+    del given["bpd"]
+    with pytest.raises(ValueError, match="row of reports lacks the column 'bpd'"):
+        opened.report(given)
+
+
+@pytest.mark.parametrize(
+    ("progress", "phase", "fid"),
+    [(0.5, "clean", 1.0), (1.0, "mollified", 1.0), (1.0, "clean", None), (1, "clean", np.nan)],
+)
+def test_comparable_cannot_contradict_the_row(
+    opened: Store, progress: float, phase: str, fid: float | None
+) -> None:
+    given = report(0, comparable=True, progress=progress, phase=phase, fid=fid)
+    with pytest.raises(ValueError, match="comparable must be False unless"):
+        opened.report(given)
+
+
+def test_comparable_row_is_taken(opened: Store, root: Path) -> None:
+    opened.report(report(0, comparable=True, progress=1, phase="clean", fid=3))
+    opened.flush()
+    assert rows(root)[0]["comparable"] is True
