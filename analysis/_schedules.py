@@ -1,6 +1,5 @@
 """Schedules back from the rows of the result tables."""
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,22 +28,12 @@ def schedule_of(row: Mapping[Any, Any]) -> Schedule:
 
 
 def schedule_text(row: Mapping[Any, Any]) -> str:
-    """The schedule of a row as short text, such as ``sigmoid(start=0, end=3, until=0.6)``.
+    """The schedule of a row as short text, such as ``sigmoid(tau=0.5, until=0.6)``.
 
-    Parameters at their default are left out, except ``until``, which stands last. A family that
-    is not registered here is shown with all of its parameters.
+    A family that is not registered here is shown with all of its parameters.
     """
-    shown = schedule_params(row)
     try:
-        fields = dataclasses.fields(schedule_of(row))
+        return str(schedule_of(row))
     except ValueError:
-        order = sorted(shown)
-    else:
-        order = [field.name for field in fields if field.default != shown[field.name]]
-    names = [name for name in order if name != "until"] + [n for n in shown if n == "until"]
-    text = ", ".join(f"{name}={_short(shown[name])}" for name in names)
-    return f"{row['family']}({text})" if names else str(row["family"])
-
-
-def _short(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+        text = ", ".join(f"{name}={value}" for name, value in sorted(schedule_params(row).items()))
+        return f"{row['family']}({text})"

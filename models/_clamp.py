@@ -14,12 +14,12 @@ class _Clamp(torch.autograd.Function):
         return x.clamp(low, high)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, float, float], output: Tensor) -> None:  # noqa: ANN401
+    def setup_context(ctx: Any, inputs: tuple[Tensor, float, float], output: Tensor) -> None:
         x, ctx.low, ctx.high = inputs
         ctx.save_for_backward(x)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         (x,) = ctx.saved_tensors
         # Descent moves against the gradient: a positive one lowers x, a negative one raises it.
         outward = ((x <= ctx.low) & (grad > 0)) | ((x >= ctx.high) & (grad < 0))

@@ -70,7 +70,7 @@ def preset(name: str, shape: tuple[int, int, int]) -> dict[str, Any]:
     return _REGISTRY[check_choice("model", name, _REGISTRY)].preset(shape)
 
 
-def build(name: str, shape: tuple[int, int, int], **hparams: Any) -> GenerativeModel:  # noqa: ANN401
+def build(name: str, shape: tuple[int, int, int], **hparams: Any) -> GenerativeModel:
     """Builds a model; weights are drawn from torch's global generator.
 
     Args:

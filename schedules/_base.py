@@ -107,6 +107,18 @@ class Schedule(ABC):
         params: dict[str, Any] = {**cls.search_constants, **point}
         return cls(**params)
 
+    def point(self) -> dict[str, float | str]:
+        """Return the schedule's parameters in the units of `search_space`.
+
+        The inverse of `from_point` for curves inside the family's search space; constants are
+        left out.
+        """
+        return {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name not in self.search_constants
+        }
+
     def mollified(self, progress: float) -> bool:
         """Return whether the data is still mollified at ``progress``.
 
@@ -125,6 +137,20 @@ class Schedule(ABC):
         """
         params = sorted((f.name, getattr(self, f.name)) for f in dataclasses.fields(self))
         return {"family": self.family, "params": dict(params)}
+
+    def __str__(self) -> str:
+        """Return short text; parameters at their default are left out, ``until`` stands last.
+
+        Example:
+            >>> from mollitune.schedules import Sigmoid
+            >>> print(Sigmoid(tau=0.5, until=0.6))
+            sigmoid(tau=0.5, until=0.6)
+        """
+        shown = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        changed = [f.name for f in dataclasses.fields(self) if shown[f.name] != f.default]
+        names = [n for n in changed if n != "until"] + [n for n in shown if n == "until"]
+        text = ", ".join(f"{name}={short(shown[name])}" for name in names)
+        return f"{self.family}({text})" if names else self.family
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -171,3 +197,8 @@ class Schedule(ABC):
             OSError: If the file cannot be written.
         """
         write(path, self.to_dict(), extra)
+
+
+def short(value: object) -> str:
+    """A parameter as short text: three significant digits."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

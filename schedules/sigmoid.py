@@ -69,6 +69,11 @@ class Sigmoid(NoiseSchedule):
         """Return the parameters worth searching, for tau = 1; ``side`` does not matter."""
         return {"start": Float(-6.0, 1.0), "end": Float(2.0, 8.0), "until": UNTIL}
 
+    def point(self) -> dict[str, float | str]:
+        """Return the parameters of the same curve with tau = 1, see `Schedule.point`."""
+        scaled = {"start": self.start / self.tau, "end": self.end / self.tau}
+        return {**super().point(), **scaled}
+
     def h(self, q: float) -> float:
         """The curve, see `NoiseSchedule.h`."""
         b, e = self.start / self.tau, self.end / self.tau

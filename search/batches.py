@@ -21,7 +21,8 @@ class Batches:
         self._count = count
         self._size = min(size, count)
         self._generator = torch.Generator().manual_seed(seed)
-        self._shuffle()
+        self._order = torch.empty(0, dtype=torch.int64)
+        self._position = count  # nothing is left of no epoch: the first batch shuffles
 
     def next(self) -> Tensor:
         """Return the next indices, int64 with shape (size,)."""

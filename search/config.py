@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from mollitune._errors import MollituneError
 from mollitune.models import build as build_model
@@ -24,7 +31,9 @@ class _Section(BaseModel):
 class FidConfig(_Section):
     """How FID is measured during the search."""
 
-    extractor: str = Field("lenet", description="lenet (trained on the labels) or inception-v3-compat")
+    extractor: str = Field(
+        "lenet", description="lenet (trained on the labels) or inception-v3-compat"
+    )
     samples: int = Field(2000, ge=2, description="generated images per evaluation")
     every: float = Field(
         1 / 6, gt=0, le=1, description="share of the training between two evaluations"
@@ -235,13 +244,15 @@ def _one_line(error: ValidationError) -> str:
         return f"key {key!r} is missing{more}"
     message = finding["msg"].removeprefix("Value error, ")
     shown = finding["input"]
-    value = f" is {shown!r}" if isinstance(shown, str | int | float | bool) or shown is None else ""
+    value = (
+        f" is {shown!r}" if isinstance(shown, str | int | float | bool) or shown is None else ""
+    )
     return f"key {key!r}{value}: {message}{more}"
 
 
 def _allowed(location: tuple[int | str, ...]) -> str:
     section: type[BaseModel] = SearchConfig
-    nested = {
+    nested: dict[str, type[BaseModel]] = {
         "fid": FidConfig,
         "stopping": StoppingConfig,
         "resources": ResourcesConfig,

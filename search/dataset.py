@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from mollitune._errors import MollituneError
 
@@ -45,7 +48,7 @@ class Images:
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of shape, pixels and labels: the identity of the data whatever file it came from."""
+        """Hash of shape, pixels and labels: the data's identity, whatever file it came from."""
         digest = hashlib.sha256(repr(self.pixels.shape).encode())
         digest.update(np.ascontiguousarray(self.pixels).tobytes())
         if self.labels is not None:
@@ -56,6 +59,14 @@ class Images:
         """Return the images at ``indices``."""
         labels = None if self.labels is None else self.labels[indices]
         return Images(self.name, self.pixels[indices], labels)
+
+
+def as_tensor(pixels: UInt8) -> Tensor:
+    """Return bytes as a tensor that shares their memory and must not be written to."""
+    with warnings.catch_warnings():
+        # Ray's shared memory is read-only, which torch cannot express; nobody writes to images
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(pixels)
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,8 @@ def _read_weights(path: Path) -> bytes:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except OSError as error:
         raise MollituneError(
-            f"fid.weights: cannot read {path} ({error.strerror}); give the path of {INCEPTION_FILE}"
+            f"fid.weights: cannot read {path} ({error.strerror}); give the path of "
+            f"{INCEPTION_FILE}"
         ) from None
     except Exception as error:  # torch.load raises whatever the damaged bytes lead it to
         raise MollituneError(

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn.functional import cross_entropy
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 
 from mollitune._errors import MollituneError
@@ -89,7 +89,7 @@ def train_lenet(images: Images, seed: int = 0) -> dict[str, Tensor]:
         pixels, labels = torch.from_numpy(images.pixels), torch.from_numpy(images.labels)
         for _ in range(steps):
             batch = torch.randint(len(images), (BATCH,))
-            loss = F.cross_entropy(network(pixels[batch]), labels[batch])
+            loss = cross_entropy(network(pixels[batch]), labels[batch])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

@@ -95,7 +95,9 @@ def _read_table(spec: str, file: Path) -> pa.Table:
     try:
         return pq.read_table(file)
     except (OSError, pa.ArrowException) as error:
-        raise MollituneError(f"dataset {spec}: {file} is not a readable Parquet file ({error})") from None
+        raise MollituneError(
+            f"dataset {spec}: {file} is not a readable Parquet file ({error})"
+        ) from None
 
 
 def _image_column(spec: str, file: Path, table: pa.Table) -> str:
@@ -147,7 +149,9 @@ def _decode_one(
     spec: str, where: str, data: bytes | None, size: int | None
 ) -> npt.NDArray[np.uint8]:
     if data is None:
-        raise MollituneError(f"dataset {spec}: {where} holds no image bytes; remove it and run again")
+        raise MollituneError(
+            f"dataset {spec}: {where} holds no image bytes; remove it and run again"
+        )
     try:
         image: Image.Image = Image.open(io.BytesIO(data))
         image = image.convert("L" if image.mode in ("1", "L", "I;16", "I") else "RGB")
@@ -161,9 +165,7 @@ def _decode_one(
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
 
 
-def _assemble(
-    spec: str, decoded: list[npt.NDArray[np.uint8]], labels: Labels | None
-) -> Images:
+def _assemble(spec: str, decoded: list[npt.NDArray[np.uint8]], labels: Labels | None) -> Images:
     channels = max((image.shape[0] for image in decoded), default=0)
     # a gray image among coloured ones is a coloured image whose channels agree
     coloured = [np.repeat(i, 3, axis=0) if i.shape[0] < channels else i for i in decoded]

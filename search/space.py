@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -48,11 +48,14 @@ class FamilySpace:
         if isinstance(entry, FamilySpace):
             return entry
         if isinstance(entry, str):
-            name, raw = entry, {}
+            name = entry
+            raw: Any = {}
         elif isinstance(entry, dict) and len(entry) == 1:
             ((name, raw),) = entry.items()
         else:
-            raise ValueError(f"{entry!r} is no family; write a name or {{name: {{parameter: value}}}}")
+            raise ValueError(
+                f"{entry!r} is no family; write a name or {{name: {{parameter: value}}}}"
+            )
         if name not in families():
             raise ValueError(f"family {name!r} is unknown; allowed: {', '.join(families())}")
         if not isinstance(raw, dict):
@@ -103,6 +106,16 @@ class FamilySpace:
                 values[parameter.name] = preferred
         return build(self.family, **values)
 
+    def point(self, schedule: Schedule, side: int) -> dict[str, Value] | None:
+        """Return where a schedule lies in `dimensions`, or None if it lies outside."""
+        dimensions = self.dimensions(side)
+        whole = schedule.point()
+        point = {name: whole[name] for name in dimensions}
+        inside = all(_contains(dimensions[name], value) for name, value in point.items())
+        if not inside or not _same_curve(self.schedule(point), schedule):
+            return None
+        return point
+
     def to_dict(self) -> str | dict[str, Any]:
         """Return the entry as it may stand in a config."""
         if not self.overrides:
@@ -110,13 +123,18 @@ class FamilySpace:
         return {self.family: {name: _plain(value) for name, value in self.overrides.items()}}
 
     def _check(self) -> None:
-        """Fail on illegal values now, at every corner of the space, not in the middle of a search."""
+        """Fail on illegal values now, at every corner of the space, not in mid-search."""
         dimensions = self.dimensions(_CHECK_SIDE)
         for corner in itertools.product(*map(_ends, dimensions.values())):
             try:
                 self.schedule(dict(zip(dimensions, corner, strict=True)))
             except ValueError as error:
                 raise ValueError(f"family {self.family}: {error}") from None
+
+
+def parameter_key(family: str, parameter: str) -> str:
+    """Return the name of a family's parameter in Optuna: families may share parameter names."""
+    return f"{family}.{parameter}"
 
 
 def suggest(trial: optuna.Trial, spaces: Mapping[str, FamilySpace], side: int) -> Schedule:
@@ -132,7 +150,7 @@ def suggest(trial: optuna.Trial, spaces: Mapping[str, FamilySpace], side: int) -
     space = spaces[family]
     point: dict[str, Value] = {}
     for name, dimension in space.dimensions(side).items():
-        key = f"{family}.{name}"
+        key = parameter_key(family, name)
         if isinstance(dimension, Float):
             point[name] = trial.suggest_float(
                 key, dimension.low, dimension.high, log=dimension.log
@@ -142,10 +160,10 @@ def suggest(trial: optuna.Trial, spaces: Mapping[str, FamilySpace], side: int) -
     return space.schedule(point)
 
 
-def parameter_types(spaces: Mapping[str, FamilySpace]) -> dict[str, pa.DataType]:
-    """Return the union of all families' parameters with their Arrow types."""
+def parameter_types(names: Iterable[str]) -> dict[str, pa.DataType]:
+    """Return the union of the named families' parameters with their Arrow types."""
     types: dict[str, pa.DataType] = {}
-    for name in spaces:
+    for name in names:
         for parameter in dataclasses.fields(lookup(name)):
             number = parameter.type in (float, "float")
             types[parameter.name] = pa.float64() if number else pa.string()
@@ -158,10 +176,13 @@ def _override(family: str, name: str, value: object) -> Override:
         raise ValueError(
             f"family {family} has no parameter {name!r}; allowed: {', '.join(sorted(allowed))}"
         )
-    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
-        return Choice(tuple(value))
-    if isinstance(value, list) and len(value) == 2 and all(map(_number, value)):
-        return Float(*value)
+    try:
+        if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+            return Choice(tuple(value))
+        if isinstance(value, list) and len(value) == 2 and all(map(_number, value)):
+            return Float(*value)
+    except ValueError as error:
+        raise ValueError(f"family {family}, parameter {name}: {error}") from None
     if isinstance(value, str) or _number(value):
         return value  # type: ignore[return-value]
     raise ValueError(
@@ -177,11 +198,22 @@ def _number(value: object) -> bool:
 def _nearest(dimension: Float | Choice, preferred: object) -> Value:
     """Return the value of a dimension next to ``preferred``, or its middle if there is none."""
     if isinstance(dimension, Choice):
-        return preferred if preferred in dimension.options else dimension.options[0]  # type: ignore[return-value]
+        return preferred if preferred in dimension.options else dimension.options[0]
     low, high = dimension.low, dimension.high
     if isinstance(preferred, int | float):
         return min(max(preferred, low), high)
     return math.sqrt(low * high) if dimension.log else (low + high) / 2
+
+
+def _contains(dimension: Float | Choice, value: Value) -> bool:
+    if isinstance(dimension, Choice):
+        return value in dimension.options
+    return isinstance(value, float) and dimension.low <= value <= dimension.high
+
+
+def _same_curve(one: Schedule, other: Schedule) -> bool:
+    grid = [k / 16 for k in range(17)]
+    return all(math.isclose(one.level(p), other.level(p), abs_tol=1e-9) for p in grid)
 
 
 def _ends(dimension: Float | Choice) -> tuple[Value, ...]:

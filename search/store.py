@@ -299,8 +299,8 @@ def create_search_folder(root: str, name: str) -> str:
         _create_new(filesystem, path)
     except FileExistsError:
         raise StoreError(
-            f"the search {name!r} exists already in {root}; choose another name, or resume or "
-            "extend it"
+            f"the search {name!r} exists already in {root}; choose another name, such as "
+            f"name={name}-2, or move that folder away"
         ) from None
     except OSError as error:
         raise StoreError(

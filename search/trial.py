@@ -18,19 +18,19 @@ from mollitune.models import GenerativeModel, build, dequantise
 from mollitune.schedules import Schedule
 
 from .batches import Batches
-from .dataset import Splits
+from .dataset import Splits, as_tensor
 from .fid import FidMeter, Reference
 
 BPD_IMAGES = 1000
 WARMUP_SHARE = 0.05
-NON_FINITE_SHARE = 0.01
-NON_FINITE_LEAST = 10
+LOST_STEPS_SHARE = 0.01
+LOST_STEPS_LEAST = 10
 
 # Offsets that make one seed into the independent seeds of one trial.
 _BATCHES, _DEQUANTISE, _MOLLIFY, _SAMPLES, _EVALUATE = range(1, 6)
 
 
-class TrainingDiverged(RuntimeError):
+class TrainingDivergedError(RuntimeError):
     """The loss was not finite too often; the message says how often and up to which step."""
 
 
@@ -117,9 +117,10 @@ class Trial:
         self.spec = spec
         self.device = device
         self.step = 0
-        self.non_finite = 0
-        self._images = torch.from_numpy(splits.train.pixels).to(device)
-        self._held_out = torch.from_numpy(splits.validation.pixels[:BPD_IMAGES]).to(device)
+        self.lost_steps = 0
+        self.lost_samples = 0
+        self._images = as_tensor(splits.train.pixels).to(device)
+        self._held_out = as_tensor(splits.validation.pixels[:BPD_IMAGES]).to(device)
         self._meter = FidMeter(reference, fid_samples, device)
         with torch.random.fork_rng(devices=self._cuda()):
             torch.manual_seed(spec.seed)
@@ -135,7 +136,7 @@ class Trial:
         """Train from the current step to the end and yield an evaluation at each mark.
 
         Raises:
-            TrainingDiverged: If more than 1 % of the steps (and at least 10) had no finite loss.
+            TrainingDivergedError: If more than 1 % of the steps (and 10) had no finite loss.
         """
         for mark in self.spec.evaluation_steps():
             if mark > self.step:
@@ -153,7 +154,7 @@ class Trial:
             measured = self._meter.measure(lambda n: self.model.sample(n, generator))
             bpd = self._bits_per_dim()
         self.model.train()
-        self.non_finite += measured.non_finite
+        self.lost_samples += measured.non_finite
         return Evaluation(
             step=self.step,
             progress=progress,
@@ -162,7 +163,7 @@ class Trial:
             fid=measured.fid,
             bpd=bpd,
             train_loss=train_loss,
-            non_finite=self.non_finite,
+            non_finite=self.lost_steps + self.lost_samples,
             step_seconds=step_seconds,
             eval_seconds=time.perf_counter() - start,
             samples=measured.pixels,
@@ -172,7 +173,8 @@ class Trial:
         """Return all that a resumed trial needs to go on to the same numbers."""
         return {
             "step": self.step,
-            "non_finite": self.non_finite,
+            "lost_steps": self.lost_steps,
+            "lost_samples": self.lost_samples,
             "model": self.model.state_dict(),
             "optimiser": self._optimiser.state_dict(),
             "batches": self._batches.state_dict(),
@@ -184,7 +186,8 @@ class Trial:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go back to a state that `state_dict` returned."""
         self.step = state["step"]
-        self.non_finite = state["non_finite"]
+        self.lost_steps = state["lost_steps"]
+        self.lost_samples = state["lost_samples"]
         self.model.load_state_dict(state["model"])
         self._optimiser.load_state_dict(state["optimiser"])
         self._batches.load_state_dict(state["batches"])
@@ -212,20 +215,20 @@ class Trial:
         x = self.spec.schedule(x, self.step / self.spec.steps, generator=self._mollify)
         loss = self.model.loss(x)
         if not torch.isfinite(loss):
-            self._count_non_finite()
+            self._count_lost_step()
             return None
         self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self._optimiser.param_groups[0]["lr"] = self.spec.lr * self._warmup()
         self._optimiser.step()
         return loss.detach()
 
-    def _count_non_finite(self) -> None:
-        self.non_finite += 1
-        limit = max(NON_FINITE_LEAST, NON_FINITE_SHARE * self.spec.steps)
-        if self.non_finite > limit:
-            raise TrainingDiverged(
-                f"{self.non_finite} non-finite losses or samples up to step {self.step} of "
+    def _count_lost_step(self) -> None:
+        self.lost_steps += 1
+        limit = max(LOST_STEPS_LEAST, LOST_STEPS_SHARE * self.spec.steps)
+        if self.lost_steps > limit:
+            raise TrainingDivergedError(
+                f"{self.lost_steps} steps without a finite loss up to step {self.step} of "
                 f"{self.spec.steps}; lower the learning rate or the model's scale"
             )
 
@@ -263,5 +266,3 @@ class Trial:
 
     def _generator(self, purpose: int) -> torch.Generator:
         return torch.Generator(self.device).manual_seed(self._seed(purpose))
-
-

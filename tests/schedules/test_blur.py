@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy.fft import dctn, idctn  # type: ignore[import-untyped]
+from scipy.fft import dctn, idctn
 
 from mollitune.schedules import Blur, Choice, Float
 from mollitune.schedules._dct import dissipate

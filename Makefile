@@ -1,0 +1,42 @@
+# Two commands for a machine that has Python, git and make:  make search   make test
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+# ruff does not follow links by itself; named so, it sees each package under its import name
+SOURCES := src $(addprefix src/mollitune/,analysis models schedules search) tests benchmarks examples
+
+.PHONY: setup search test lint types format lock clean
+.DELETE_ON_ERROR:
+
+setup: .venv/ready
+
+# uv comes by pip, everything else by uv from the lock: versions and hashes, nothing else
+.venv/ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	touch $@
+
+search: setup
+	$(BIN)/mollitune search examples/digits.yaml
+
+test: setup
+	$(BIN)/pytest
+
+lint: setup
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+format: setup
+	$(BIN)/ruff format $(SOURCES)
+
+types: setup
+	$(BIN)/mypy
+
+lock:
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
+
+clean:
+	rm -rf .venv build src/*.egg-info

@@ -1,0 +1,184 @@
+"""The command line: ``mollitune space | search | query | report | best``."""
+
+from __future__ import annotations
+
+import random
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from mollitune._errors import MollituneError
+
+# Other packages' deprecations are for their developers, not for the person who searches.
+warnings.filterwarnings("ignore", category=FutureWarning)
+warnings.filterwarnings("ignore", category=DeprecationWarning)
+
+app = typer.Typer(
+    help="Find the best data-mollification schedule for a likelihood-based generative model.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML file, see examples/.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...", help="Override keys, e.g. trials=50 fid.samples=500."
+    ),
+]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name under the results, or a path.")]
+Root = Annotated[str, typer.Option("--results", help="Folder or URI that holds the searches.")]
+Model = Annotated[str | None, typer.Option(help="Model; default: the one with the lowest FID.")]
+
+
+@app.command()
+def space(config: Config, overrides: Overrides = None) -> None:
+    """Print the search space, sample configurations and the planned cost; run nothing."""
+    from .config import load_config
+    from .sampler import arms
+
+    search_config = load_config(config, overrides)
+    side = _side(search_config.dataset)
+    table = Table("family", "parameter", "searched", title=f"space of {search_config.name}")
+    for family in search_config.families:
+        for name, dimension in family.dimensions(side).items():
+            table.add_row(family.family, name, _dimension(dimension))
+        for name, value in family.fixed().items():
+            table.add_row(family.family, name, f"fixed at {value}")
+    console = Console()
+    console.print(table)
+    console.print("tried first: " + "; ".join(f"{m} {s}" for m, s in arms(search_config, side)))
+    rng = random.Random(search_config.seed)
+    for family in search_config.families:
+        point = {name: d.sample(rng) for name, d in family.dimensions(side).items()}
+        console.print(f"for example: {family.schedule(point)}", highlight=False)
+    per_model = search_config.trials / len(search_config.model)
+    steps = sum(round(per_model * search_config.steps_of(m.name)) for m in search_config.model)
+    console.print(
+        f"at most {search_config.trials} trials, {steps:,} training steps, "
+        f"{search_config.workers} trials at once; early stopping makes it less",
+        highlight=False,
+    )
+
+
+@app.command()
+def search(
+    config: Config,
+    overrides: Overrides = None,
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster to join, e.g. auto; default: this machine.")
+    ] = None,
+) -> None:
+    """Run a search with live progress, then print the winner, its report and its export."""
+    from mollitune.analysis import best as find_best
+    from mollitune.analysis import export_best, load_results, write_report
+
+    from .config import load_config
+    from .launch import run_search
+    from .progress import duration
+
+    extra = [] if address is None else [f"address={address}"]
+    search_config = load_config(config, [*(overrides or []), *extra])
+    console = Console()
+    outcome = run_search(search_config, console)
+    counts = ", ".join(f"{count} {status}" for status, count in outcome.trials.items())
+    console.print(f"{counts} in {duration(outcome.seconds)}", highlight=False)
+    results = load_results(outcome.folder)
+    if outcome.interrupted:
+        console.print(f"interrupted; what was reported is in {outcome.folder}", soft_wrap=True)
+        raise typer.Exit(130)
+    for entry in search_config.model:
+        try:
+            console.print(find_best(results, entry.name).sentence, soft_wrap=True, highlight=False)
+        except MollituneError as error:
+            console.print(str(error), soft_wrap=True, highlight=False)
+    if "://" not in outcome.folder:
+        console.print(f"report:   {write_report(results)}", soft_wrap=True, highlight=False)
+        exported = export_best(results, Path(outcome.folder) / "best.json")
+        console.print(f"schedule: {exported}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def query(
+    name: Name, sql: Annotated[str, typer.Argument(metavar="SQL")], results: Root = "results"
+) -> None:
+    """Run SQL over the tables reports, trials and decisions, also while the search runs."""
+    from mollitune.analysis import load_results
+
+    frame = load_results(name, results).sql(sql)
+    table = Table(*[str(column) for column in frame.columns], box=None, pad_edge=False)
+    for row in frame.itertuples(index=False):
+        table.add_row(*[_cell(value) for value in row])
+    # a pipe has no width; rows must not be cut to 80 columns there
+    Console(width=None if sys.stdout.isatty() else 10_000).print(table)
+
+
+@app.command()
+def report(
+    name: Name,
+    results: Root = "results",
+    output: Annotated[
+        Path | None, typer.Option(help="File to write; default: report.html.")
+    ] = None,
+) -> None:
+    """Write one self-contained HTML page about a search."""
+    from mollitune.analysis import load_results, write_report
+
+    typer.echo(write_report(load_results(name, results), output))
+
+
+@app.command()
+def best(
+    name: Name,
+    results: Root = "results",
+    model: Model = None,
+    export: Annotated[Path | None, typer.Option(help="File for the winning schedule.")] = None,
+    force: Annotated[bool, typer.Option(help="Replace the file if it exists.")] = False,
+) -> None:
+    """Print the best schedule; with --export write it to a file for production training."""
+    from mollitune.analysis import best as find_best
+    from mollitune.analysis import export_best, load_results
+
+    loaded = load_results(name, results)
+    typer.echo(find_best(loaded, model).sentence)
+    if export is not None:
+        typer.echo(export_best(loaded, export, model, overwrite=force))
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line; a problem that the user can mend is one line and exit code 2."""
+    # a model may be a class of the user's own, module:Class, beside where the command is typed
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        app(args, prog_name="mollitune")
+    except MollituneError as error:
+        typer.echo(f"mollitune: {error}", err=True)
+        raise SystemExit(2) from None
+
+
+def _side(dataset: str) -> int:
+    from .sources import load_images
+
+    return max(load_images(dataset).shape[1:])
+
+
+def _dimension(dimension: Any) -> str:
+    from mollitune.schedules import Float
+
+    if isinstance(dimension, Float):
+        return f"{dimension.low:g} to {dimension.high:g}{', log' if dimension.log else ''}"
+    return " | ".join(dimension.options)
+
+
+def _cell(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    main()

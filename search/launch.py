@@ -1,0 +1,300 @@
+"""Runs a search: prepare data and reference, start Ray, let Tune run the trials, keep a record."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import importlib.metadata
+import math
+import os
+import platform
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+# Read by Ray when it is imported: no usage statistics, no own result files (the tables are ours),
+# no snapshots that nothing reads, no chdir into trial folders.
+for _name, _value in {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+}.items():
+    os.environ.setdefault(_name, _value)
+
+import optuna  # noqa: E402
+import ray  # noqa: E402
+import torch  # noqa: E402
+from ray import tune  # noqa: E402
+from rich.console import Console  # noqa: E402
+
+from mollitune._errors import MollituneError  # noqa: E402
+from mollitune._files import first_line, resolve  # noqa: E402
+
+from .config import SearchConfig, check_models  # noqa: E402
+from .dataset import split  # noqa: E402
+from .extractors import cache_folder, prepare_extractor  # noqa: E402
+from .fid import Reference  # noqa: E402
+from .progress import ProgressView  # noqa: E402
+from .recorder import Recorder, StopAll  # noqa: E402
+from .sampler import ScheduleSearcher  # noqa: E402
+from .sources import load_images  # noqa: E402
+from .space import parameter_types  # noqa: E402
+from .stopping import CleanASHA  # noqa: E402
+from .store import Store, create_search_folder  # noqa: E402
+from .trainable import ScheduleTrainable, Shared, picture  # noqa: E402
+
+RETRIES = 2
+RAY_FOLDER = ".ray"
+_LOOPBACK = "127.0.0.2"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a search ended.
+
+    Arguments:
+        folder: Its folder, a path or URI.
+        trials: Number of trials by status.
+        interrupted: Whether it was cut off before all trials had ended.
+        seconds: Wall time of the search itself.
+    """
+
+    folder: str
+    trials: dict[str, int]
+    interrupted: bool
+    seconds: float
+
+
+def run_search(config: SearchConfig, console: Console) -> Outcome:
+    """Run a search to its end, or to the first SIGINT or SIGTERM.
+
+    Args:
+        config: What to search.
+        console: Where progress goes.
+
+    Returns:
+        How it ended; all results are in the tables of the folder by then.
+
+    Raises:
+        MollituneError: If the name is taken, or the data, the models, the extractor's weights,
+            the results folder or the Ray cluster cannot be used. Nothing is left behind unless
+            a trial has run.
+    """
+    folder = create_search_folder(config.root, config.name)
+    try:
+        shared = _prepare(config, folder, console)
+        _start_ray(config)
+    except BaseException:
+        _remove_claim(folder)
+        raise
+    try:
+        return _run(shared, console)
+    finally:
+        ray.shutdown()
+
+
+def _prepare(config: SearchConfig, folder: str, console: Console) -> Shared:
+    """Load everything that may be wrong before the first trial."""
+    splits = split(load_images(config.dataset))
+    check_models(config, splits.shape)
+    console.print(
+        f"data: {config.dataset}, {_shape(splits.shape)}, {splits.counts()}", soft_wrap=True
+    )
+    extractor = prepare_extractor(
+        config.fid.extractor, config.fid.weights, splits.train, cache_folder()
+    )
+    reference = Reference.measure(extractor, splits.validation, "validation")
+    console.print(
+        f"FID: {extractor.name} {extractor.sha256[:12]}, {config.fid.samples} samples against "
+        f"{reference.count} validation images",
+        soft_wrap=True,
+    )
+    return Shared(config, splits, reference, folder)
+
+
+def _run(shared: Shared, console: Console) -> Outcome:
+    config = shared.config
+    start = time.monotonic()
+    store = Store.open(shared.folder, parameter_types(f.family for f in config.families))
+    store.write_file("samples/real.png", picture(shared.splits.validation.pixels))
+    metadata = _metadata(shared)
+    store.write_metadata({**metadata, "status": "running", "elapsed_seconds": 0.0})
+    scheduler, stop = CleanASHA(config.stopping), StopAll()
+    with ProgressView(config.trials, console) as view, _interruptible() as interrupted:
+        recorder = Recorder(store, shared, scheduler, view, stop)
+        _tuner(shared, scheduler, recorder, stop).fit()
+    whole = len(recorder.outcomes) == config.trials and "running" not in recorder.outcomes
+    cut_off = interrupted.is_set() or not whole
+    recorder.close()
+    if recorder.failure is not None:
+        raise recorder.failure
+    seconds = time.monotonic() - start
+    status = "interrupted" if cut_off else "finished"
+    store.write_metadata({**metadata, "status": status, "elapsed_seconds": seconds})
+    if not cut_off:
+        _remove_ray_files(shared.folder)
+    counts = {name: recorder.outcomes.count(name) for name in sorted(set(recorder.outcomes))}
+    return Outcome(shared.folder, counts, cut_off, seconds)
+
+
+def _tuner(shared: Shared, scheduler: CleanASHA, recorder: Recorder, stop: StopAll) -> tune.Tuner:
+    config = shared.config
+    filesystem, path = resolve(shared.folder)
+    trainable = tune.with_resources(
+        tune.with_parameters(ScheduleTrainable, shared=shared), _resources(config)
+    )
+    return tune.Tuner(
+        trainable,
+        tune_config=tune.TuneConfig(
+            search_alg=ScheduleSearcher(config, max(shared.splits.shape[1:])),
+            scheduler=scheduler,
+            num_samples=config.trials,
+            max_concurrent_trials=config.workers,
+            reuse_actors=True,
+            trial_name_creator=_trial_name,
+            trial_dirname_creator=_trial_name,
+        ),
+        run_config=tune.RunConfig(
+            name=RAY_FOLDER,
+            storage_path=path,
+            storage_filesystem=filesystem,
+            callbacks=[recorder],
+            failure_config=tune.FailureConfig(max_failures=RETRIES),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_at_end=False),
+            stop=stop,
+            verbose=0,
+        ),
+    )
+
+
+def _trial_name(trial: Any) -> str:
+    return f"{trial.config['trial']:04d}"
+
+
+def _resources(config: SearchConfig) -> dict[str, float]:
+    """Return what one trial asks of Ray; GPUs, if any, are divided among the workers."""
+    gpus = ray.cluster_resources().get("GPU", 0)
+    share = config.resources.gpu
+    if share is None:
+        share = min(1.0, math.floor(100 * gpus / config.workers) / 100)
+    return {"cpu": config.resources.cpu, **({"gpu": share} if share else {})}
+
+
+def _start_ray(config: SearchConfig) -> None:
+    """Join the cluster of the config, or start Ray on this machine, reachable from it alone."""
+    try:
+        if config.address is not None:
+            ray.init(address=config.address, log_to_driver=False, logging_level="ERROR")
+            return
+        loopback = {"_node_ip_address": _LOOPBACK} if sys.platform == "linux" else {}
+        ray.init(
+            address="local",
+            num_cpus=max(1, math.ceil(config.workers * config.resources.cpu)),
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+            _temp_dir=_temp_folder(),
+            **loopback,
+        )
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        where = config.address or "this machine"
+        raise MollituneError(
+            f"cannot use Ray on {where}: {first_line(error)}; check address, or leave it out to "
+            "run here"
+        ) from None
+
+
+def _temp_folder() -> str:
+    """Return a new folder for Ray's sockets, whose paths may have no more than 107 bytes.
+
+    It is removed at exit, after Ray has gone.
+    """
+    parent = tempfile.gettempdir()
+    folder = tempfile.mkdtemp(prefix="mt-", dir=parent if len(parent) < 30 else "/tmp")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Let SIGINT and SIGTERM end Tune in order; the event tells whether one came.
+
+    Tune handles SIGUSR1 by saving and returning. On SIGINT it would do the same, but does not
+    tell that it did, and SIGTERM, which clusters send, would kill it.
+    """
+    came = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+
+    def on_signal(number: int, frame: Any) -> None:
+        came.set()
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    before = {s: signal.signal(s, on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _metadata(shared: Shared) -> dict[str, Any]:
+    splits, extractor = shared.splits, shared.reference.extractor
+    packages = ("mollitune", "torch", "ray", "optuna", "torch-fidelity")
+    return {
+        "name": shared.config.name,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "config": shared.config.to_dict(),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in packages},
+        },
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs, "
+        f"{torch.cuda.device_count()} GPUs",
+        "dataset": {
+            "name": shared.config.dataset,
+            "sha256": splits.train.sha256,
+            "shape": list(splits.shape),
+            **splits.counts(),
+        },
+        "extractor": {
+            "name": extractor.name,
+            "sha256": extractor.sha256,
+            "features": len(shared.reference.moments.mu),
+        },
+        "params": sorted(parameter_types(f.family for f in shared.config.families)),
+    }
+
+
+def _remove_claim(folder: str) -> None:
+    """Give the name back when nothing has run: the folder is still empty."""
+    filesystem, path = resolve(folder)
+    with contextlib.suppress(OSError):
+        filesystem.delete_dir(path)
+
+
+def _remove_ray_files(folder: str) -> None:
+    """Delete Ray's snapshots and checkpoints of a finished search; the tables hold the results."""
+    filesystem, path = resolve(folder)
+    with contextlib.suppress(OSError):
+        filesystem.delete_dir(f"{path}/{RAY_FOLDER}")
+
+
+def _shape(shape: tuple[int, int, int]) -> str:
+    return "x".join(map(str, shape))
+
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)

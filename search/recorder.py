@@ -1,0 +1,211 @@
+"""The search's own record: every evaluation, decision and trial goes to the tables as it comes."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+from ray.tune import Callback, Stopper
+
+from mollitune.schedules import Schedule, shape_features
+
+from .progress import ProgressView
+from .sampler import outcome_of
+from .schema import is_comparable
+from .stopping import CleanASHA
+from .store import Store, StoreError
+from .trainable import Shared
+
+
+class StopAll(Stopper):  # type: ignore[misc]
+    """Ends the whole search once ``now`` is set, e.g. when results can no longer be written."""
+
+    def __init__(self) -> None:
+        self.now = False
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Return False: no single trial is stopped here."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Return whether the search must end."""
+        return self.now
+
+
+class Recorder(Callback):  # type: ignore[misc]
+    """Writes what Ray Tune reports to the store, and tells the progress view.
+
+    A store that fails ends the search instead of Ray's event loop: the first failure is kept in
+    ``failure`` and raised by the launcher.
+
+    Arguments:
+        store: The result tables.
+        shared: Config, data and reference of the search.
+        scheduler: Where the decisions come from.
+        view: The progress view.
+        stop: What to set when results can no longer be written.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        shared: Shared,
+        scheduler: CleanASHA,
+        view: ProgressView,
+        stop: StopAll,
+    ) -> None:
+        self._store = store
+        self._shared = shared
+        self._scheduler = scheduler
+        self._view = view
+        self._stop = stop
+        self._rows: dict[int, dict[str, Any]] = {}
+        self.failure: StoreError | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # the images stay in Ray's object store, not in every snapshot of the callbacks
+        return {**self.__dict__, "_shared": None}
+
+    @property
+    def outcomes(self) -> list[str]:
+        """Status of every trial that was started."""
+        return [row["status"] for row in self._rows.values()]
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Note a trial as running; a second start is another attempt."""
+        config = trial.config
+        schedule = Schedule.from_dict(config["schedule"])
+        row = self._rows.get(config["trial"])
+        if row is None:
+            row = self._rows[config["trial"]] = self._new_row(config, schedule)
+            self._view.started(config["trial"], config["model"], str(schedule))
+        else:
+            row["attempt"] += 1
+        self._write_trial(row)
+
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[Any],
+        trial: Any,
+        result: dict[str, Any],
+        **info: Any,
+    ) -> None:
+        """Write an evaluation and the decision on it."""
+        number = trial.config["trial"]
+        row = self._rows[number]
+        row["step"] = result["step"]
+        if not result.get("failure"):
+            self._view.evaluated(number, result["progress"], result["fid"], result["phase"])
+            self._guard(lambda: self._store.report(self._report(row, result)))
+        for decision in self._scheduler.take_decisions():
+            values = {"search": self._shared.config.name, **vars(decision)}
+            self._guard(lambda values=values: self._store.decision(values))
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[Any], trial: Any, **info: Any
+    ) -> None:
+        """Note how a trial ended."""
+        result = trial.last_result or {}
+        outcome = outcome_of(result)
+        if outcome == "stopped" and self._stop.now:
+            return  # it was cut off with the whole search, not judged
+        error = result.get("failure")
+        if outcome == "failed" and error is None:
+            error = "FID at full budget is not finite"
+        self._end(trial.config["trial"], outcome, result, error)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Note a trial that failed for good, with the last line of its traceback."""
+        text = str(trial.get_error() or "unknown error")
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        self._end(trial.config["trial"], "failed", trial.last_result or {}, lines[-1])
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Write what has waited long enough."""
+        self._guard(self._store.flush_if_due)
+
+    def close(self) -> None:
+        """Mark trials that never ended as interrupted and write everything.
+
+        Raises:
+            StoreError: If the rows cannot be written.
+        """
+        for row in self._rows.values():
+            if row["status"] == "running":
+                row.update(status="interrupted", end=datetime.now(UTC))
+                self._store.trial(row)
+        self._store.close()
+
+    def _end(self, number: int, outcome: str, result: dict[str, Any], error: str | None) -> None:
+        row = self._rows[number]
+        final = outcome == "completed" and _comparable(result)
+        row.update(status=outcome, end=datetime.now(UTC), error=error)
+        if final:
+            row.update(final_fid=result["fid"], final_bpd=result["bpd"])
+        self._view.ended(number, outcome, result["fid"] if final else None)
+        self._write_trial(row)
+
+    def _new_row(self, config: dict[str, Any], schedule: Schedule) -> dict[str, Any]:
+        shared = self._shared.config
+        shapes = {f"shape.{k}": v for k, v in shape_features(schedule).items()}
+        return {
+            "search": shared.name,
+            "trial": config["trial"],
+            "attempt": 1,
+            "seed": config["seed"],
+            "stage": "search",
+            "model": config["model"],
+            "dataset": shared.dataset,
+            "family": schedule.family,
+            **{f"params.{k}": v for k, v in schedule.to_dict()["params"].items()},
+            "status": "running",
+            "start": datetime.now(UTC),
+            "end": None,
+            "step": 0,
+            "steps": shared.steps_of(config["model"]),
+            "error": None,
+            "checkpoint": None,
+            "final_fid": None,
+            "final_bpd": None,
+            **shapes,
+        }
+
+    def _report(self, row: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+        reference = self._shared.reference
+        start = {k: row[k] for k in row if k.startswith("params.")}
+        for key in ("search", "trial", "attempt", "seed", "stage", "model", "dataset", "family"):
+            start[key] = row[key]
+        names = ("step", "progress", "level", "phase", "fid", "bpd", "train_loss", "non_finite")
+        return {
+            **start,
+            **{name: result[name] for name in names},
+            "comparable": _comparable(result),
+            "extractor": reference.extractor.name,
+            "extractor_sha256": reference.extractor.sha256,
+            "fid_samples": self._shared.config.fid.samples,
+            "fid_reference": reference.split,
+            "fid_reference_size": reference.count,
+            "step_seconds": result["step_seconds"],
+            "eval_seconds": result["eval_seconds"],
+            "device": result["device"],
+            "time": datetime.now(UTC),
+        }
+
+    def _write_trial(self, row: dict[str, Any]) -> None:
+        self._guard(lambda: self._store.trial(row))
+
+    def _guard(self, write: Any) -> None:
+        """Run a write; on failure remember it and ask Ray to end the search."""
+        try:
+            write()
+        except StoreError as error:
+            self.failure = self.failure or error
+            self._stop.now = True
+
+
+def _comparable(result: dict[str, Any]) -> bool:
+    fid = result["fid"]
+    finite = fid if math.isfinite(fid) else None
+    return is_comparable(result["progress"], result["phase"], finite)

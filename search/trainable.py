@@ -1,0 +1,156 @@
+"""The adapter between a trial and Ray Tune: one step of Ray is one evaluation."""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from ray import tune
+
+from mollitune._files import resolve, write_atomic
+from mollitune.schedules import Schedule
+
+from .config import SearchConfig
+from .dataset import Splits
+from .fid import Reference
+from .trial import Evaluation, TrainingDivergedError, Trial, TrialSpec
+
+CHECKPOINT_SECONDS = 60.0
+CHECKPOINT_FILE = "trial.pt"
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all trials of a search share; Ray keeps one read-only copy per node.
+
+    Arguments:
+        config: The search.
+        splits: The images.
+        reference: What FID compares with.
+        folder: Folder of the search, a path or URI.
+    """
+
+    config: SearchConfig
+    splits: Splits
+    reference: Reference
+    folder: str
+
+    def spec(self, config: dict[str, Any]) -> TrialSpec:
+        """Return what a trial's config from the searcher means."""
+        entry = self.config.model_entry(config["model"])
+        return TrialSpec(
+            model=entry.name,
+            schedule=Schedule.from_dict(config["schedule"]),
+            seed=config["seed"],
+            steps=self.config.steps_of(entry.name),
+            every=self.config.fid.every,
+            batch_size=entry.batch_size,
+            lr=entry.lr,
+            hparams=dict(entry.hparams),
+        )
+
+
+class ScheduleTrainable(tune.Trainable):  # type: ignore[misc]
+    """Trains one schedule after the other in one process; nothing of a trial survives it."""
+
+    def setup(self, config: dict[str, Any], shared: Shared) -> None:
+        """Prepare the first trial of this process."""
+        torch.set_num_threads(max(1, int(shared.config.resources.cpu)))
+        self._shared = shared
+        self._evaluations: Iterator[Evaluation]
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Prepare the next trial in the same process."""
+        self._begin(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train up to the next evaluation and return it.
+
+        A trial whose loss diverged ends with the reason as ``failure``: the run is deterministic,
+        so that trying again would not help. Any other exception is for Ray to retry.
+        """
+        try:
+            evaluation = next(self._evaluations)
+        except TrainingDivergedError as error:
+            return {"done": True, "failure": str(error), "step": self._trial.step}
+        if evaluation.progress >= 1:
+            self._write_samples(evaluation.samples)
+        return {
+            **_columns(evaluation),
+            "device": self._device_name(),
+            "done": evaluation.progress >= 1,
+            "should_checkpoint": evaluation.progress < 1 and self._checkpoint_due(),
+        }
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Write the state of the trial."""
+        torch.save(self._trial.state_dict(), Path(checkpoint_dir) / CHECKPOINT_FILE)
+        self._saved = time.monotonic()
+
+    def load_checkpoint(self, checkpoint: str) -> None:
+        """Go on from a written state."""
+        path = Path(checkpoint) / CHECKPOINT_FILE
+        self._trial.load_state_dict(torch.load(path, self._device, weights_only=True))
+        self._evaluations = self._trial.run()
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        shared = self._shared
+        self._number: int = config["trial"]
+        self._saved = time.monotonic()
+        self._trial: Trial = Trial(
+            shared.spec(config),
+            shared.splits,
+            shared.reference,
+            shared.config.fid.samples,
+            self._device,
+        )
+        self._evaluations = self._trial.run()
+
+    def _checkpoint_due(self) -> bool:
+        return time.monotonic() - self._saved > CHECKPOINT_SECONDS
+
+    def _write_samples(self, pixels: npt.NDArray[np.uint8]) -> None:
+        filesystem, folder = resolve(self._shared.folder)
+        path = f"{folder}/samples/{self._number:04d}.png"
+        write_atomic(filesystem, path, picture(pixels))
+
+    def _device_name(self) -> str:
+        if self._device.type == "cuda":
+            return torch.cuda.get_device_name(self._device)
+        return f"cpu ({os.uname().machine})"
+
+
+def picture(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """Return up to 64 images as one PNG, eight in a row, a black line between two.
+
+    Arguments:
+        pixels: Bytes with shape (N, C, H, W), C of 1 or 3.
+    """
+    count, channels, height, width = pixels[:64].shape
+    rows, columns = -(-count // 8), min(count, 8)
+    grid = np.zeros((channels, rows * (height + 1) - 1, columns * (width + 1) - 1), np.uint8)
+    for i, image in enumerate(pixels[:64]):
+        top, left = i // 8 * (height + 1), i % 8 * (width + 1)
+        grid[:, top : top + height, left : left + width] = image
+    array = grid[0] if channels == 1 else grid.transpose(1, 2, 0)
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _columns(evaluation: Evaluation) -> dict[str, Any]:
+    row = asdict(evaluation)
+    del row["samples"]
+    return row

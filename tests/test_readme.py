@@ -1,0 +1,305 @@
+"""Every command, snippet, table and link of the documentation is run or checked.
+
+The tables of the documentation are generated: ``python tests/test_readme.py`` writes them anew.
+"""
+
+import io
+import os
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from pydantic import BaseModel
+
+from mollitune.search.cli import main
+from mollitune.search.config import ModelConfig, SearchConfig, load_config
+from mollitune.search.schema import describe
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+TABLES = ROOT / "docs" / "tables.md"
+REFRESH = "outdated; write it anew with: .venv/bin/python tests/test_readme.py"
+
+TINY = ("fid.samples=100", "fid.every=0.5")
+TWO_MODELS = "model=[{name: vae, steps: 12}, {name: realnvp, steps: 6}]"
+CLI = (sys.executable, "-m", "mollitune.search.cli")
+
+
+# ---------------------------------------------------------------- the generated parts
+
+
+def markdown_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    escaped = [tuple(cell.replace("|", "\\|") for cell in row) for row in rows]
+    return "\n".join(
+        "| " + " | ".join(row) + " |" for row in [head, ("---",) * len(head), *escaped]
+    )
+
+
+def key_rows(section: type[BaseModel], prefix: str = "") -> list[tuple[str, ...]]:
+    """List (key, default, meaning) of a section of the config, nested sections in place."""
+    rows: list[tuple[str, ...]] = []
+    for name, field in section.model_fields.items():
+        default = field.get_default(call_default_factory=False)
+        if isinstance(default, BaseModel):
+            rows += key_rows(type(default), f"{name}.")
+            continue
+        shown = "required" if field.is_required() else f"`{shown_default(default)}`"
+        rows.append(
+            (f"`{prefix}{name}`", "all" if name == "families" else shown, field.description or "")
+        )
+    return rows
+
+
+def shown_default(value: object) -> str:
+    if value is None:
+        return "null"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def key_table(section: type[BaseModel]) -> str:
+    return markdown_table(("Key", "Default", "Meaning"), key_rows(section))
+
+
+GENERATED = {"keys": lambda: key_table(SearchConfig), "model-keys": lambda: key_table(ModelConfig)}
+
+
+def with_generated(readme: str) -> str:
+    for name, make in GENERATED.items():
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- end {name} -->)", re.DOTALL)
+        readme, found = pattern.subn(lambda match, t=make(): f"{match[1]}{t}{match[2]}", readme)  # type: ignore[misc]
+        assert found == 1, f"README.md has no place for the table {name}"
+    return readme
+
+
+def tables_page() -> str:
+    parts = [
+        "# Result tables\n\nA search writes three Parquet tables below `results/NAME/`. "
+        "`mollitune query` and `load_results` read them with every row once; after a crash the "
+        "files themselves may hold an evaluation twice, and the later row counts.\n\n"
+        "This page is generated from `mollitune.search.schema`.\n"
+    ]
+    for table in dict.fromkeys(line[0] for line in describe()):
+        rows = [(f"`{name}`", kind, text) for of, name, kind, text in describe() if of == table]
+        parts.append(f"## {table}\n\n{markdown_table(('Column', 'Type', 'Meaning'), rows)}\n")
+    return "\n".join(parts)
+
+
+def refresh() -> None:
+    README.write_text(with_generated(README.read_text(encoding="utf-8")), encoding="utf-8")
+    TABLES.parent.mkdir(exist_ok=True)
+    TABLES.write_text(tables_page(), encoding="utf-8")
+
+
+def test_tables_of_the_readme_are_those_of_the_config() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert text == with_generated(text), REFRESH
+
+
+def test_the_page_of_result_tables_is_that_of_the_schema() -> None:
+    assert TABLES.read_text(encoding="utf-8") == tables_page(), REFRESH
+
+
+# ---------------------------------------------------------------- reading the README
+
+
+def blocks(language: str) -> list[str]:
+    text = README.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    lines = [line for block in blocks("console") for line in block.splitlines()]
+    return [shlex.join(shlex.split(line, comments=True)) for line in lines if line.strip()]
+
+
+def test_every_block_has_a_language_that_is_checked() -> None:
+    fences = re.findall(r"^```(.*)$", README.read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(fences[::2]) == {"console", "python", "yaml", "text"}
+    assert set(fences[1::2]) == {""}
+    assert len(blocks("text")) == 1  # the output of one real run
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md"]
+)
+def test_relative_links_lead_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    targets = [t for t in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in t]
+    missing = [t for t in targets if not ((ROOT / page).parent / t).exists()]
+    assert not missing
+
+
+# ---------------------------------------------------------------- running it
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where a user types: a folder with the examples, a small data file and a search `digits`."""
+    folder = tmp_path_factory.mktemp("user")
+    shutil.copytree(ROOT / "examples", folder / "examples")
+    write_images(folder / "cifar10-train.parquet")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("MOLLITUNE_CACHE", str(folder / "cache"))
+        patch.setenv("OMP_NUM_THREADS", "1")
+        output = typed(["search", "examples/digits.yaml", *TINY, TWO_MODELS, "trials=10"])
+        assert "report:   results/digits/report.html" in output
+        assert "schedule: results/digits/best.json" in output
+        yield folder
+
+
+def write_images(path: Path) -> None:
+    """Write 120 small labelled images in the layout of the Hugging Face hub."""
+    rng = np.random.default_rng(0)
+    cells = []
+    for label in range(120):
+        pixels = (rng.integers(0, 64, (8, 8, 3)) + 90 * (label % 2)).astype(np.uint8)
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "PNG")
+        cells.append({"bytes": buffer.getvalue(), "path": f"{label}.png"})
+    labels = pa.array([label % 2 for label in range(120)], pa.int64())
+    pq.write_table(pa.table({"image": cells, "label": labels}), path)
+
+
+def typed(args: list[str], **environment: str) -> str:
+    """Run the command line in a process of its own; return what it printed."""
+    done = subprocess.run(
+        [*CLI, *args], env=os.environ | environment, capture_output=True, text=True, timeout=150
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def called(args: list[str]) -> None:
+    """Run the command line in this process."""
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main(args)
+
+
+def make(target: str) -> str:
+    done = subprocess.run(
+        ["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+@pytest.fixture
+def cluster() -> Iterator[str]:
+    """The address of a Ray cluster of one node, on this machine."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.2", 0))
+        address = f"127.0.0.2:{probe.getsockname()[1]}"
+    # sockets below it: their paths may have no more than 107 bytes
+    folder = tempfile.mkdtemp(prefix="mt-readme-", dir="/tmp")
+    command = f"start --head --block --port {address.rpartition(':')[2]} --num-cpus 2"
+    head = subprocess.Popen(
+        [str(Path(sys.executable).with_name("ray")), *command.split(), "--temp-dir", folder]
+        + ["--node-ip-address", "127.0.0.2", "--include-dashboard=false"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(address, head)
+        yield address
+    finally:
+        head.terminate()
+        head.wait(timeout=30)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def wait_for(address: str, head: "subprocess.Popen[bytes]") -> None:
+    host, _, port = address.partition(":")
+    for _ in range(300):
+        assert head.poll() is None, "ray start failed"
+        with socket.socket() as probe:
+            if probe.connect_ex((host, int(port))) == 0:
+                return
+        time.sleep(0.1)
+    raise TimeoutError(f"no Ray at {address}")
+
+
+def run_make_search(_: list[str], __: Any) -> None:
+    assert "mollitune search examples/digits.yaml" in make("search")
+
+
+def run_make_test(_: list[str], __: Any) -> None:
+    assert "pytest" in make("test")
+
+
+def run_light(args: list[str], _: Any) -> None:
+    called(args)
+
+
+def run_search(args: list[str], _: Any) -> None:
+    output = typed([*args, *TINY, TWO_MODELS, "trials=10"])
+    assert "10 completed" in output or "stopped" in output
+
+
+def run_on_cluster(args: list[str], request: pytest.FixtureRequest) -> None:
+    address = request.getfixturevalue("cluster")
+    tiny = [*TINY, "model={name: vae, steps: 6}", "families=[linear]", "trials=2"]
+    assert "2 completed" in typed([*args, *tiny], RAY_ADDRESS=address)
+
+
+RUNS: dict[str, Callable[[list[str], Any], None]] = {
+    "make search": run_make_search,
+    "make test": run_make_test,
+    "mollitune space examples/digits.yaml": run_light,
+    "mollitune search examples/digits.yaml name=digits-50 trials=50 fid.samples=5000": run_search,
+    "mollitune search examples/cifar10_parquet.yaml dataset=parquet:cifar10-train.parquet": run_search,
+    "mollitune search examples/digits.yaml name=on-cluster --address auto": run_on_cluster,
+    "mollitune query digits 'select family, count(*), min(fid) from reports where comparable "
+    "group by family'": run_light,
+    "mollitune report digits": run_light,
+    "mollitune best digits --model realnvp --export realnvp.json": run_light,
+}
+"""How each command of the README is run; one that is not listed here fails the test."""
+
+
+@pytest.mark.parametrize("command", commands())
+def test_command(command: str, place: Path, request: pytest.FixtureRequest) -> None:
+    assert command in RUNS, "add the command to RUNS, so that it is tested"
+    RUNS[command](shlex.split(command)[1:], request)
+
+
+def test_no_command_is_listed_that_the_readme_does_not_have() -> None:
+    assert set(RUNS) == set(commands())
+
+
+def test_python_snippets_run_in_order(place: Path) -> None:
+    script = place / "snippets.py"
+    script.write_text("\n".join(blocks("python")), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(script)], capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == 0, done.stderr
+    assert "realnvp" in done.stdout  # what the snippets print
+
+
+@pytest.mark.parametrize("snippet", blocks("yaml"))
+def test_yaml_snippet_is_a_config(snippet: str, tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(snippet, encoding="utf-8")
+    load_config(file)
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda f: f.name)
+def test_example_is_a_config(file: Path) -> None:
+    load_config(file)
+
+
+if __name__ == "__main__":
+    refresh()
