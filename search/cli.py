@@ -99,8 +99,10 @@ def search(
         except MollituneError as error:
             console.print(str(error), soft_wrap=True, highlight=False)
     if "://" not in outcome.folder:
-        console.print(f"report:   {write_report(results)}", soft_wrap=True, highlight=False)
-        exported = export_best(results, Path(outcome.folder) / "best.json")
+        folder = Path(outcome.folder)
+        page = write_report(results, folder / "report.html")
+        console.print(f"report:   {page}", soft_wrap=True, highlight=False)
+        exported = export_best(results, folder / "best.json")
         console.print(f"schedule: {exported}", soft_wrap=True, highlight=False)
 
 

@@ -59,13 +59,15 @@ class Extractor:
         """
         _register()
         layer = _default_layer(self.name)
-        network = create_feature_extractor(
-            self.name,
-            [layer],
-            cuda=device.type == "cuda",
-            verbose=False,
-            feature_extractor_weights_path=io.BytesIO(self.weights),
-        )
+        # the constructors draw initial weights before they load the real ones
+        with torch.random.fork_rng(devices=[]):
+            network = create_feature_extractor(
+                self.name,
+                [layer],
+                cuda=device.type == "cuda",
+                verbose=False,
+                feature_extractor_weights_path=io.BytesIO(self.weights),
+            )
         colour = self.name == INCEPTION
 
         @torch.no_grad()

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import ray
 import torch
 from PIL import Image
 from ray import tune
@@ -67,11 +68,14 @@ class ScheduleTrainable(tune.Trainable):  # type: ignore[misc]
         torch.set_num_threads(max(1, int(shared.config.resources.cpu)))
         self._shared = shared
         self._evaluations: Iterator[Evaluation]
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        # only a GPU that Ray has assigned: a search with resources.gpu=0 stays on the CPU
+        self._device = torch.device("cuda" if ray.get_gpu_ids() else "cpu")
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Prepare the next trial in the same process."""
+        # the old trial goes first, so that two models never share the memory
+        del self._evaluations, self._trial
         self._begin(new_config)
         return True
 

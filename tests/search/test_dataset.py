@@ -1,0 +1,84 @@
+from itertools import chain
+
+import numpy as np
+import pytest
+
+from mollitune._errors import MollituneError
+from mollitune.search.dataset import Images, Splits, as_tensor, split
+
+
+def numbered(count: int) -> Images:
+    """Images whose pixels and label both say which image it is."""
+    number = np.arange(count, dtype=np.int64)
+    pixels = np.stack([number // 256, number % 256], axis=1).astype(np.uint8)
+    return Images("numbered", pixels[:, None, :, None].copy(), number)
+
+
+def numbers(images: Images) -> list[int]:
+    assert images.labels is not None
+    high, low = images.pixels[:, 0, :, 0].astype(np.int64).T
+    assert (high * 256 + low == images.labels).all()  # labels went with their images
+    found: list[int] = images.labels.tolist()
+    return found
+
+
+@pytest.mark.parametrize(("count", "held"), [(100, 20), (1234, 246), (30_000, 5000)])
+def test_a_split_is_disjoint_and_covers_everything(count: int, held: int) -> None:
+    splits = split(numbered(count))
+    assert splits.counts() == {"train": count - 2 * held, "validation": held, "test": held}
+    parts = [numbers(part) for part in (splits.train, splits.validation, splits.test)]
+    assert sorted(chain.from_iterable(parts)) == list(range(count))
+
+
+def test_a_split_is_always_the_same() -> None:
+    first, second = split(numbered(200)), split(numbered(200))
+    assert numbers(first.train) == numbers(second.train)
+    assert numbers(first.test) == numbers(second.test)
+    assert numbers(first.train) != sorted(numbers(first.train))
+
+
+def test_too_few_images_are_refused() -> None:
+    with pytest.raises(MollituneError, match=r"numbered: 99 images are too few .* at least 100"):
+        split(numbered(99))
+
+
+def test_images_without_labels_split_too() -> None:
+    splits = split(Images("plain", numbered(100).pixels))
+    assert splits.train.labels is None
+    assert splits.shape == splits.train.shape == (1, 2, 1)
+
+
+def test_the_hash_is_of_shape_pixels_and_labels() -> None:
+    images = numbered(120)
+    assert images.labels is not None
+    pixels, labels = images.pixels.copy(), images.labels.copy()
+    assert Images("another name", pixels, labels).sha256 == images.sha256
+    pixels[7] += 1
+    labels[7] += 1
+    others = [
+        Images("numbered", pixels, images.labels),
+        Images("numbered", images.pixels, labels),
+        Images("numbered", images.pixels, None),
+        Images("numbered", images.pixels.reshape(120, 1, 1, 2), images.labels),
+    ]
+    hashes = {images.sha256, *(other.sha256 for other in others)}
+    assert len(hashes) == 5
+
+
+def test_the_hash_does_not_depend_on_the_memory_layout() -> None:
+    pixels = np.arange(120, dtype=np.uint8).reshape(5, 2, 3, 4)
+    fortran = np.asfortranarray(pixels)
+    assert Images("a", fortran).sha256 == Images("a", pixels).sha256
+
+
+def test_read_only_pixels_become_a_tensor_without_a_copy() -> None:
+    pixels = numbered(100).pixels
+    pixels.flags.writeable = False  # as in Ray's shared memory
+    tensor = as_tensor(pixels)
+    assert tensor.data_ptr() == pixels.ctypes.data
+    assert (tensor.numpy() == pixels).all()
+
+
+def test_digits_split(digits: Splits) -> None:
+    assert digits.counts() == {"train": 1079, "validation": 359, "test": 359}
+    assert digits.shape == (1, 8, 8)

@@ -1,0 +1,259 @@
+import dataclasses
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from mollitune.schedules import Linear, Schedule, Sigmoid, Vanilla
+from mollitune.search.dataset import Splits
+from mollitune.search.fid import Reference
+from mollitune.search.trial import Evaluation, TrainingDivergedError, Trial, TrialSpec
+
+CPU = torch.device("cpu")
+HPARAMS: dict[str, dict[str, Any]] = {
+    "vae": {"latent": 4, "hidden": 16},
+    "realnvp": {"scales": 1, "hidden": 4, "blocks": 0},
+}
+MOLLIFY = Sigmoid(until=0.6)
+
+USER_MODELS = '''
+import torch
+from torch import nn
+
+
+class Faulty(nn.Module):
+    """Gives a NaN loss on every call from number ``first`` on, up to ``count`` of them."""
+
+    def __init__(self, shape, first=0, count=0, bad_samples=0):
+        super().__init__()
+        self.mean = nn.Parameter(torch.zeros(shape))
+        self.calls, self.first, self.count, self.bad_samples = 0, first, count, bad_samples
+
+    def loss(self, x):
+        loss = (x - self.mean).square().mean()
+        self.calls += 1
+        bad = self.first < self.calls <= self.first + self.count
+        return loss * torch.nan if bad else loss
+
+    def sample(self, n, generator=None, temperature=1.0):
+        x = torch.randn((n, *self.mean.shape), generator=generator).clamp(-1, 1)
+        x[: self.bad_samples] = torch.nan
+        return x
+
+    def bits_per_dim(self, x, generator=None):
+        return (x - self.mean).square().flatten(1).mean(1)
+'''
+
+
+@pytest.fixture
+def faulty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A user's own model that fails when it is told to."""
+    name = f"faulty_{tmp_path.name}"
+    (tmp_path / f"{name}.py").write_text(textwrap.dedent(USER_MODELS))
+    monkeypatch.syspath_prepend(tmp_path)
+    return f"{name}:Faulty"
+
+
+class Bench:
+    """Makes small trials on digits."""
+
+    def __init__(self, digits: Splits, reference: Reference) -> None:
+        self._digits = digits
+        self._reference = reference
+
+    def trial(
+        self,
+        model: str = "vae",
+        schedule: Schedule = MOLLIFY,
+        seed: int = 3,
+        steps: int = 40,
+        every: float = 0.25,
+        **more: Any,
+    ) -> Trial:
+        settings = {"batch_size": 32, "hparams": HPARAMS.get(model, {}), **more}
+        spec = TrialSpec(model, schedule, seed, steps, every, **settings)
+        return Trial(spec, self._digits, self._reference, fid_samples=80, device=CPU)
+
+
+@pytest.fixture
+def bench(digits: Splits, reference: Reference) -> Bench:
+    return Bench(digits, reference)
+
+
+def numbers(evaluation: Evaluation) -> dict[str, Any]:
+    """All fields but the times, comparable with ==."""
+    row = dataclasses.asdict(evaluation)
+    del row["step_seconds"], row["eval_seconds"]
+    return {**row, "samples": row["samples"].tobytes()}
+
+
+def weights(trial: Trial) -> dict[str, bytes]:
+    state = trial.state_dict()["model"]
+    return {name: value.numpy().tobytes() for name, value in state.items()}
+
+
+@pytest.mark.parametrize(
+    ("steps", "every", "marks"),
+    [
+        (90, 1 / 3, [30, 60, 90]),
+        (1000, 1 / 6, [167, 333, 500, 667, 833, 1000]),
+        (1500, 0.1667, [250, 500, 750, 1000, 1250, 1500]),
+        (10, 0.4, [4, 8, 10]),  # the share does not divide the training
+        (7, 1.0, [7]),
+        (2, 0.1, [1, 2]),  # never twice, never before the first step
+    ],
+)
+def test_evaluations_end_with_the_training(steps: int, every: float, marks: list[int]) -> None:
+    assert TrialSpec("vae", MOLLIFY, 0, steps, every).evaluation_steps() == marks
+
+
+@pytest.mark.parametrize("model", ["vae", "realnvp"])
+def test_one_seed_gives_one_set_of_numbers(bench: Bench, model: str) -> None:
+    def run(seed: int) -> list[dict[str, Any]]:
+        return [numbers(e) for e in bench.trial(model, seed=seed, every=0.5).run()]
+
+    first = run(seed=3)
+    assert [row["step"] for row in first] == [20, 40]
+    assert run(seed=3) == first
+    other = run(seed=4)
+    assert all(one["fid"] != two["fid"] for one, two in zip(first, other, strict=True))
+
+
+def test_level_and_phase_follow_the_schedule(bench: Bench) -> None:
+    rows = list(bench.trial(schedule=MOLLIFY).run())
+    assert [row.progress for row in rows] == [0.25, 0.5, 0.75, 1.0]
+    assert [row.phase for row in rows] == ["mollified", "mollified", "clean", "clean"]
+    assert [row.level for row in rows] == [MOLLIFY.level(row.progress) for row in rows]
+    assert rows[0].level > rows[1].level > rows[2].level == 0
+    assert all(row.samples.shape == (64, 1, 8, 8) for row in rows)
+    assert all(row.samples.dtype == np.uint8 for row in rows)
+    assert all(row.non_finite == 0 for row in rows)
+    assert {row.phase for row in bench.trial(schedule=Vanilla()).run()} == {"clean"}
+
+
+@pytest.mark.parametrize("model", ["vae", "realnvp"])
+def test_training_learns(bench: Bench, model: str) -> None:
+    first, *_, last = bench.trial(model, Vanilla(), steps=200).run()
+    assert last.train_loss < first.train_loss
+    assert last.bpd < first.bpd
+    assert last.fid < first.fid
+
+
+def test_arms_share_weights_batches_and_dequantisation(bench: Bench) -> None:
+    vanilla, mollified = bench.trial(schedule=Vanilla()), bench.trial(schedule=MOLLIFY)
+    assert weights(vanilla) == weights(mollified)
+    assert weights(vanilla) != weights(bench.trial(seed=4))
+    list(vanilla.run())
+    list(mollified.run())
+    one, two = vanilla.state_dict(), mollified.state_dict()
+    assert torch.equal(one["batches"]["order"], two["batches"]["order"])
+    assert one["batches"]["position"] == two["batches"]["position"]
+    assert torch.equal(one["batches"]["generator"], two["batches"]["generator"])
+    assert torch.equal(one["dequantise"], two["dequantise"])
+    assert torch.equal(one["rng"][0], two["rng"][0])
+    assert not torch.equal(one["mollify"], two["mollify"])  # only this one was drawn from
+    assert weights(vanilla) != weights(mollified)
+
+
+def test_a_mollified_run_differs_by_its_noise_alone(bench: Bench) -> None:
+    # a noise of standard deviation 1e-6 in the first step, after which the runs are the same
+    runs = [bench.trial(schedule=s) for s in (Vanilla(), Linear(until=0.02, peak=1e-12))]
+    states = []
+    for trial in runs:
+        list(trial.run())
+        states.append(trial.state_dict()["model"])
+    for name in states[0]:
+        torch.testing.assert_close(states[1][name], states[0][name], rtol=1e-3, atol=1e-3)
+
+
+def test_evaluations_do_not_disturb_the_training(bench: Bench) -> None:
+    rare, often = bench.trial(every=1.0), bench.trial(every=0.1)
+    (last,) = rare.run()
+    *_, same = often.run()
+    assert weights(rare) == weights(often)
+    assert (last.fid, last.bpd) == (same.fid, same.bpd)
+    again = rare.evaluate(last.train_loss, 0.0)
+    assert numbers(again) == numbers(last)
+
+
+@pytest.mark.parametrize("model", ["vae", "realnvp"])
+@pytest.mark.parametrize("stopped_at", [1, 3])
+def test_a_resumed_trial_goes_on_to_the_same_numbers(
+    bench: Bench, tmp_path: Path, model: str, stopped_at: int
+) -> None:
+    whole = [numbers(e) for e in bench.trial(model).run()]
+    first = bench.trial(model)
+    evaluations = first.run()
+    before = [numbers(next(evaluations)) for _ in range(stopped_at)]
+    torch.save(first.state_dict(), tmp_path / "trial.pt")
+    resumed = bench.trial(model)
+    resumed.load_state_dict(torch.load(tmp_path / "trial.pt", weights_only=True))
+    after = [numbers(e) for e in resumed.run()]
+    assert before + after == whole
+    assert len(after) == 4 - stopped_at
+    assert MOLLIFY.mollified(0.25)  # stopped at 1: in the middle of the mollified phase
+
+
+def test_torchs_global_generator_is_left_alone(bench: Bench) -> None:
+    torch.manual_seed(11)
+    state = torch.get_rng_state()
+    evaluations = bench.trial().run()
+    next(evaluations)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(12)  # nor does the training see it
+    elsewhere = numbers(next(evaluations))
+    assert elsewhere == numbers(list(bench.trial().run())[1])
+
+
+def test_non_finite_losses_are_skipped_and_counted(bench: Bench, faulty: str) -> None:
+    trial = bench.trial(faulty, hparams={"first": 5, "count": 10})
+    rows = list(trial.run())
+    assert [row.non_finite for row in rows] == [5, 10, 10, 10]
+    assert all(np.isfinite([row.train_loss, row.fid, row.bpd]).all() for row in rows)
+    other = bench.trial(faulty)
+    other.load_state_dict(trial.state_dict())
+    assert (other.lost_steps, other.lost_samples) == (10, 0)
+
+
+def test_an_interval_without_a_finite_loss_has_a_nan_loss(bench: Bench, faulty: str) -> None:
+    first, *_ = bench.trial(faulty, hparams={"count": 10}).run()
+    assert np.isnan(first.train_loss)
+
+
+def test_one_non_finite_loss_too_many_ends_the_trial(bench: Bench, faulty: str) -> None:
+    trial = bench.trial(faulty, hparams={"first": 5, "count": 11})
+    with pytest.raises(TrainingDivergedError, match=r"11 steps .* up to step 15 of 40; lower"):
+        list(trial.run())
+
+
+def test_long_trainings_may_lose_one_percent(bench: Bench, faulty: str) -> None:
+    kept = bench.trial(faulty, steps=1500, every=1.0, hparams={"count": 15}, batch_size=1)
+    (last,) = kept.run()
+    assert last.non_finite == 15
+    lost = bench.trial(faulty, steps=1500, every=1.0, hparams={"count": 16}, batch_size=1)
+    with pytest.raises(TrainingDivergedError, match="16 steps without"):
+        list(lost.run())
+
+
+def test_a_real_model_diverges_at_a_senseless_learning_rate(bench: Bench) -> None:
+    with pytest.raises(TrainingDivergedError, match="steps without a finite loss"):
+        list(bench.trial("vae", lr=1e30, steps=60).run())
+
+
+def test_non_finite_samples_give_nan_and_are_counted(bench: Bench, faulty: str) -> None:
+    trial = bench.trial(faulty, hparams={"bad_samples": 2})
+    first, second, *_ = trial.run()
+    assert np.isnan(first.fid)
+    assert np.isfinite(first.bpd)
+    assert (first.non_finite, second.non_finite) == (2, 4)
+    assert (trial.lost_steps, trial.lost_samples) == (0, 8)
+
+
+def test_an_illegal_model_is_refused(bench: Bench) -> None:
+    with pytest.raises(ValueError, match=r"hiden.*hidden"):
+        bench.trial("vae", hparams={"hiden": 3})
+    with pytest.raises(ValueError, match="glowe"):
+        bench.trial("glowe")
