@@ -13,9 +13,9 @@ noise = torch.Generator().manual_seed(0)  # the schedule's own: your batches sta
 # probabilistic PCA: the smallest model with an exact likelihood
 mean, factor = torch.zeros(64, requires_grad=True), torch.randn(64, 8, requires_grad=True)
 log_variance = torch.zeros(64, requires_grad=True)
-optimiser = torch.optim.Adam([mean, factor, log_variance], lr=1e-2)
+optimiser = torch.optim.Adam([mean, factor, log_variance], lr=3e-2)
 
-schedule, steps = load(sys.argv[1]), 300
+schedule, steps = load(sys.argv[1]), 100
 for step in range(steps):
     x = images[torch.randint(len(images), (128,))]
     x = schedule(x, step / steps, generator=noise)  # the one line

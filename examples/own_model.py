@@ -31,7 +31,8 @@ class FactorPCA(GenerativeModel):
     def _nll(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
         variance = (2 * self.log_std).exp()
         density = torch.distributions.LowRankMultivariateNormal(self.mean, self.factor, variance)
-        return -density.log_prob(x.flatten(1))
+        nll: Tensor = -density.log_prob(x.flatten(1))
+        return nll
 
     def _draw(self, n: int, generator: torch.Generator | None, temperature: float) -> Tensor:
         factors = torch.randn(n, self.factor.shape[1], generator=generator)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from mollitune._errors import MollituneError
 
@@ -160,9 +160,16 @@ def _decode_one(
             f"dataset {spec}: {where} is not a readable image ({error}); remove or mend it"
         ) from None
     if size is not None:
-        image = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
+        image = _square(image).resize((size, size), Image.Resampling.LANCZOS)
     array = np.asarray(image, dtype=np.uint8)
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+
+
+def _square(image: Image.Image) -> Image.Image:
+    """Crop to the central square; before the resize, which would look beyond the edges."""
+    side = min(image.size)
+    left, top = ((length - side) // 2 for length in image.size)
+    return image.crop((left, top, left + side, top + side))
 
 
 def _assemble(spec: str, decoded: list[npt.NDArray[np.uint8]], labels: Labels | None) -> Images:

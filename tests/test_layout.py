@@ -164,9 +164,9 @@ def test_a_wheel_holds_the_four_packages_and_no_tests(tmp_path: Path) -> None:
         target.write_bytes(path.read_bytes())
     for package in PACKAGES:
         (tmp_path / "copy" / "src" / "mollitune" / package).symlink_to(f"../../{package}")
-    build = [uv, "build", "--wheel", "--offline", "--no-build-isolation", "--quiet"]
-    where = ["--python", sys.executable, "--out-dir", tmp_path / "dist", tmp_path / "copy"]
-    subprocess.run([*build, *where], check=True, capture_output=True)
+    build = [str(uv), "build", "--wheel", "--offline", "--no-build-isolation", "--quiet"]
+    folders = ["--out-dir", str(tmp_path / "dist"), str(tmp_path / "copy")]
+    subprocess.run([*build, "--python", sys.executable, *folders], check=True, capture_output=True)
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {f"mollitune/{p.relative_to(ROOT).as_posix()}" for p in sources()} <= names

@@ -270,7 +270,7 @@ def test_one_worker_repeats_itself_and_another_seed_does_not(place: Place) -> No
             for results in (first, again)
         )
         pd.testing.assert_frame_equal(one, two, check_exact=True)
-    params = [column for column in first.trials if column.startswith("params.")]
+    params = [column for column in first.trials.columns if column.startswith("params.")]
     assert not first.trials[params].equals(other.trials[params])
     assert (first.trials["seed"] != other.trials["seed"]).all()
     vanilla_fids = [results.reports["fid"].iloc[0] for results in (first, other)]
