@@ -10,6 +10,7 @@ import os
 import platform
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -196,6 +197,7 @@ def _start_ray(config: SearchConfig) -> None:
     """Join the cluster of the config, or start Ray on this machine, reachable from it alone."""
     try:
         if config.address is not None:
+            _check_reachable(config.address)
             ray.init(address=config.address, log_to_driver=False, logging_level="ERROR")
             return
         loopback = {"_node_ip_address": _LOOPBACK} if sys.platform == "linux" else {}
@@ -214,6 +216,17 @@ def _start_ray(config: SearchConfig) -> None:
             f"cannot use Ray on {where}: {first_line(error)}; check address, or leave it out to "
             "run here"
         ) from None
+
+
+def _check_reachable(address: str) -> None:
+    """Fail at once where nothing listens; Ray itself would go on trying for minutes.
+
+    Raises:
+        OSError: If a connection to ``host:port`` is refused or takes more than 10 s.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def _temp_folder() -> str:
