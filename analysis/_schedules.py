@@ -35,5 +35,6 @@ def schedule_text(row: Mapping[Any, Any]) -> str:
     try:
         return str(schedule_of(row))
     except ValueError:
-        text = ", ".join(f"{name}={value}" for name, value in sorted(schedule_params(row).items()))
+        shown = sorted(schedule_params(row).items())
+        text = ", ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in shown)
         return f"{row['family']}({text})"

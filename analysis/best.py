@@ -130,7 +130,9 @@ def export_best(
     target = Path(path)
     found = best(results, model)
     if target.exists() and not overwrite:
-        raise MollituneError(f"{target} exists already; choose another path, or replace it with --force")
+        raise MollituneError(
+            f"{target} exists already; choose another path, or replace it with --force"
+        )
     try:
         found.schedule.save(target, provenance=_provenance(results, found))
     except OSError as error:

@@ -80,11 +80,16 @@ def search(
     from mollitune.analysis import export_best, load_results, write_report
 
     from .config import load_config
-    from .launch import run_search
-    from .progress import duration
+    from .rayenv import set_local_token
 
     extra = [] if address is None else [f"address={address}"]
     search_config = load_config(config, [*(overrides or []), *extra])
+    if search_config.address is None:
+        set_local_token()
+
+    from .launch import run_search
+    from .progress import duration
+
     console = Console()
     outcome = run_search(search_config, console)
     counts = ", ".join(f"{count} {status}" for status, count in outcome.trials.items())

@@ -74,15 +74,12 @@ class Recorder(Callback):  # type: ignore[misc]
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note a trial as running; a second start is another attempt."""
-        config = trial.config
-        schedule = Schedule.from_dict(config["schedule"])
-        row = self._rows.get(config["trial"])
+        row = self._rows.get(trial.config["trial"])
         if row is None:
-            row = self._rows[config["trial"]] = self._new_row(config, schedule)
-            self._view.started(config["trial"], config["model"], str(schedule))
+            self._open(trial.config)
         else:
             row["attempt"] += 1
-        self._write_trial(row)
+            self._write_trial(row)
 
     def on_trial_result(
         self,
@@ -118,6 +115,8 @@ class Recorder(Callback):  # type: ignore[misc]
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note a trial that failed for good, with the last line of its traceback."""
+        if trial.config["trial"] not in self._rows:
+            self._open(trial.config)  # its process did not even start
         text = str(trial.get_error() or "unknown error")
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         self._end(trial.config["trial"], "failed", trial.last_result or {}, lines[-1])
@@ -145,6 +144,12 @@ class Recorder(Callback):  # type: ignore[misc]
         if final:
             row.update(final_fid=result["fid"], final_bpd=result["bpd"])
         self._view.ended(number, outcome, result["fid"] if final else None)
+        self._write_trial(row)
+
+    def _open(self, config: dict[str, Any]) -> None:
+        schedule = Schedule.from_dict(config["schedule"])
+        row = self._rows[config["trial"]] = self._new_row(config, schedule)
+        self._view.started(config["trial"], config["model"], str(schedule))
         self._write_trial(row)
 
     def _new_row(self, config: dict[str, Any], schedule: Schedule) -> dict[str, Any]:

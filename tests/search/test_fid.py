@@ -74,7 +74,8 @@ def test_it_is_torch_fidelitys_fid(
     )
     expected = metrics["frechet_inception_distance"]
     assert expected > 1
-    assert measure(reference, fake) == pytest.approx(expected, rel=1e-6)
+    # torch-fidelity averages the features in float32, we in float64
+    assert measure(reference, fake) == pytest.approx(expected, rel=1e-5)
 
 
 def test_it_is_the_frechet_distance(

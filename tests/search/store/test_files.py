@@ -63,7 +63,7 @@ def test_files_stay_inside(opened: Store, name: str) -> None:
 def test_new_folder_is_never_an_old_one(tmp_path: Path) -> None:
     root = str(tmp_path / "deep" / "results")
     assert create_search_folder(root, "a-1.b_C") == f"{root}/a-1.b_C"
-    with pytest.raises(StoreError, match=r"'a-1.b_C' exists already .*resume or extend"):
+    with pytest.raises(StoreError, match=r"'a-1.b_C' exists already .*move that folder away"):
         create_search_folder(root, "a-1.b_C")
 
 
