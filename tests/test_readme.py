@@ -161,6 +161,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.chdir(folder)
         patch.setenv("MOLLITUNE_CACHE", str(folder / "cache"))
         patch.setenv("OMP_NUM_THREADS", "1")
+        # a token that Ray left in the home folder would guard the cluster but not be sent to it
+        patch.setenv("HOME", str(folder))
+        for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
+            patch.delenv(name, raising=False)
         # Ray's workers are nice by default, and would starve beside other work on the machine
         patch.setenv("RAY_worker_niceness", "0")
         output = typed(["search", "examples/digits.yaml", *TINY, TWO_MODELS, "trials=10"])
