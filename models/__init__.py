@@ -15,17 +15,22 @@ Example:
 
 from ._base import GenerativeModel
 from ._dequantise import dequantise
+from ._flow import Flow
+from ._maf import MAF
 from ._realnvp import RealNVP
-from ._registry import build, models, preset, register
+from ._registry import build, models, preset, presets, register
 from ._vae import VAE
 
 __all__ = [
+    "MAF",
     "VAE",
+    "Flow",
     "GenerativeModel",
     "RealNVP",
     "build",
     "dequantise",
     "models",
     "preset",
+    "presets",
     "register",
 ]

@@ -7,6 +7,9 @@ from torch import Tensor
 MODEL_SCALE = 2.0
 """Width of the models' space [-1, 1], in units of the bytes' space [0, 1]."""
 
+VECTOR_SCALE = 256.0
+"""Vectors hold no bytes: with this scale the bits are those of the density itself."""
+
 
 def nats_to_bits(nll: Tensor, dims: int, scale: float = MODEL_SCALE) -> Tensor:
     r"""Converts the NLL of dequantised bytes to bits per dimension.

@@ -5,7 +5,8 @@ import math
 from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 
-Shape = tuple[int, int, int]
+Shape = tuple[int, ...]
+"""Shape of one observation: ``(C, H, W)`` of an image or ``(D,)`` of a vector."""
 
 
 def check_int(name: str, value: object, low: int) -> int:
@@ -32,12 +33,19 @@ def check_choice(name: str, value: object, allowed: Iterable[str]) -> str:
     return value
 
 
-def check_shape(shape: object) -> Shape:
-    """Returns ``shape`` as a tuple ``(C, H, W)`` of ints >= 1, or raises ValueError."""
-    if not isinstance(shape, Sequence) or isinstance(shape, str) or len(shape) != 3:
-        raise ValueError(f"shape must be three integers (channels, height, width), got {shape!r}")
-    channels, height, width = (check_int("each entry of shape", side, 1) for side in shape)
-    return channels, height, width
+def check_shape(shape: object, *, vectors: bool = False) -> Shape:
+    """Returns ``shape`` as a tuple of ints >= 1, or raises ValueError.
+
+    Args:
+        shape: ``(C, H, W)`` of an image, or, if ``vectors``, ``(D,)`` of a vector.
+        vectors: whether the shape of a vector is legal.
+    """
+    lengths = (1, 3) if vectors else (3,)
+    if not isinstance(shape, Sequence) or isinstance(shape, str) or len(shape) not in lengths:
+        wanted = "three integers (channels, height, width)"
+        wanted += " or one (dimensions of a vector)" if vectors else ""
+        raise ValueError(f"shape must be {wanted}, got {shape!r}")
+    return tuple(check_int("each entry of shape", side, 1) for side in shape)
 
 
 def suggestion(value: object, allowed: Sequence[str]) -> str:

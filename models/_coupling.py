@@ -1,12 +1,53 @@
-"""The affine coupling layer and its network."""
+"""The affine coupling layer, and the bounds that keep its scale invertible."""
 
 import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
+
+from ._clamp import clamp_inward
 
 MAX_LOG_SCALE = 3.0
 """Bound on the absolute log-scale of one coupling: a factor of 20 at most, either way."""
+
+MIN_LOG_SIGMOID = math.log(1e-3)
+_SIGMOID_OFFSET = 2.0
+
+
+class TanhScale(nn.Module):
+    r"""The log-scale :math:`s = 3 \tanh(g) \tanh(h)`, with :math:`g` learned per channel.
+
+    So :math:`|s| < 3` whatever the weights and the input, and neither direction can explode in
+    one layer. A network that says 0 gives the log-scale 0.
+
+    Args:
+        channels: number of channels of :math:`h`.
+        spatial: how many axes follow the channels' (2 for images, 0 for vectors).
+    """
+
+    def __init__(self, channels: int, spatial: int = 2) -> None:
+        super().__init__()
+        # At this value 3 tanh(g) is 1: the log-scale starts as a plain tanh.
+        size = (channels, *(1,) * spatial)
+        self.gain = nn.Parameter(torch.full(size, math.atanh(1 / MAX_LOG_SCALE)))
+
+    def forward(self, raw: Tensor) -> Tensor:
+        """Unbounded to bounded; same shape."""
+        return MAX_LOG_SCALE * torch.tanh(self.gain) * torch.tanh(raw)
+
+
+class SigmoidScale(nn.Module):
+    r"""Glow's log-scale :math:`s = \log \sigma(h + 2)`, at least :math:`\ln 10^{-3}`.
+
+    Towards the latents it only shrinks, so without a floor the inverse would divide by numbers as
+    small as the network likes, and samples would overflow although training looks healthy. At the
+    floor only the gradient that leads back passes.
+    """
+
+    def forward(self, raw: Tensor) -> Tensor:
+        """Unbounded to bounded; same shape."""
+        return clamp_inward(logsigmoid(raw + _SIGMOID_OFFSET), MIN_LOG_SIGMOID)
 
 
 class AffineCoupling(nn.Module):
@@ -15,28 +56,25 @@ class AffineCoupling(nn.Module):
     With the halves :math:`a` and :math:`b` (exchanged if ``flip``), the map and its
     log-determinant are
 
-    .. math:: a' = a, \quad b' = (b + t(a)) \exp(s(a)), \quad \log|\det| = \sum s(a),
-        \quad s = 3 \tanh(g) \tanh(h(a))
+    .. math:: a' = a, \quad b' = (b + t(a)) \exp(s(h(a))), \quad \log|\det| = \sum s(h(a))
 
-    where :math:`h` and :math:`t` come from a residual network and :math:`g` is learned per
-    channel. So :math:`|s| < 3` whatever the weights and the input, and neither direction can
-    explode in one layer. The network's last convolution starts at zero: the layer starts as the
-    identity.
+    where :math:`h` and :math:`t` are the halves of the network's output. The network may run in
+    lower precision (autocast); the map itself keeps the dtype of its input.
 
     Args:
-        channels: number of channels :math:`C` of the input, even.
-        hidden: width of the network.
-        blocks: residual blocks of the network.
+        net: network from half of the channels to all of them, ``(N, C/2, ...)`` to
+            ``(N, C, ...)``.
+        scale: bounds the log-scale, ``TanhScale`` or ``SigmoidScale``.
         flip: transform the first half instead of the second.
+
+    | Density estimation using Real NVP (Dinh et al., 2017)
     """
 
-    def __init__(self, channels: int, hidden: int, blocks: int, *, flip: bool) -> None:
+    def __init__(self, net: nn.Module, scale: nn.Module, *, flip: bool = False) -> None:
         super().__init__()
-        half = channels // 2
         self.flip = flip
-        self.net = _ResNet(half, hidden, 2 * half, blocks)
-        # At this value 3 tanh(g) is 1: the log-scale starts as a plain tanh.
-        self.gain = nn.Parameter(torch.full((half, 1, 1), math.atanh(1 / MAX_LOG_SCALE)))
+        self.net = net
+        self.scale = scale
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Data to latent: returns the image of ``x`` and the log-determinant, shape ``(N,)``."""
@@ -51,8 +89,8 @@ class AffineCoupling(nn.Module):
         return self._join(a, b * torch.exp(-log_scale) - shift)
 
     def _affine(self, a: Tensor) -> tuple[Tensor, Tensor]:
-        raw, shift = self.net(a).chunk(2, dim=1)
-        return MAX_LOG_SCALE * torch.tanh(self.gain) * torch.tanh(raw), shift
+        raw, shift = self.net(a).to(a.dtype).chunk(2, dim=1)
+        return self.scale(raw), shift
 
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         first, second = x.chunk(2, dim=1)
@@ -60,25 +98,3 @@ class AffineCoupling(nn.Module):
 
     def _join(self, a: Tensor, b: Tensor) -> Tensor:
         return torch.cat((b, a) if self.flip else (a, b), dim=1)
-
-
-class _ResNet(nn.Module):
-    """Plain pre-activation residual network, without any normalisation, that starts at zero.
-
-    A block is one convolution; on the digits a second one in each cost time and gained nothing.
-    """
-
-    def __init__(self, inputs: int, hidden: int, outputs: int, blocks: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(inputs, hidden, 3, padding=1)
-        self.blocks = nn.ModuleList(nn.Conv2d(hidden, hidden, 3, padding=1) for _ in range(blocks))
-        self.last = nn.Conv2d(hidden, outputs, 3, padding=1)
-        for parameter in self.last.parameters():
-            nn.init.zeros_(parameter)
-
-    def forward(self, x: Tensor) -> Tensor:
-        h: Tensor = self.first(x)
-        for block in self.blocks:
-            h = h + block(torch.relu(h))
-        out: Tensor = self.last(torch.relu(h))
-        return out

@@ -1,50 +1,53 @@
 """Real NVP: a multi-scale flow of affine couplings."""
 
 import math
+from functools import partial
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from ._base import GenerativeModel
 from ._checks import Shape, check_int
-from ._coupling import AffineCoupling
-from ._gaussian import standard_normal_log_prob
-from ._random import randn
+from ._coupling import AffineCoupling, TanhScale
+from ._coupling_nets import ResNet
+from ._flow import Flow
 from ._registry import by_side, register
-from ._squeeze import pack_checkerboard, squeeze, unpack_checkerboard, unsqueeze
+from ._squeeze import halvings, pack_checkerboard, squeeze, unpack_checkerboard, unsqueeze
 
-PRESETS = {
+QUICK = {
     8: {"scales": 2, "hidden": 32, "blocks": 1},
     28: {"scales": 2, "hidden": 32, "blocks": 2},
     32: {"scales": 2, "hidden": 32, "blocks": 2},
     64: {"scales": 3, "hidden": 32, "blocks": 2},
 }
-"""Default hyperparameters by image side; quick to train.
+"""Defaults by image side, quick to train."""
 
-``hidden=64, blocks=8`` is near the published size.
-"""
+PAPER = {
+    8: {"scales": 2, "hidden": 32, "blocks": 2},
+    28: {"scales": 2, "hidden": 64, "blocks": 8},
+    32: {"scales": 2, "hidden": 64, "blocks": 8},
+    64: {"scales": 5, "hidden": 32, "blocks": 2},
+}
+"""Near the published size by image side; minutes per epoch on a GPU."""
 
 _COUPLINGS = 3
 _LAST_COUPLINGS = 4
 
 
-def _preset(shape: Shape) -> dict[str, Any]:
+def _preset(table: dict[int, dict[str, int]], shape: Shape) -> dict[str, Any]:
     """The table's entry, with no more scales than the sides can be halved."""
-    entry = by_side(PRESETS, shape)
-    side = math.gcd(*shape[1:])
-    halvings = (side & -side).bit_length() - 1
-    return entry | {"scales": max(1, min(entry["scales"], halvings))}
+    entry = by_side(table, shape)
+    return entry | {"scales": max(1, min(entry["scales"], halvings(shape)))}
 
 
-@register("realnvp", preset=_preset)
-class RealNVP(GenerativeModel):
+@register("realnvp", quick=partial(_preset, QUICK), paper=partial(_preset, PAPER))
+class RealNVP(Flow):
     """Real NVP (Dinh et al., 2017) with a standard normal base.
 
     Each scale but the last: three checkerboard couplings, squeeze, three channel couplings, and
     half of the channels leave as latents. The last scale: four checkerboard couplings. The halves
     take turns. There is no BatchNorm, the log-scale of a coupling is bounded (see
-    ``AffineCoupling``), and the flow starts as a permutation of the pixels.
+    ``TanhScale``), and the flow starts as a permutation of the pixels.
 
     Args:
         shape: shape ``(C, H, W)`` of one image; sides divisible by ``2**scales``.
@@ -73,15 +76,7 @@ class RealNVP(GenerativeModel):
         self.last = _Chain(channels * 2 ** (scales + 1), hidden, blocks, _LAST_COUPLINGS)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Data to latent.
-
-        Args:
-            x: shape ``(N, C, H, W)``.
-
-        Returns:
-            Latents ``z``, shape ``(N, D)``, those of the first scale first, and the log of the
-            absolute Jacobian determinant of ``z`` in ``x``, shape ``(N,)``.
-        """
+        """Data to latent; the latents of the first scale come first (see ``Flow.forward``)."""
         h, log_det, latents = self._checked(x), x.new_zeros(len(x)), []
         for scale in self.scales:
             h, z, scale_log_det = scale(h)
@@ -92,13 +87,8 @@ class RealNVP(GenerativeModel):
         return torch.cat(latents, dim=1), log_det + last_log_det
 
     def inverse(self, z: Tensor) -> Tensor:
-        """Latent to data: shape ``(N, D)`` to ``(N, C, H, W)``, unbounded.
-
-        Raises:
-            ValueError: ``z`` does not have shape ``(N, D)``.
-        """
-        if z.ndim != 2 or z.shape[1] != self.dims:
-            raise ValueError(f"z must have shape (N, {self.dims}), got {tuple(z.shape)}")
+        """Latent to data (see ``Flow.inverse``)."""
+        z = self._checked_latents(z)
         channels, height, width = self.shape
         # Shape of the latents that leave each scale; the last scale's are packed once more.
         shapes = [(channels << i, height >> i, width >> i) for i in range(1, len(self.scales) + 1)]
@@ -111,22 +101,6 @@ class RealNVP(GenerativeModel):
             h = cast("_Scale", scale).inverse(h, latent)
         return h
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        """Exact log density in the model's space, in nats: ``(N, C, H, W)`` to ``(N,)``."""
-        z, log_det = self(x)
-        log_prob: Tensor = standard_normal_log_prob(z) + log_det
-        return log_prob
-
-    def loss(self, x: Tensor) -> Tensor:
-        """The exact negative log-likelihood in nats per dimension; no randomness is used."""
-        return -self.log_prob(x).mean() / self.dims
-
-    def _nll(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
-        return -self.log_prob(x)
-
-    def _draw(self, n: int, generator: torch.Generator | None, temperature: float) -> Tensor:
-        return self.inverse(temperature * randn((n, self.dims), self._reference(), generator))
-
 
 class _Chain(nn.Module):
     """Affine couplings between channel halves that take turns."""
@@ -134,7 +108,12 @@ class _Chain(nn.Module):
     def __init__(self, channels: int, hidden: int, blocks: int, length: int) -> None:
         super().__init__()
         self.couplings = nn.ModuleList(
-            AffineCoupling(channels, hidden, blocks, flip=k % 2 == 1) for k in range(length)
+            AffineCoupling(
+                ResNet(channels // 2, hidden, channels, blocks),
+                TanhScale(channels // 2),
+                flip=k % 2 == 1,
+            )
+            for k in range(length)
         )
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,12 +11,13 @@ from ._base import GenerativeModel
 from ._checks import Shape, check_choice, check_shape, suggestion
 
 Preset = Callable[[Shape], dict[str, Any]]
+DEFAULT_PRESET = "quick"
 ModelClass = TypeVar("ModelClass", bound=type[GenerativeModel])
 
 
 class _Entry(NamedTuple):
     cls: type[GenerativeModel]
-    preset: Preset
+    presets: Mapping[str, Preset]
 
 
 _REGISTRY: dict[str, _Entry] = {}
@@ -32,12 +33,13 @@ def models() -> tuple[str, ...]:
     return tuple(sorted(_REGISTRY))
 
 
-def register(name: str, preset: Preset | None = None) -> Callable[[ModelClass], ModelClass]:
+def register(name: str, **presets: Preset) -> Callable[[ModelClass], ModelClass]:
     """Class decorator that makes a model known to ``build`` under a name.
 
     Args:
         name: the name; letters, digits and underscores.
-        preset: default hyperparameters for an image shape; by default the constructor's own.
+        **presets: functions from a shape to hyperparameters, by the preset's name. ``quick`` is
+            the default one; without it the constructor's own defaults are.
 
     Raises:
         ValueError: the name is taken or malformed.
@@ -48,58 +50,84 @@ def register(name: str, preset: Preset | None = None) -> Callable[[ModelClass], 
         raise ValueError(f"model {name!r} is already registered")
 
     def add(cls: ModelClass) -> ModelClass:
-        _REGISTRY[name] = _Entry(cls, preset or (lambda _: {}))
+        _REGISTRY[name] = _Entry(cls, {DEFAULT_PRESET: lambda _: {}, **presets})
         return cls
 
     return add
 
 
-def preset(name: str, shape: tuple[int, int, int]) -> dict[str, Any]:
-    """Default hyperparameters of a model for an image shape; empty for a user's own class.
+def presets(name: str) -> tuple[str, ...]:
+    """Names of a model's presets, the default one first.
 
     Raises:
-        ValueError: unknown model, or ``shape`` is not three integers >= 1.
+        ValueError: unknown model.
+
+    Example:
+        >>> presets("glow")
+        ('quick', 'paper')
+    """
+    if ":" in name:
+        return (DEFAULT_PRESET,)
+    return tuple(_REGISTRY[check_choice("model", name, _REGISTRY)].presets)
+
+
+def preset(name: str, shape: tuple[int, ...], which: str = DEFAULT_PRESET) -> dict[str, Any]:
+    """Hyperparameters of a model for a shape; empty for a user's own class.
+
+    Args:
+        name: one of ``models()``.
+        shape: shape ``(C, H, W)`` of one image, or ``(D,)`` of a vector.
+        which: one of ``presets(name)``.
+
+    Raises:
+        ValueError: unknown model or preset, or ``shape`` is not one or three integers >= 1.
 
     Example:
         >>> preset("vae", (1, 8, 8))
         {'net': 'mlp', 'latent': 8, 'hidden': 128, 'sigma': 'analytic'}
     """
-    shape = check_shape(shape)
-    if ":" in name:
-        return {}
-    return _REGISTRY[check_choice("model", name, _REGISTRY)].preset(shape)
+    shape = check_shape(shape, vectors=True)
+    check_choice("preset", which, presets(name))
+    return {} if ":" in name else _REGISTRY[name].presets[which](shape)
 
 
-def build(name: str, shape: tuple[int, int, int], **hparams: Any) -> GenerativeModel:
+def build(
+    name: str, shape: tuple[int, ...], *, preset: str = DEFAULT_PRESET, **hparams: Any
+) -> GenerativeModel:
     """Builds a model; weights are drawn from torch's global generator.
 
     Args:
         name: one of ``models()``, or ``"package.module:Class"`` for a class of your own, called
             with ``shape=shape`` and the hyperparameters. It must be an ``nn.Module`` with
             ``loss``, ``sample`` and ``bits_per_dim`` as in ``GenerativeModel``.
-        shape: shape ``(C, H, W)`` of one image.
-        **hparams: override the entries of ``preset(name, shape)``.
+        shape: shape ``(C, H, W)`` of one image; ``(D,)`` of a vector for models that take one.
+        preset: one of ``presets(name)``: where hyperparameters come from that are not given.
+        **hparams: override the entries of the preset.
 
     Raises:
-        ValueError: unknown model or hyperparameter, a value out of range, or a user's class that
-            cannot be imported or lacks a method.
+        ValueError: unknown model, preset or hyperparameter, a value out of range, or a user's
+            class that cannot be imported or lacks a method.
     """
-    shape = check_shape(shape)
+    shape = check_shape(shape, vectors=True)
+    defaults = _preset(name, shape, preset)
     if ":" in name:
         return _build_user_model(name, shape, hparams)
     cls = _REGISTRY[check_choice("model", name, _REGISTRY)].cls
     known = sorted(set(inspect.signature(cls).parameters) - {"shape"})
     for key in hparams:
         check_choice(f"{name} hyperparameter", key, known)
-    return cls(shape, **{**preset(name, shape), **hparams})
+    return cls(shape, **{**defaults, **hparams})
+
+
+_preset = preset  # `build` has an argument of that name
 
 
 def by_side(table: Mapping[int, Mapping[str, Any]], shape: Shape) -> dict[str, Any]:
     """Picks from a table keyed by side: the largest entry that is not above the image's side.
 
-    Images smaller than every entry get the smallest one.
+    Images smaller than every entry, and vectors, get the smallest one.
     """
-    side = max(shape[1:])
+    side = max(shape[1:], default=0)
     key = max((size for size in table if size <= side), default=min(table))
     return dict(table[key])
 

@@ -1,11 +1,26 @@
 """Space-to-depth: trades a factor two of each side for four times the channels, exactly."""
 
+import math
+
 from torch import Tensor
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
+
+from ._checks import Shape
 
 # Position 2 i + j of the pixel (i, j) in its 2x2 patch: first the diagonal, then the others.
 _DIAGONAL_FIRST = [0, 3, 1, 2]
 _ROWS_FIRST = [0, 1, 2, 3]
+
+
+def halvings(shape: Shape) -> int:
+    """How often both sides of an image ``(C, H, W)`` can be halved.
+
+    Example:
+        >>> halvings((1, 28, 28)), halvings((3, 32, 64))
+        (2, 5)
+    """
+    side = math.gcd(*shape[1:])
+    return (side & -side).bit_length() - 1
 
 
 def squeeze(x: Tensor) -> Tensor:

@@ -5,13 +5,15 @@ import pytest
 import torch
 from torch import nn
 
-from mollitune.models._coupling import MAX_LOG_SCALE, AffineCoupling
+from mollitune.models._coupling import MAX_LOG_SCALE, AffineCoupling, TanhScale
+from mollitune.models._coupling_nets import ResNet
 
 Perturb = Callable[[nn.Module, float], None]
 
 
 def _coupling(flip: bool, channels: int = 4) -> AffineCoupling:
-    return AffineCoupling(channels, hidden=8, blocks=1, flip=flip).double()
+    net = ResNet(channels // 2, 8, channels, blocks=1)
+    return AffineCoupling(net, TanhScale(channels // 2), flip=flip).double()
 
 
 @pytest.mark.parametrize("flip", [False, True])
