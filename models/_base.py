@@ -111,7 +111,7 @@ class GenerativeModel(nn.Module, ABC):
         with full_precision(x):
             return self._bits(self._nll(self._checked(x), generator))
 
-    def initialise(self, clean: Tensor, mollified: Tensor | None = None) -> None:  # noqa: B027
+    def initialise(self, clean: Tensor, mollified: Tensor | None = None) -> None:
         """Fits data-dependent initial values, once, before the first training step.
 
         Most models have none, and this does nothing. It never runs by itself: not in ``loss``,

@@ -1,9 +1,10 @@
 """MADE: one masked network that is autoregressive in its inputs."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, silu
-
 
 
 class MADE(nn.Module):
@@ -34,8 +35,7 @@ class MADE(nn.Module):
         units = 1 + torch.arange(hidden) * max(dims - 2, 0) // max(hidden - 1, 1)
         degrees = [inputs, *[units] * layers]
         self.hidden = nn.ModuleList(
-            _MaskedLinear(after[:, None] >= before, context)
-            for before, after in zip(degrees, degrees[1:], strict=False)
+            _MaskedLinear(after[:, None] >= before, context) for before, after in pairwise(degrees)
         )
         self.last = _MaskedLinear((inputs[:, None] > units).repeat(outputs, 1), context)
 

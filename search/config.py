@@ -76,12 +76,16 @@ class ModelConfig(_Section):
     """One model to train, with what it overrides."""
 
     name: str = Field(description="a model's name, or module:Class")
+    preset: str = Field("quick", description="the model's named defaults, e.g. quick or paper")
     hparams: dict[str, bool | int | float | str] = Field(
-        default_factory=dict, description="arguments of the model"
+        default_factory=dict, description="arguments of the model, over the preset's"
     )
     steps: int | None = Field(None, ge=2, description="training steps; null: the search's steps")
     batch_size: int = Field(128, ge=1, description="images per training step")
     lr: float = Field(1e-3, gt=0, description="peak learning rate of Adam")
+    clip_norm: float | None = Field(
+        10.0, gt=0, description="longest gradient of the loss in nats per dim; null: any"
+    )
 
 
 def _models(value: object) -> object:
@@ -199,7 +203,7 @@ def check_models(config: SearchConfig, shape: tuple[int, int, int]) -> None:
     """
     for entry in config.model:
         try:
-            build_model(entry.name, shape, **entry.hparams)
+            build_model(entry.name, shape, preset=entry.preset, **entry.hparams)
         except (ValueError, TypeError) as error:
             raise MollituneError(f"model {entry.name}: {error}") from None
 

@@ -18,6 +18,12 @@ from .store import Store, StoreError
 from .trainable import Shared
 
 
+_MEASURED = (
+    *("step", "progress", "level", "phase", "fid", "bpd", "train_loss"),
+    *("non_finite_losses", "non_finite_samples"),
+)
+
+
 class StopAll(Stopper):  # type: ignore[misc]
     """Ends the whole search once ``now`` is set, e.g. when results can no longer be written."""
 
@@ -93,7 +99,7 @@ class Recorder(Callback):  # type: ignore[misc]
         number = trial.config["trial"]
         row = self._rows[number]
         row["step"] = result["step"]
-        if not result.get("failure"):
+        if "fid" in result:  # not when the training diverged between two evaluations
             self._view.evaluated(number, result["progress"], result["fid"], result["phase"])
             self._guard(lambda: self._store.report(self._report(row, result)))
         for decision in self._scheduler.take_decisions():
@@ -182,10 +188,9 @@ class Recorder(Callback):  # type: ignore[misc]
         start = {k: row[k] for k in row if k.startswith("params.")}
         for key in ("search", "trial", "attempt", "seed", "stage", "model", "dataset", "family"):
             start[key] = row[key]
-        names = ("step", "progress", "level", "phase", "fid", "bpd", "train_loss", "non_finite")
         return {
             **start,
-            **{name: result[name] for name in names},
+            **{name: result[name] for name in _MEASURED},
             "comparable": _comparable(result),
             "extractor": reference.extractor.name,
             "extractor_sha256": reference.extractor.sha256,

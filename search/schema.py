@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of the tables; a reader refuses files that are newer than itself."""
 VERSION_KEY = b"mollitune.schema_version"
 """Key of the version in the key-value metadata of each Parquet file."""
@@ -110,7 +110,10 @@ _REPORTS_END = (
     Column("fid_reference_size", _INT, "number of images in that split"),
     Column("bpd", _FLOAT, "bits per dimension of clean held-out data; lower is better", True),
     Column("train_loss", _FLOAT, "mean training loss since the last evaluation", True),
-    Column("non_finite", _INT, "non-finite losses and samples of the trial so far"),
+    Column(
+        "non_finite_losses", _INT, "steps so far that were skipped: loss or gradient not finite"
+    ),
+    Column("non_finite_samples", _INT, "samples in all evaluations so far that were not finite"),
     Column(
         "step_seconds", _FLOAT, "mean wall time of a training step since the last evaluation, s"
     ),

@@ -56,6 +56,8 @@ class Shared:
             every=self.config.fid.every,
             batch_size=entry.batch_size,
             lr=entry.lr,
+            clip_norm=entry.clip_norm,
+            preset=entry.preset,
             hparams=dict(entry.hparams),
         )
 
@@ -82,20 +84,22 @@ class ScheduleTrainable(tune.Trainable):  # type: ignore[misc]
     def step(self) -> dict[str, Any]:
         """Train up to the next evaluation and return it.
 
-        A trial whose loss diverged ends with the reason as ``failure``: the run is deterministic,
-        so that trying again would not help. Any other exception is for Ray to retry.
+        A trial whose loss or samples diverged ends with the reason as ``failure``: the run is
+        deterministic, so that trying again would not help. Any other exception is for Ray to
+        retry.
         """
         try:
             evaluation = next(self._evaluations)
         except TrainingDivergedError as error:
             return {"done": True, "failure": str(error), "step": self._trial.step}
-        if evaluation.progress >= 1:
+        done = evaluation.progress >= 1 or evaluation.failure is not None
+        if done:
             self._write_samples(evaluation.samples)
         return {
             **_columns(evaluation),
             "device": self._device_name(),
-            "done": evaluation.progress >= 1,
-            "should_checkpoint": evaluation.progress < 1 and self._checkpoint_due(),
+            "done": done,
+            "should_checkpoint": not done and self._checkpoint_due(),
         }
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:

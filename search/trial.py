@@ -25,13 +25,15 @@ BPD_IMAGES = 1000
 WARMUP_SHARE = 0.05
 LOST_STEPS_SHARE = 0.01
 LOST_STEPS_LEAST = 10
+LOST_SAMPLES_SHARE = 0.05
+INITIAL_IMAGES = 256
 
 # Offsets that make one seed into the independent seeds of one trial.
-_BATCHES, _DEQUANTISE, _MOLLIFY, _SAMPLES, _EVALUATE = range(1, 6)
+_BATCHES, _DEQUANTISE, _MOLLIFY, _SAMPLES, _EVALUATE, _INITIALISE = range(1, 7)
 
 
 class TrainingDivergedError(RuntimeError):
-    """The loss was not finite too often; the message says how often and up to which step."""
+    """Loss or gradient was not finite too often; the message says how often and up to where."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class TrialSpec:
         every: Share of the training between two evaluations, in (0, 1].
         batch_size: Images per step.
         lr: Learning rate of Adam after a linear warm-up over 5 % of the training.
+        clip_norm: Norm to which a longer gradient of the loss (nats per dim) is cut; None: never.
+        preset: Where arguments of the model come from that ``hparams`` does not give.
         hparams: Arguments of the model.
     """
 
@@ -56,6 +60,8 @@ class TrialSpec:
     every: float = 1 / 6
     batch_size: int = 128
     lr: float = 1e-3
+    clip_norm: float | None = 10.0
+    preset: str = "quick"
     hparams: dict[str, Any] = field(default_factory=dict)
 
     def evaluation_steps(self) -> list[int]:
@@ -67,7 +73,10 @@ class TrialSpec:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What is known of a trial after some steps; the fields are columns of ``reports``."""
+    """What is known of a trial after some steps; the fields are columns of ``reports``.
+
+    Two are not: ``samples`` for a picture, and ``failure``, why the trial cannot go on, if so.
+    """
 
     step: int
     progress: float
@@ -76,10 +85,12 @@ class Evaluation:
     fid: float
     bpd: float
     train_loss: float
-    non_finite: int
+    non_finite_losses: int
+    non_finite_samples: int
     step_seconds: float
     eval_seconds: float
     samples: npt.NDArray[np.uint8]
+    failure: str | None = None
 
 
 class Trial:
@@ -124,8 +135,11 @@ class Trial:
         self._meter = FidMeter(reference, fid_samples, device)
         with torch.random.fork_rng(devices=self._cuda()):
             torch.manual_seed(spec.seed)
-            self.model: GenerativeModel = build(spec.model, splits.shape, **spec.hparams)
+            self.model: GenerativeModel = build(
+                spec.model, splits.shape, preset=spec.preset, **spec.hparams
+            )
             self.model.to(device)
+            self._initialise()
             self._rng = self._rng_state()
         self._optimiser = torch.optim.Adam(self.model.parameters(), lr=spec.lr)
         self._batches = Batches(len(splits.train), spec.batch_size, self._seed(_BATCHES))
@@ -136,15 +150,22 @@ class Trial:
         """Train from the current step to the end and yield an evaluation at each mark.
 
         Raises:
-            TrainingDivergedError: If more than 1 % of the steps (and 10) had no finite loss.
+            TrainingDivergedError: If more than 1 % of the steps (and 10) had no finite loss or
+                gradient.
         """
         for mark in self.spec.evaluation_steps():
             if mark > self.step:
                 loss, seconds = self._train_until(mark)
-                yield self.evaluate(loss, seconds)
+                evaluation = self.evaluate(loss, seconds)
+                yield evaluation
+                if evaluation.failure:
+                    return
 
     def evaluate(self, train_loss: float, step_seconds: float) -> Evaluation:
-        """Measure FID and bits per dim on clean data; the training is not disturbed."""
+        """Measure FID and bits per dim on clean data; the training is not disturbed.
+
+        With more than 5 % of the samples not finite, the evaluation says so in ``failure``.
+        """
         start = time.perf_counter()
         progress = self.step / self.spec.steps
         self.model.eval()
@@ -163,10 +184,12 @@ class Trial:
             fid=measured.fid,
             bpd=bpd,
             train_loss=train_loss,
-            non_finite=self.lost_steps + self.lost_samples,
+            non_finite_losses=self.lost_steps,
+            non_finite_samples=self.lost_samples,
             step_seconds=step_seconds,
             eval_seconds=time.perf_counter() - start,
             samples=measured.pixels,
+            failure=self._sampling_failure(measured.non_finite),
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -209,27 +232,54 @@ class Trial:
         return mean, (time.perf_counter() - start) / (mark - first)
 
     def _train_step(self) -> Tensor | None:
-        """Make one step; return its loss, or None if it was not finite and was skipped."""
+        """Make one step; return its loss, or None if it or its gradient was not finite.
+
+        Such a step is skipped: it would leave no finite weight behind.
+        """
         indices = self._batches.next().to(self.device)
         x = dequantise(self._images[indices], self._dequantise)
         x = self.spec.schedule(x, self.step / self.spec.steps, generator=self._mollify)
         loss = self.model.loss(x)
-        if not torch.isfinite(loss):
-            self._count_lost_step()
-            return None
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        limit = math.inf if self.spec.clip_norm is None else self.spec.clip_norm
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
+        if not torch.isfinite(loss.detach() + norm):
+            self._count_lost_step()
+            return None
         self._optimiser.param_groups[0]["lr"] = self.spec.lr * self._warmup()
         self._optimiser.step()
         return loss.detach()
+
+    def _initialise(self) -> None:
+        """Fit the model's data-dependent initial values; arms of one seed see the same images."""
+        initialise = getattr(self.model, "initialise", None)  # a user's own class may lack it
+        if initialise is None:
+            return
+        generator = self._generator(_INITIALISE)
+        size = (min(INITIAL_IMAGES, len(self._images)),)
+        indices = torch.randint(
+            len(self._images), size, generator=generator, device=generator.device
+        )
+        clean = dequantise(self._images[indices.to(self.device)], generator)
+        initialise(clean, self.spec.schedule(clean, 0.0, generator=generator))
+
+    def _sampling_failure(self, non_finite: int) -> str | None:
+        samples = self._meter.samples
+        if non_finite <= LOST_SAMPLES_SHARE * samples:
+            return None
+        return (
+            f"{non_finite} of {samples} samples at step {self.step} of {self.spec.steps} are not "
+            "finite; lower the learning rate or the model's scale"
+        )
 
     def _count_lost_step(self) -> None:
         self.lost_steps += 1
         limit = max(LOST_STEPS_LEAST, LOST_STEPS_SHARE * self.spec.steps)
         if self.lost_steps > limit:
             raise TrainingDivergedError(
-                f"{self.lost_steps} steps without a finite loss up to step {self.step} of "
-                f"{self.spec.steps}; lower the learning rate or the model's scale"
+                f"{self.lost_steps} steps without a finite loss and gradient up to step "
+                f"{self.step} of {self.spec.steps}; lower the learning rate or the model's scale"
             )
 
     def _warmup(self) -> float:

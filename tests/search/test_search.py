@@ -20,6 +20,7 @@ import yaml
 from PIL import Image
 
 from mollitune.analysis import Results, best, load_results
+from mollitune.models import models
 from mollitune.schedules import load
 from mollitune.search.extractors import Extractor
 from mollitune.search.schema import KEYS
@@ -42,6 +43,19 @@ TINY = {
     "trials": 6,
     "workers": 1,
     "fid": {"samples": 50, "every": 0.3334},
+}
+
+
+EVERY_MODEL = {
+    "name": "every-model",
+    "model": [
+        {"name": name, "steps": 12, "preset": "paper" if name == "vae" else "quick"}
+        for name in models()
+    ],
+    "families": ["linear"],
+    "trials": 2 * len(models()),
+    "stopping": {"policy": "none"},
+    "fid": {"samples": 50, "every": 1.0},
 }
 
 
@@ -382,3 +396,18 @@ def test_a_cluster_that_is_not_there(place: Place) -> None:
     assert done.stderr.startswith("mollitune: cannot use Ray on 127.0.0.2:1")
     assert done.stderr.count("\n") == 1
     assert not (place.folder / "results" / "nowhere").exists()
+
+
+def test_every_model_trains_in_a_search(place: Place) -> None:
+    """Each registered model is a legal ``model`` and gets vanilla and a mollified trial."""
+    place.run("search", place.config(EVERY_MODEL))
+    results = place.results("every-model")
+    assert set(results.trials["status"]) == {"completed"}
+    arms = results.trials.groupby("model")["family"].agg(set).to_dict()
+    assert arms == {name: {"vanilla", "linear"} for name in models()}
+    reports = results.reports
+    assert reports["comparable"].all()
+    assert not reports[["fid", "bpd", "train_loss"]].isna().any(axis=None)
+    assert (reports[["non_finite_losses", "non_finite_samples"]] == 0).all(axis=None)
+    # Twelve steps from scratch: a few bits more than uniform noise costs, at most.
+    assert reports["bpd"].between(0, 16).all()

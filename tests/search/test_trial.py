@@ -8,11 +8,13 @@ import pytest
 import torch
 
 from mollitune.schedules import Linear, Schedule, Sigmoid, Vanilla
+from mollitune.models._actnorm import ActNorm
 from mollitune.search.dataset import Splits
 from mollitune.search.fid import Reference
 from mollitune.search.trial import Evaluation, TrainingDivergedError, Trial, TrialSpec
 
 CPU = torch.device("cpu")
+FID_SAMPLES = 80
 HPARAMS: dict[str, dict[str, Any]] = {
     "vae": {"latent": 4, "hidden": 16},
     "realnvp": {"scales": 1, "hidden": 4, "blocks": 0},
@@ -27,15 +29,20 @@ from torch import nn
 class Faulty(nn.Module):
     """Gives a NaN loss on every call from number ``first`` on, up to ``count`` of them."""
 
-    def __init__(self, shape, first=0, count=0, bad_samples=0):
+    def __init__(
+        self, shape, first=0, count=0, bad_samples=0, gradient_only=False, steepness=1.0
+    ):
         super().__init__()
         self.mean = nn.Parameter(torch.zeros(shape))
         self.calls, self.first, self.count, self.bad_samples = 0, first, count, bad_samples
+        self.gradient_only, self.steepness = gradient_only, steepness
 
     def loss(self, x):
-        loss = (x - self.mean).square().mean()
+        loss = self.steepness * (x - self.mean).square().mean()
         self.calls += 1
         bad = self.first < self.calls <= self.first + self.count
+        if bad and self.gradient_only:
+            return loss + (self.mean - self.mean).square().sum().sqrt()  # 0, its slope NaN
         return loss * torch.nan if bad else loss
 
     def sample(self, n, generator=None, temperature=1.0):
@@ -75,7 +82,7 @@ class Bench:
     ) -> Trial:
         settings = {"batch_size": 32, "hparams": HPARAMS.get(model, {}), **more}
         spec = TrialSpec(model, schedule, seed, steps, every, **settings)
-        return Trial(spec, self._digits, self._reference, fid_samples=80, device=CPU)
+        return Trial(spec, self._digits, self._reference, fid_samples=FID_SAMPLES, device=CPU)
 
 
 @pytest.fixture
@@ -130,7 +137,7 @@ def test_level_and_phase_follow_the_schedule(bench: Bench) -> None:
     assert rows[0].level > rows[1].level > rows[2].level == 0
     assert all(row.samples.shape == (64, 1, 8, 8) for row in rows)
     assert all(row.samples.dtype == np.uint8 for row in rows)
-    assert all(row.non_finite == 0 for row in rows)
+    assert all(row.non_finite_losses == row.non_finite_samples == 0 for row in rows)
     assert {row.phase for row in bench.trial(schedule=Vanilla()).run()} == {"clean"}
 
 
@@ -211,7 +218,8 @@ def test_torchs_global_generator_is_left_alone(bench: Bench) -> None:
 def test_non_finite_losses_are_skipped_and_counted(bench: Bench, faulty: str) -> None:
     trial = bench.trial(faulty, hparams={"first": 5, "count": 10})
     rows = list(trial.run())
-    assert [row.non_finite for row in rows] == [5, 10, 10, 10]
+    assert [row.non_finite_losses for row in rows] == [5, 10, 10, 10]
+    assert all(row.non_finite_samples == 0 for row in rows)
     assert all(np.isfinite([row.train_loss, row.fid, row.bpd]).all() for row in rows)
     other = bench.trial(faulty)
     other.load_state_dict(trial.state_dict())
@@ -232,14 +240,14 @@ def test_one_non_finite_loss_too_many_ends_the_trial(bench: Bench, faulty: str) 
 def test_long_trainings_may_lose_one_percent(bench: Bench, faulty: str) -> None:
     kept = bench.trial(faulty, steps=1500, every=1.0, hparams={"count": 15}, batch_size=1)
     (last,) = kept.run()
-    assert last.non_finite == 15
+    assert last.non_finite_losses == 15
     lost = bench.trial(faulty, steps=1500, every=1.0, hparams={"count": 16}, batch_size=1)
     with pytest.raises(TrainingDivergedError, match="16 steps without"):
         list(lost.run())
 
 
 def test_a_real_model_diverges_at_a_senseless_learning_rate(bench: Bench) -> None:
-    with pytest.raises(TrainingDivergedError, match="steps without a finite loss"):
+    with pytest.raises(TrainingDivergedError, match="steps without a finite loss and gradient"):
         list(bench.trial("vae", lr=1e30, steps=60).run())
 
 
@@ -248,8 +256,55 @@ def test_non_finite_samples_give_nan_and_are_counted(bench: Bench, faulty: str) 
     first, second, *_ = trial.run()
     assert np.isnan(first.fid)
     assert np.isfinite(first.bpd)
-    assert (first.non_finite, second.non_finite) == (2, 4)
+    assert (first.non_finite_samples, second.non_finite_samples) == (2, 4)
+    assert first.non_finite_losses == 0
+    assert first.failure is None
     assert (trial.lost_steps, trial.lost_samples) == (0, 8)
+
+
+def test_too_many_non_finite_samples_end_the_trial(bench: Bench, faulty: str) -> None:
+    limit = int(0.05 * FID_SAMPLES)
+    kept = list(bench.trial(faulty, hparams={"bad_samples": limit}).run())
+    assert [row.failure for row in kept] == [None] * len(kept)
+    (row,) = bench.trial(faulty, hparams={"bad_samples": limit + 1}).run()
+    assert row.failure is not None
+    assert row.failure.startswith(
+        f"{limit + 1} of {FID_SAMPLES} samples at step {row.step} of 40 are not finite; lower"
+    )
+
+
+def test_a_step_whose_gradient_is_not_finite_is_skipped(bench: Bench, faulty: str) -> None:
+    trial = bench.trial(faulty, hparams={"first": 5, "count": 3, "gradient_only": True})
+    rows = list(trial.run())
+    assert rows[-1].non_finite_losses == 3
+    assert all(np.isfinite([row.train_loss, row.fid, row.bpd]).all() for row in rows)
+
+
+@pytest.mark.parametrize("clip_norm", [0.5, None])
+def test_long_gradients_are_cut(bench: Bench, faulty: str, clip_norm: float | None) -> None:
+    trial = bench.trial(faulty, hparams={"steepness": 100.0}, clip_norm=clip_norm)
+    next(iter(trial.run()))
+    norm = torch.nn.utils.get_total_norm([p.grad for p in trial.model.parameters()])
+    assert norm.item() == pytest.approx(0.5, rel=1e-3) if clip_norm else norm > 10
+
+
+@pytest.mark.parametrize("init", ["clean", "mollified"])
+def test_actnorm_is_fitted_to_the_data_it_names(bench: Bench, init: str) -> None:
+    """At step 0 the mollified data are pure noise, whose scale is 1 already."""
+    hparams = {"levels": 1, "steps": 1, "hidden": 4, "actnorm_init": init}
+    trials = [bench.trial("glow", schedule, hparams=hparams) for schedule in (Vanilla(), Linear())]
+    layers = [next(m for m in t.model.modules() if isinstance(m, ActNorm)) for t in trials]
+    assert all(layer.log_scale.abs().max() > 0 for layer in layers)
+    same = torch.equal(layers[0].log_scale, layers[1].log_scale)
+    assert same == (init == "clean")
+    if init == "mollified":
+        assert layers[1].log_scale.abs().max() < 0.2
+
+
+def test_a_preset_is_used(bench: Bench) -> None:
+    quick, paper = (bench.trial("maf", preset=preset).model for preset in ("quick", "paper"))
+    sizes = [sum(p.numel() for p in model.parameters()) for model in (quick, paper)]
+    assert sizes[1] > 2 * sizes[0]
 
 
 def test_an_illegal_model_is_refused(bench: Bench) -> None:
