@@ -49,12 +49,14 @@ class ActNorm(nn.Module):
     def initialise(self, x: Tensor) -> None:
         """Gives the image of ``x`` mean 0 and variance 1 in every channel.
 
-        A channel without variance gets the scale of a standard deviation of 1e-6.
+        A channel without variance, a standard deviation below 1e-6, keeps the scale 1: any large
+        one would be raised to the power of the depth by the ActNorms that follow, and overflow.
         """
         axes = (0, *range(2, x.ndim))
         std, mean = torch.std_mean(x, dim=axes, correction=0, keepdim=True)
         self.bias.copy_(-mean[0])
-        self.raw_log_scale.copy_(-std[0].clamp(min=MIN_STD).log() / GAIN)
+        std = torch.where(std < MIN_STD, 1, std)
+        self.raw_log_scale.copy_(-std[0].log() / GAIN)
 
 
 def initialise_actnorms(model: nn.Module, x: Tensor) -> None:

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+_GAIN = 3.0
+
 
 class ResNet(nn.Module):
     """Plain pre-activation residual network, without any normalisation, that starts at zero.
@@ -31,3 +33,50 @@ class ResNet(nn.Module):
             h = h + block(torch.relu(h))
         out: Tensor = self.last(torch.relu(h))
         return out
+
+
+class ZeroConv(nn.Module):
+    r"""A 3x3 convolution that starts at zero, its output multiplied by :math:`\exp(3 l)`.
+
+    The factor, learned per channel from :math:`l = 0`, lets the output grow faster than the
+    optimizer's steps would.
+
+    Args:
+        inputs: channels of the input.
+        outputs: channels of the output.
+
+    | Glow: Generative Flow with Invertible 1x1 Convolutions (Kingma and Dhariwal, 2018)
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 3, padding=1)
+        for parameter in self.conv.parameters():
+            nn.init.zeros_(parameter)
+        self.raw_log_gain = nn.Parameter(torch.zeros(outputs, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, inputs, H, W)`` to ``(N, outputs, H, W)``."""
+        out: Tensor = self.conv(x)
+        return out * torch.exp(_GAIN * self.raw_log_gain)
+
+
+class GlowNet(nn.Sequential):
+    """Glow's coupling network: 3x3, ReLU, 1x1, ReLU and a 3x3 convolution that starts at zero.
+
+    Args:
+        inputs: channels of the input.
+        hidden: width.
+        outputs: channels of the output.
+
+    | Glow: Generative Flow with Invertible 1x1 Convolutions (Kingma and Dhariwal, 2018)
+    """
+
+    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+        super().__init__(
+            nn.Conv2d(inputs, hidden, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(hidden, hidden, 1),
+            nn.ReLU(),
+            ZeroConv(hidden, outputs),
+        )

@@ -1,18 +1,15 @@
 """Real NVP: a multi-scale flow of affine couplings."""
 
-import math
 from functools import partial
-from typing import Any, cast
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from ._checks import Shape, check_int
+from ._checks import check_int
 from ._coupling import AffineCoupling, TanhScale
 from ._coupling_nets import ResNet
-from ._flow import Flow
-from ._registry import by_side, register
-from ._squeeze import halvings, pack_checkerboard, squeeze, unpack_checkerboard, unsqueeze
+from ._multiscale import Chain, MultiscaleFlow, Rearrange, by_side_halved, check_scales
+from ._registry import register
+from ._squeeze import pack_checkerboard, squeeze, unpack_checkerboard, unsqueeze
 
 QUICK = {
     8: {"scales": 2, "hidden": 32, "blocks": 1},
@@ -34,14 +31,12 @@ _COUPLINGS = 3
 _LAST_COUPLINGS = 4
 
 
-def _preset(table: dict[int, dict[str, int]], shape: Shape) -> dict[str, Any]:
-    """The table's entry, with no more scales than the sides can be halved."""
-    entry = by_side(table, shape)
-    return entry | {"scales": max(1, min(entry["scales"], halvings(shape)))}
-
-
-@register("realnvp", quick=partial(_preset, QUICK), paper=partial(_preset, PAPER))
-class RealNVP(Flow):
+@register(
+    "realnvp",
+    quick=partial(by_side_halved, QUICK, "scales"),
+    paper=partial(by_side_halved, PAPER, "scales"),
+)
+class RealNVP(MultiscaleFlow):
     """Real NVP (Dinh et al., 2017) with a standard normal base.
 
     Each scale but the last: three checkerboard couplings, squeeze, three channel couplings, and
@@ -63,86 +58,32 @@ class RealNVP(Flow):
         self, shape: tuple[int, int, int], *, scales: int, hidden: int, blocks: int
     ) -> None:
         super().__init__(shape)
-        scales = check_int("scales", scales, 1)
+        scales = check_scales("scales", scales, self.shape)
         hidden, blocks = check_int("hidden", hidden, 1), check_int("blocks", blocks, 0)
-        channels, height, width = self.shape
-        if height % 2**scales or width % 2**scales:
-            raise ValueError(
-                f"scales={scales} needs sides divisible by {2**scales}, got {height}x{width}"
-            )
-        self.scales = nn.ModuleList(
-            _Scale(channels * 2**i, hidden, blocks) for i in range(scales - 1)
-        )
-        self.last = _Chain(channels * 2 ** (scales + 1), hidden, blocks, _LAST_COUPLINGS)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Data to latent; the latents of the first scale come first (see ``Flow.forward``)."""
-        h, log_det, latents = self._checked(x), x.new_zeros(len(x)), []
-        for scale in self.scales:
-            h, z, scale_log_det = scale(h)
-            latents.append(z.flatten(1))
-            log_det = log_det + scale_log_det
-        h, last_log_det = self.last(pack_checkerboard(h))
-        latents.append(h.flatten(1))
-        return torch.cat(latents, dim=1), log_det + last_log_det
-
-    def inverse(self, z: Tensor) -> Tensor:
-        """Latent to data (see ``Flow.inverse``)."""
-        z = self._checked_latents(z)
-        channels, height, width = self.shape
-        # Shape of the latents that leave each scale; the last scale's are packed once more.
-        shapes = [(channels << i, height >> i, width >> i) for i in range(1, len(self.scales) + 1)]
-        levels = len(self.scales) + 1
-        shapes.append((channels << (levels + 1), height >> levels, width >> levels))
-        parts = torch.split(z, [math.prod(shape) for shape in shapes], dim=1)
-        *latents, h = (part.reshape(-1, *shape) for part, shape in zip(parts, shapes, strict=True))
-        h = unpack_checkerboard(self.last.inverse(h))
-        for scale, latent in zip(reversed(self.scales), reversed(latents), strict=True):
-            h = cast("_Scale", scale).inverse(h, latent)
-        return h
+        # After the squeeze, or packing, of each scale.
+        *channels, last = (self.shape[0] << (scale + 2) for scale in range(scales))
+        self.scales = nn.ModuleList(_scale(width, hidden, blocks) for width in channels)
+        couplings = _couplings(last, hidden, blocks, _LAST_COUPLINGS)
+        self.last = Chain([Rearrange(pack_checkerboard, unpack_checkerboard), couplings])
 
 
-class _Chain(nn.Module):
+def _scale(channels: int, hidden: int, blocks: int) -> Chain:
+    """Checkerboard couplings, squeeze, channel couplings."""
+    return Chain(
+        [
+            Rearrange(pack_checkerboard, unpack_checkerboard),
+            _couplings(channels, hidden, blocks, _COUPLINGS),
+            Rearrange(unpack_checkerboard, pack_checkerboard),
+            Rearrange(squeeze, unsqueeze),
+            _couplings(channels, hidden, blocks, _COUPLINGS),
+        ]
+    )
+
+
+def _couplings(channels: int, hidden: int, blocks: int, length: int) -> Chain:
     """Affine couplings between channel halves that take turns."""
-
-    def __init__(self, channels: int, hidden: int, blocks: int, length: int) -> None:
-        super().__init__()
-        self.couplings = nn.ModuleList(
-            AffineCoupling(
-                ResNet(channels // 2, hidden, channels, blocks),
-                TanhScale(channels // 2),
-                flip=k % 2 == 1,
-            )
-            for k in range(length)
-        )
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        log_det = x.new_zeros(len(x))
-        for coupling in self.couplings:
-            x, coupling_log_det = coupling(x)
-            log_det = log_det + coupling_log_det
-        return x, log_det
-
-    def inverse(self, z: Tensor) -> Tensor:
-        for coupling in reversed(self.couplings):
-            z = cast("AffineCoupling", coupling).inverse(z)
-        return z
-
-
-class _Scale(nn.Module):
-    """Checkerboard couplings, squeeze, channel couplings; then half of the channels leave."""
-
-    def __init__(self, channels: int, hidden: int, blocks: int) -> None:
-        super().__init__()
-        self.checkerboard = _Chain(4 * channels, hidden, blocks, _COUPLINGS)
-        self.channel = _Chain(4 * channels, hidden, blocks, _COUPLINGS)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        h, log_det = self.checkerboard(pack_checkerboard(x))
-        h, channel_log_det = self.channel(squeeze(unpack_checkerboard(h)))
-        kept, latent = h.chunk(2, dim=1)
-        return kept, latent, log_det + channel_log_det
-
-    def inverse(self, kept: Tensor, latent: Tensor) -> Tensor:
-        h = unsqueeze(self.channel.inverse(torch.cat((kept, latent), dim=1)))
-        return unpack_checkerboard(self.checkerboard.inverse(pack_checkerboard(h)))
+    half = channels // 2
+    return Chain(
+        AffineCoupling(ResNet(half, hidden, channels, blocks), TanhScale(half), flip=k % 2 == 1)
+        for k in range(length)
+    )

@@ -9,7 +9,7 @@ from torch import nn
 from mollitune.models import RealNVP, build
 from mollitune.models._coupling import MAX_LOG_SCALE
 from mollitune.models._gaussian import standard_normal_log_prob
-from mollitune.models._realnvp import _Chain
+from mollitune.models._realnvp import _couplings
 
 Perturb = Callable[[nn.Module, float], None]
 
@@ -59,7 +59,7 @@ def test_log_det_is_that_of_the_jacobian(
 
 def test_density_of_a_chain_integrates_to_one(perturb: Perturb) -> None:
     """The flow's own couplings on two dimensions, summed over a fine grid."""
-    chain = _Chain(2, hidden=8, blocks=1, length=4).double()
+    chain = _couplings(2, hidden=8, blocks=1, length=4).double()
     perturb(chain, 0.3)
     side = torch.linspace(-12, 12, 401, dtype=torch.float64)
     grid = torch.cartesian_prod(side, side).reshape(-1, 2, 1, 1)
