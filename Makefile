@@ -4,8 +4,10 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 # ruff does not follow links by itself; named so, it sees each package under its import name
 SOURCES := src $(addprefix src/mollitune/,analysis models schedules search) tests benchmarks examples
+LOCK = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header --quiet
 
-.PHONY: setup search test lint types format lock clean
+.PHONY: setup search test peers lint types format lock clean
 .DELETE_ON_ERROR:
 # Where this is set, every process compiles torch and Ray anew: ten seconds instead of three.
 unexport PYTHONDONTWRITEBYTECODE
@@ -26,6 +28,11 @@ search: setup
 test: setup
 	$(BIN)/pytest
 
+# two more packages beside the locked ones, for the cross-checks only
+peers: setup
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-peers.lock
+	$(BIN)/pytest -m peers -n 0 -rs tests/models/test_peers.py
+
 lint: setup
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
@@ -37,8 +44,8 @@ types: setup
 	$(BIN)/mypy
 
 lock:
-	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
-		--generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
+	$(LOCK) --extra dev -o requirements.lock
+	$(LOCK) --extra peers --constraint requirements.lock -o requirements-peers.lock
 
 clean:
 	rm -rf .venv build src/*.egg-info

@@ -49,6 +49,19 @@ def test_the_model_is_a_density_and_samples_from_it(monkeypatch: pytest.MonkeyPa
     assert ((draws.T.cov() - covariance).abs() < 5 * error).all()
 
 
+def test_the_flow_of_vectors_learns_under_both_arms() -> None:
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / "vectors.py"), "100"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    lines = dict(line.removesuffix(" nats").split(": ") for line in done.stdout.splitlines())
+    assert list(lines) == ["vanilla", "mollified"]
+    for values in lines.values():
+        # A standard normal would give the standardised rows of 30 numbers about -42.6 nats.
+        assert all(-42 < float(value) < 0 for value in values.split(", "))
+        assert len(set(values.split(", "))) == 3
+
+
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.name)
 def test_every_config_is_legal(path: Path) -> None:
     assert path.stem.startswith(load_config(path).name)
