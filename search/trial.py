@@ -17,6 +17,7 @@ from torch import Tensor
 from mollitune.models import GenerativeModel, build, dequantise
 from mollitune.schedules import Schedule
 
+from .averaging import WeightAverage
 from .batches import Batches
 from .dataset import Splits, as_tensor
 from .fid import FidMeter, Reference
@@ -49,6 +50,8 @@ class TrialSpec:
         batch_size: Images per step.
         lr: Learning rate of Adam after a linear warm-up over 5 % of the training.
         clip_norm: Norm to which a longer gradient of the loss (nats per dim) is cut; None: never.
+        ema: Half-life of the averaged weights that are evaluated, as a share of the training;
+            None: the weights themselves are evaluated.
         preset: Where arguments of the model come from that ``hparams`` does not give.
         hparams: Arguments of the model.
     """
@@ -61,6 +64,7 @@ class TrialSpec:
     batch_size: int = 128
     lr: float = 1e-3
     clip_norm: float | None = 10.0
+    ema: float | None = None
     preset: str = "quick"
     hparams: dict[str, Any] = field(default_factory=dict)
 
@@ -141,6 +145,9 @@ class Trial:
             self.model.to(device)
             self._initialise()
             self._rng = self._rng_state()
+        self._average = (
+            None if spec.ema is None else WeightAverage(self.model, spec.ema * spec.steps)
+        )
         self._optimiser = torch.optim.Adam(self.model.parameters(), lr=spec.lr)
         self._batches = Batches(len(splits.train), spec.batch_size, self._seed(_BATCHES))
         self._dequantise = self._generator(_DEQUANTISE)
@@ -168,12 +175,12 @@ class Trial:
         """
         start = time.perf_counter()
         progress = self.step / self.spec.steps
-        self.model.eval()
+        model = (self.model if self._average is None else self._average.model).eval()
         with torch.random.fork_rng(devices=self._cuda()), torch.no_grad():
             torch.manual_seed(self._seed(_EVALUATE))
             generator = self._generator(_SAMPLES)
-            measured = self._meter.measure(lambda n: self.model.sample(n, generator))
-            bpd = self._bits_per_dim()
+            measured = self._meter.measure(lambda n: model.sample(n, generator))
+            bpd = self._bits_per_dim(model)
         self.model.train()
         self.lost_samples += measured.non_finite
         return Evaluation(
@@ -204,6 +211,7 @@ class Trial:
             "dequantise": self._dequantise.get_state(),
             "mollify": self._mollify.get_state(),
             "rng": self._rng,
+            "average": None if self._average is None else self._average.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -217,6 +225,8 @@ class Trial:
         self._dequantise.set_state(state["dequantise"].cpu())
         self._mollify.set_state(state["mollify"].cpu())
         self._rng = [part.cpu() for part in state["rng"]]
+        if self._average is not None:
+            self._average.load_state_dict(state["average"])
 
     def _train_until(self, mark: int) -> tuple[float, float]:
         """Train to step ``mark``; return the mean finite loss and the seconds per step."""
@@ -249,6 +259,8 @@ class Trial:
             return None
         self._optimiser.param_groups[0]["lr"] = self.spec.lr * self._warmup()
         self._optimiser.step()
+        if self._average is not None:
+            self._average.update(self.model)
         return loss.detach()
 
     def _initialise(self) -> None:
@@ -286,9 +298,9 @@ class Trial:
         steps = max(1.0, WARMUP_SHARE * self.spec.steps)
         return min(1.0, (self.step + 1) / steps)
 
-    def _bits_per_dim(self) -> float:
+    def _bits_per_dim(self, model: GenerativeModel) -> float:
         x = dequantise(self._held_out, self._generator(_EVALUATE))
-        parts = [self.model.bits_per_dim(part) for part in x.split(self.spec.batch_size)]
+        parts = [model.bits_per_dim(part) for part in x.split(self.spec.batch_size)]
         return float(torch.cat(parts).double().mean())
 
     @contextmanager

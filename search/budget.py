@@ -1,0 +1,105 @@
+"""How many samples FID takes and how often, so that evaluation keeps to its share of the time.
+
+All trials of one model follow one plan, which the driver makes before the first of them: values
+that rest on different sample counts may not be compared, and a rung needs equal ages.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+EVALUATIONS_LEAST = 3
+SAMPLES_LEAST = 500
+TIMED_STEPS = 3
+TIMED_SAMPLES = (64, 320)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Measured costs of one model, in seconds.
+
+    Arguments:
+        step: One training step.
+        evaluation: One evaluation without its samples.
+        sample: One sample, from drawing it to its features.
+    """
+
+    step: float
+    evaluation: float
+    sample: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """When and on how many samples the trials of one model are evaluated.
+
+    Arguments:
+        every: Share of the training between two evaluations.
+        samples: Generated images per evaluation.
+        share: Expected share of a trial's time that goes into evaluation; None: not measured.
+    """
+
+    every: float
+    samples: int
+    share: float | None = None
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations per trial."""
+        return math.ceil(1 / self.every - 1e-9)
+
+
+def make_plan(asked: Plan, steps: int, budget: float, costs: Costs) -> Plan:
+    """Return the most thorough plan within the budget, or the least one if none is.
+
+    Evaluations are given up first, as long as what remains are some of those that were asked for
+    and at least 3, so that a rung at 2/3 of the training stays; then samples, down to 500.
+
+    Args:
+        asked: What the config asks for; nothing beyond it is chosen.
+        steps: Training steps of a whole trial.
+        budget: Largest share of a trial's time for evaluation, in (0, 1).
+        costs: Measured costs of the model.
+
+    Example:
+        >>> costs = Costs(step=0.01, evaluation=0.05, sample=0.001)
+        >>> make_plan(Plan(1 / 6, 2000), steps=1500, budget=0.2, costs=costs).samples
+        1200
+    """
+    plans = [_with_share(plan, steps, costs) for plan in _candidates(asked, steps, budget, costs)]
+    fitting = (plan for plan in plans if plan.share is not None and plan.share <= budget + 1e-9)
+    return next(fitting, plans[-1])
+
+
+def measure_costs(evaluate: Callable[[int, int], tuple[float, float]]) -> Costs:
+    """Time a model by two short runs.
+
+    Args:
+        evaluate: Trains for a number of steps, evaluates on a number of samples, and returns the
+            seconds of a step and of the evaluation.
+    """
+    few, many = TIMED_SAMPLES
+    _, small = evaluate(TIMED_STEPS, few)
+    step, large = evaluate(TIMED_STEPS, many)  # warm by now
+    sample = max(large - small, 0.0) / (many - few)
+    return Costs(step, max(large - many * sample, 0.0), sample)
+
+
+def _candidates(asked: Plan, steps: int, budget: float, costs: Costs) -> Iterator[Plan]:
+    count = asked.evaluations
+    least = min(count, EVALUATIONS_LEAST)
+    fewer = [n for n in range(count, least - 1, -1) if count % n == 0]
+    for n in fewer:
+        yield replace(asked, every=asked.every * count / n)
+    n = fewer[-1]
+    available = budget / (1 - budget) * steps * costs.step / n - costs.evaluation
+    affordable = int(available / costs.sample) if costs.sample > 0 else asked.samples
+    samples = min(asked.samples, max(SAMPLES_LEAST, affordable // 100 * 100))
+    yield replace(asked, every=asked.every * count / n, samples=samples)
+
+
+def _with_share(plan: Plan, steps: int, costs: Costs) -> Plan:
+    evaluating = plan.evaluations * (costs.evaluation + plan.samples * costs.sample)
+    return replace(plan, share=evaluating / (evaluating + steps * costs.step))
