@@ -14,18 +14,28 @@ Example:
 """
 
 from ._base import GenerativeModel
+from ._beta_vae import BetaVAE
 from ._dequantise import dequantise
 from ._flow import Flow
+from ._glow import Glow
+from ._hvae import HVAE
+from ._iwae import IWAE
 from ._maf import MAF
 from ._realnvp import RealNVP
 from ._registry import build, models, preset, presets, register
 from ._vae import VAE
+from ._vae_iaf import VAEIAF
 
 __all__ = [
+    "HVAE",
+    "IWAE",
     "MAF",
     "VAE",
+    "VAEIAF",
+    "BetaVAE",
     "Flow",
     "GenerativeModel",
+    "Glow",
     "RealNVP",
     "build",
     "dequantise",

@@ -2,6 +2,8 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +46,7 @@ class DecoderVariance(nn.Module, ABC):
 
     @abstractmethod
     def fitted(self, x: Tensor, mean: Tensor) -> Tensor:
-        """Log-variance (scalar) to train with on this batch and its reconstruction."""
+        """Log-variance (scalar) for the loss of this batch and its reconstruction."""
 
     @abstractmethod
     def current(self) -> Tensor:
@@ -74,8 +76,8 @@ class AnalyticVariance(DecoderVariance):
     """The maximum-likelihood variance: the mean squared error itself (sigma-VAE).
 
     Training uses the batch's own error, with its gradient, which makes the reconstruction term
-    ``log MSE / 2`` per dimension. Evaluation uses a running mean of that error, whose memory of
-    about ten steps is short against any schedule.
+    ``log MSE / 2`` per dimension. Evaluation, also that of a loss in evaluation mode, uses a
+    running mean of that error, whose memory of about ten steps is short against any schedule.
     """
 
     running: Tensor
@@ -86,6 +88,8 @@ class AnalyticVariance(DecoderVariance):
 
     def fitted(self, x: Tensor, mean: Tensor) -> Tensor:
         """The log of the batch's mean squared error; also updates the running mean."""
+        if not self.training:
+            return self.current()
         mse = (x - mean).square().mean()
         with torch.no_grad():
             # One bad batch must not make every later evaluation NaN; its loss shows it anyway.
@@ -98,16 +102,48 @@ class AnalyticVariance(DecoderVariance):
         return self.running.clamp(min=math.exp(MIN_LOG_VARIANCE)).log()
 
 
-_VARIANCES: dict[str, type[DecoderVariance]] = {
+class UnitVariance(DecoderVariance):
+    """Variance 1 in the loss, and a given one in evaluation.
+
+    Args:
+        evaluated_at: the variance (not its log) that makes the trained model a likelihood.
+    """
+
+    zero: Tensor
+
+    def __init__(self, evaluated_at: float) -> None:
+        super().__init__()
+        self.log_variance = math.log(evaluated_at)
+        # Knows the dtype and the device.
+        self.register_buffer("zero", torch.zeros(()), persistent=False)
+
+    def fitted(self, x: Tensor, mean: Tensor) -> Tensor:
+        """Zero: variance 1."""
+        return self.zero
+
+    def current(self) -> Tensor:
+        """The log of ``evaluated_at``."""
+        return self.zero + self.log_variance
+
+
+_VARIANCES: dict[str, Callable[[], DecoderVariance]] = {
     "analytic": AnalyticVariance,
     "learned": LearnedVariance,
 }
 
 
-def decoder_variance(sigma: str) -> DecoderVariance:
-    """Builds the decoder's variance: ``"analytic"`` or ``"learned"``.
+def decoder_variance(sigma: str, *, unit_evaluated_at: float | None = None) -> DecoderVariance:
+    """Builds the decoder's variance.
+
+    Args:
+        sigma: ``"analytic"`` or ``"learned"``, or ``"unit"`` if the next argument is given.
+        unit_evaluated_at: variance that ``"unit"`` is evaluated with. Without one that is not
+            allowed: at variance 1, images in [-1, 1] cost more bits than if they were uniform.
 
     Raises:
-        ValueError: ``sigma`` is neither.
+        ValueError: ``sigma`` is unknown.
     """
-    return _VARIANCES[check_choice("sigma", sigma, _VARIANCES)]()
+    choices = dict(_VARIANCES)
+    if unit_evaluated_at is not None:
+        choices["unit"] = partial(UnitVariance, unit_evaluated_at)
+    return choices[check_choice("sigma", sigma, choices)]()

@@ -48,7 +48,8 @@ class MADE(nn.Module):
         """
         for layer in self.hidden:
             x = silu(layer(x, context))
-        return self.last(x, context).chunk(self.outputs, dim=1)
+        out: Tensor = self.last(x, context)
+        return out.chunk(self.outputs, dim=1)
 
 
 class _MaskedLinear(nn.Module):

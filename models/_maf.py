@@ -110,7 +110,7 @@ class _Block(nn.Module):
             last, h = h, z * torch.exp(-log_scale) - shift
             if _settled(h, last):
                 break
-        return cast("Tensor", self.actnorm.inverse(h))
+        return self.actnorm.inverse(h)
 
     def _affine(self, h: Tensor) -> tuple[Tensor, Tensor]:
         raw, shift = (out.to(h.dtype) for out in self.net(h))

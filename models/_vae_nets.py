@@ -14,27 +14,31 @@ from ._checks import Shape
 _MAX_WIDENING = 8
 
 
-def mlp_nets(shape: Shape, latent: int, hidden: int) -> tuple[nn.Module, nn.Module]:
+def mlp_nets(
+    shape: Shape, latent: int, hidden: int, context: int = 0
+) -> tuple[nn.Module, nn.Module]:
     """Two hidden layers each way, for images of a few hundred pixels at most.
 
     Returns:
-        The encoder, ``(N, C, H, W)`` to ``(N, 2 * latent)``, and the decoder, ``(N, latent)`` to
-        ``(N, C, H, W)``.
+        The encoder, ``(N, C, H, W)`` to ``(N, 2 * latent + context)``, and the decoder,
+        ``(N, latent)`` to ``(N, C, H, W)``.
     """
     dims = prod(shape)
-    encoder = nn.Sequential(nn.Flatten(), _mlp(dims, hidden, 2 * latent))
+    encoder = nn.Sequential(nn.Flatten(), _mlp(dims, hidden, 2 * latent + context))
     decoder = nn.Sequential(_mlp(latent, hidden, dims), nn.Unflatten(1, shape))
     return encoder, decoder
 
 
-def conv_nets(shape: Shape, latent: int, hidden: int) -> tuple[nn.Module, nn.Module]:
+def conv_nets(
+    shape: Shape, latent: int, hidden: int, context: int = 0
+) -> tuple[nn.Module, nn.Module]:
     """Strided convolutions down to at most 4x4 and back, ``hidden`` channels at the first stage.
 
     The width doubles with each stage, up to 8 times ``hidden``: 32-64-128 for 28x28 and 32x32.
 
     Returns:
-        The encoder, ``(N, C, H, W)`` to ``(N, 2 * latent)``, and the decoder, ``(N, latent)`` to
-        ``(N, C, H, W)``.
+        The encoder, ``(N, C, H, W)`` to ``(N, 2 * latent + context)``, and the decoder,
+        ``(N, latent)`` to ``(N, C, H, W)``.
     """
     stages = max(1, ceil(log2(max(shape[1:]) / 4)))
     widths = [hidden * min(2**stage, _MAX_WIDENING) for stage in range(stages)]
@@ -42,7 +46,10 @@ def conv_nets(shape: Shape, latent: int, hidden: int) -> tuple[nn.Module, nn.Mod
     padded = (height * 2**stages, width * 2**stages)
     features = widths[-1] * height * width
     encoder = nn.Sequential(
-        _Resize(padded), _down(shape[0], widths), nn.Flatten(), nn.Linear(features, 2 * latent)
+        _Resize(padded),
+        _down(shape[0], widths),
+        nn.Flatten(),
+        nn.Linear(features, 2 * latent + context),
     )
     decoder = nn.Sequential(
         nn.Linear(latent, features),
@@ -88,7 +95,7 @@ def _norm(channels: int) -> nn.GroupNorm:
 class _Resize(nn.Module):
     """Pads with zeros, or crops, to a height and width, around the centre."""
 
-    def __init__(self, size: tuple[int, int]) -> None:
+    def __init__(self, size: Shape) -> None:
         super().__init__()
         self.size = size
 

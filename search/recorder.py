@@ -17,7 +17,6 @@ from .stopping import CleanASHA
 from .store import Store, StoreError
 from .trainable import Shared
 
-
 _MEASURED = (
     *("step", "progress", "level", "phase", "fid", "bpd", "train_loss"),
     *("non_finite_losses", "non_finite_samples"),

@@ -8,6 +8,7 @@ from mollitune.models._gaussian import (
     MIN_LOG_VARIANCE,
     AnalyticVariance,
     LearnedVariance,
+    UnitVariance,
     decoder_variance,
     diagonal_log_prob,
     kl_to_standard_normal,
@@ -85,6 +86,22 @@ def test_learned_variance_leaves_the_floor_when_the_error_grows() -> None:
     (-diagonal_log_prob(x, mean, variance.current())).mean().backward()
     assert variance.raw.grad is not None
     assert variance.raw.grad.item() < 0
+
+
+def test_in_evaluation_mode_nothing_is_fitted() -> None:
+    variance = AnalyticVariance().eval()
+    fitted = variance.fitted(torch.ones(2, 1, 2, 2), torch.zeros(2, 1, 2, 2) + 0.9)
+    assert fitted.item() == 0
+    assert variance.running.item() == 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_unit_variance_is_one_in_the_loss_only(dtype: torch.dtype) -> None:
+    variance = UnitVariance(0.1).to(dtype)
+    x = torch.randn(2, 1, 2, 2, dtype=dtype)
+    assert variance.fitted(x, x).item() == 0
+    assert torch.equal(variance.current(), torch.tensor(math.log(0.1), dtype=dtype))
+    assert not variance.state_dict()
 
 
 def test_unknown_sigma() -> None:

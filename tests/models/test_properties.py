@@ -3,6 +3,7 @@
 import io
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 64, 64)]
 VECTOR = (6,)
 # Small versions, so that the whole suite takes seconds. A model without an entry is tested as its
 # preset builds it.
-SMALL: dict[str, dict[str, object]] = {
+SMALL: dict[str, dict[str, Any]] = {
     "beta_vae": {"hidden": 8, "latent": 3},
     "glow": {"hidden": 4, "steps": 2},
     "hvae": {"hidden": 8, "latent": 3},

@@ -123,7 +123,7 @@ def test_unknown_hparam() -> None:
 )
 def test_bad_values(name: str, key: str, value: object, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
-        build(name, shape=(1, 8, 8), **{key: value})
+        build(name, shape=(1, 8, 8), **{key: value})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (1, 8, 8, 1), (1, -8, 8), None])
