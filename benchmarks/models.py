@@ -34,13 +34,13 @@ ARMS: dict[str, Schedule] = {
 }
 FID_SAMPLES = 2000
 BATCH = 32
-# About as much time for each: one to three minutes on one thread.
+# One to four minutes on one thread.
 STEPS = {
-    "vae": 1000,
-    "beta_vae": 1000,
-    "iwae": 1000,
-    "vae_iaf": 1000,
-    "hvae": 1000,
+    "vae": 600,
+    "beta_vae": 600,
+    "iwae": 600,
+    "vae_iaf": 600,
+    "hvae": 600,
     "realnvp": 600,
     "maf": 400,
     "glow": 300,
