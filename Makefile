@@ -44,7 +44,7 @@ types: setup
 	$(BIN)/mypy
 
 lock:
-	$(LOCK) --extra dev -o requirements.lock
+	$(LOCK) --extra dev --extra efficientnet -o requirements.lock
 	$(LOCK) --extra peers --constraint requirements.lock -o requirements-peers.lock
 
 clean:

@@ -148,8 +148,7 @@ def failures(results: Results, model: str) -> pd.DataFrame:
         Columns ``trial``, ``text``, ``status``, ``step``, ``steps``, ``non_finite``, ``error``.
     """
     trials = results.trials[results.trials["model"] == model]
-    # Both counts; version 1 of the tables has their sum in one column.
-    counters = results.reports.filter(regex="^non_finite").sum(axis=1)
+    counters = results.reports[["non_finite_losses", "non_finite_samples"]].sum(axis=1)
     counts = counters.groupby(results.reports["trial"]).max()
     table = trials.assign(
         non_finite=trials["trial"].map(counts).fillna(0).astype("int64"),

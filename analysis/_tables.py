@@ -17,6 +17,7 @@ from mollitune.search.schema import (
     deduplicate,
     missing_parts,
     part_names,
+    upgraded,
     version_of,
 )
 
@@ -95,7 +96,7 @@ def _read(filesystem: fs.FileSystem, path: str) -> pa.Table:
             f"{path} has schema version {version}, this Mollitune reads up to {SCHEMA_VERSION}; "
             "update Mollitune"
         )
-    return table
+    return upgraded(table)
 
 
 def _merge(tables: Iterable[pa.Table], table: str) -> pa.Table | None:

@@ -13,6 +13,8 @@ COMPARABLE_WITHIN = [
     "step",
     "extractor",
     "extractor_sha256",
+    "extractor_resize",
+    "ema",
     "fid_samples",
     "fid_reference",
     "fid_reference_size",

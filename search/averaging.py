@@ -10,7 +10,6 @@ from torch.optim.swa_utils import AveragedModel
 
 from mollitune.models import GenerativeModel
 
-
 _Tensors = tuple[Tensor, ...] | list[Tensor]
 
 

@@ -73,6 +73,11 @@ def make_plan(asked: Plan, steps: int, budget: float, costs: Costs) -> Plan:
     return next(fitting, plans[-1])
 
 
+def is_least(asked: Plan) -> bool:
+    """Return whether no plan is smaller, so that nothing needs to be measured."""
+    return asked.evaluations <= EVALUATIONS_LEAST and asked.samples <= SAMPLES_LEAST
+
+
 def measure_costs(evaluate: Callable[[int, int], tuple[float, float]]) -> Costs:
     """Time a model by two short runs.
 

@@ -20,6 +20,8 @@ from mollitune._errors import MollituneError
 from mollitune.models import build as build_model
 from mollitune.schedules import families as family_names
 
+from .extra_metrics import Extra
+from .extractors import INCEPTION, check_extractor_name
 from .space import FamilySpace
 
 
@@ -32,21 +34,41 @@ class FidConfig(_Section):
     """How FID is measured during the search."""
 
     extractor: str = Field(
-        "lenet", description="lenet (trained on the labels) or inception-v3-compat"
+        "lenet",
+        description="lenet (trained on the labels), inception-v3-compat, efficientnet-lite0, "
+        "file:PATH or module:Class",
     )
     samples: int = Field(2000, ge=2, description="generated images per evaluation")
     every: float = Field(
         1 / 6, gt=0, le=1, description="share of the training between two evaluations"
     )
     weights: str | None = Field(None, description="weights file of inception-v3-compat")
+    ema: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="half-life of the averaged weights that are evaluated, as a share of the "
+        "training; null: the last weights",
+    )
+    budget: float | None = Field(
+        0.2,
+        gt=0,
+        lt=1,
+        description="largest share of a trial's time for evaluation: fewer evaluations, then "
+        "fewer samples; null: as asked",
+    )
+
+    extra: list[Extra] = Field(
+        default_factory=list,
+        description="more metrics per evaluation: kid, prc (precision and recall), fid_infinity",
+    )
 
     @model_validator(mode="after")
     def _known_extractor(self) -> Self:
-        known = ("lenet", "inception-v3-compat")
-        if self.extractor not in known:
-            raise ValueError(f"extractor is {self.extractor!r}; allowed: {', '.join(known)}")
-        if self.extractor == "lenet" and self.weights is not None:
-            raise ValueError("weights belongs to inception-v3-compat; lenet is trained here")
+        check_extractor_name(self.extractor)
+        if self.extractor != INCEPTION and self.weights is not None:
+            raise ValueError(f"weights belongs to {INCEPTION}, not to {self.extractor}")
+        _unique(list(self.extra), "extra")
         return self
 
 

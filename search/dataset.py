@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -31,11 +31,13 @@ class Images:
         name: The data set as the config names it.
         pixels: Bytes with shape (N, C, H, W).
         labels: Class indices 0..K-1 with shape (N,), or None.
+        known_sha256: Value of `sha256` if it was stored with the pixels; None: compute it.
     """
 
     name: str
     pixels: UInt8
     labels: Labels | None = None
+    known_sha256: str | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -49,8 +51,10 @@ class Images:
     @cached_property
     def sha256(self) -> str:
         """Hash of shape, pixels and labels: the data's identity, whatever file it came from."""
+        if self.known_sha256 is not None:
+            return self.known_sha256
         digest = hashlib.sha256(repr(self.pixels.shape).encode())
-        digest.update(np.ascontiguousarray(self.pixels).tobytes())
+        digest.update(np.ascontiguousarray(self.pixels).data)
         if self.labels is not None:
             digest.update(self.labels.tobytes())
         return digest.hexdigest()

@@ -1,121 +1,215 @@
-"""FID of a generator against fixed real images, with torch-fidelity's statistics and distance.
+"""FID of a generator against fixed real images, sample by sample on the device.
 
 | GANs Trained by a Two Time-Scale Update Rule (Heusel et al., 2017)
+| https://arxiv.org/abs/1706.08500
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch_fidelity.metric_fid import (
-    KEY_METRIC_FID,
-    fid_features_to_statistics,
-    fid_statistics_to_metric,
-)
 
 from .dataset import Images
-from .extractors import Extractor, batched_features
+from .extra_metrics import (
+    FIELDS,
+    NEED_REAL_FEATURES,
+    Extra,
+    check_extras,
+    fid_infinity,
+    kid,
+    precision_recall,
+)
+from .extractors import Extractor
+from .moments import MomentStream
+from .statistics import RealStatistics, cached_statistics, compute_statistics
 
 SAMPLE_BATCH = 256
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Mean (F,) and covariance (F, F) of features, float64."""
-
-    mu: npt.NDArray[np.float64]
-    sigma: npt.NDArray[np.float64]
-
-    @classmethod
-    def of(cls, features: npt.NDArray[np.float64]) -> Moments:
-        """Return the moments of features with shape (N, F), N >= 2."""
-        statistics = fid_features_to_statistics(torch.from_numpy(features))
-        return cls(statistics["mu"], statistics["sigma"])
-
-    def distance(self, other: Moments) -> float:
-        """Return the Frechet distance between the two Gaussians with these moments."""
-        mine = {"mu": self.mu, "sigma": self.sigma}
-        theirs = {"mu": other.mu, "sigma": other.sigma}
-        return float(fid_statistics_to_metric(mine, theirs, verbose=False)[KEY_METRIC_FID])
+PICTURES = 64
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What generated images are compared with: an extractor and real images' moments.
+    """What generated images are compared with: an extractor and real images' statistics.
 
     Arguments:
         extractor: The network, with its weights.
-        moments: Moments of the real images' features.
+        statistics: Statistics of the real images' features.
         split: Which split the real images are.
-        count: How many real images.
     """
 
     extractor: Extractor
-    moments: Moments
+    statistics: RealStatistics
     split: str
-    count: int
 
     @classmethod
-    def measure(cls, extractor: Extractor, images: Images, split: str) -> Reference:
-        """Return the reference of real images, computed on the CPU."""
-        device = torch.device("cpu")
-        features = batched_features(extractor.build(device), images.pixels, device)
-        return cls(extractor, Moments.of(features), split, len(images))
+    def measure(
+        cls,
+        extractor: Extractor,
+        images: Images,
+        split: str,
+        cache: Path | None = None,
+        *,
+        keep_features: bool = False,
+        device: torch.device | None = None,
+    ) -> Reference:
+        """Return the reference of real images.
+
+        Args:
+            extractor: The feature extractor.
+            images: Real images, at least two.
+            split: Which split they are.
+            cache: Folder to read the statistics from, or to leave them in; None: compute them.
+            keep_features: Whether KID or precision/recall will be asked for.
+            device: Where to compute, None: on the CPU.
+
+        Raises:
+            MollituneError: If the cache cannot be written.
+        """
+        if cache is None:
+            found = compute_statistics(
+                extractor, images, keep_features=keep_features, device=device
+            )
+        else:
+            found = cached_statistics(
+                extractor, images, split, cache, keep_features=keep_features, device=device
+            )
+        return cls(extractor, found, split)
+
+    @property
+    def count(self) -> int:
+        """How many real images."""
+        return self.statistics.count
+
+    @property
+    def moments(self) -> RealStatistics:
+        """Mean ``mu`` and covariance ``sigma`` of the real images' features."""
+        return self.statistics
+
+    def small_sample_warning(self, samples: int) -> str | None:
+        """Return one line if FID with this many samples is mostly bias, else None.
+
+        With fewer images than features a covariance is singular, and FID lies far above its limit
+        by an amount that depends on the number of images.
+        """
+        features = len(self.statistics.mu)
+        if min(samples, self.count) >= features:
+            return None
+        return (
+            f"FID of {samples} samples against {self.count} real images is mostly bias, since "
+            f"{self.extractor.name} has {features} features; compare it at these counts only"
+        )
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One FID with what it was measured on.
+    """What one set of samples gave.
 
     Arguments:
-        fid: The distance; NaN if any sample was not finite.
+        fid: The distance; NaN, like all other metrics, if any sample was not finite.
         non_finite: Samples that held a non-finite value.
         pixels: The first samples as bytes, at most 64, for a picture.
+        kid: Kernel distance, if asked for, as the next three.
+        precision: Share of the samples inside the real images' manifold.
+        recall: Share of the real images inside the samples' manifold.
+        fid_infinity: FID extrapolated to infinitely many samples.
     """
 
     fid: float
     non_finite: int
     pixels: npt.NDArray[np.uint8]
+    kid: float | None = None
+    precision: float | None = None
+    recall: float | None = None
+    fid_infinity: float | None = None
 
 
 class FidMeter:
     """Measures generators against one reference on one device.
 
+    Samples go from the generator to the extractor without leaving the device. FID alone keeps
+    moments, or the features if they are fewer than their dimension: the memory does not grow with
+    the number of samples. Every extra metric keeps all features.
+
     Arguments:
         reference: What to compare with.
-        samples: Generated images per measurement.
+        samples: Generated images per measurement, at least 2.
         device: Where generator and extractor run.
+        extras: More metrics: ``kid``, ``prc`` (precision and recall), ``fid_infinity``.
+
+    Raises:
+        ValueError: If there are too few samples or real images for a metric, an extra is unknown,
+            or the reference has no features for it.
     """
 
-    def __init__(self, reference: Reference, samples: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        reference: Reference,
+        samples: int,
+        device: torch.device,
+        extras: Iterable[Extra] = (),
+    ) -> None:
         self.reference = reference
         self.samples = samples
         self.device = device
+        self.extras = frozenset(extras)
+        real = reference.statistics
+        fewest = min(samples, real.count)
+        if fewest < 2:
+            raise ValueError(f"FID needs at least 2 images on either side, got {fewest}")
+        check_extras(self.extras, fewest, real.features is not None)
         self._extract = reference.extractor.build(device)
+        self._target = real.target(device)
+        self._real: Tensor | None = None
+        if self.extras & NEED_REAL_FEATURES:
+            self._real = torch.tensor(real.features, device=device)
 
     def measure(self, draw: Callable[[int], Tensor]) -> Measurement:
-        """Draw samples batch by batch and return their FID.
+        """Draw samples batch by batch and return their metrics.
 
         Args:
             draw: Returns n images in [-1, 1] with shape (n, C, H, W).
         """
-        features, pictures, non_finite = [], [], 0
+        keep = bool(self.extras) or self.samples <= self._target.rank
+        kept: list[Tensor] = []
+        stream, pictures, non_finite = MomentStream(), [], 0
         for first in range(0, self.samples, SAMPLE_BATCH):
             x = draw(min(SAMPLE_BATCH, self.samples - first))
             non_finite += int((~x.isfinite()).flatten(1).any(1).sum())
             pixels = to_bytes(x)
-            features.append(self._extract(pixels).double().cpu().numpy())
-            if first < 64:
-                pictures.append(pixels[: 64 - first].cpu().numpy())
-        fid = float("nan")
-        if not non_finite:
-            fid = self.reference.moments.distance(Moments.of(np.concatenate(features)))
-        return Measurement(fid, non_finite, np.concatenate(pictures))
+            if first < PICTURES:
+                pictures.append(pixels[: PICTURES - first].cpu().numpy())
+            features = self._extract(pixels)
+            if keep:
+                kept.append(features)
+            else:
+                stream.add(features)
+        if non_finite:
+            values = self._not_a_number()
+        elif keep:
+            values = self._values(torch.cat(kept))
+        else:
+            values = {"fid": self._target.distance(stream.moments())}
+        return Measurement(non_finite=non_finite, pixels=np.concatenate(pictures), **values)
+
+    def _values(self, features: Tensor) -> dict[str, float]:
+        values = {"fid": self._target.distance_of(features)}
+        if "fid_infinity" in self.extras:
+            values["fid_infinity"] = fid_infinity(self._target, features)
+        if self._real is not None and "kid" in self.extras:
+            values["kid"] = kid(features, self._real)
+        if self._real is not None and "prc" in self.extras:
+            values["precision"], values["recall"] = precision_recall(features, self._real)
+        return values
+
+    def _not_a_number(self) -> dict[str, float]:
+        names = ["fid", *(name for extra in self.extras for name in FIELDS[extra])]
+        return dict.fromkeys(names, float("nan"))
 
 
 def to_bytes(x: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,9 +34,11 @@ from mollitune._errors import MollituneError  # noqa: E402
 from mollitune._files import first_line, resolve  # noqa: E402
 
 from .config import SearchConfig, check_models  # noqa: E402
-from .dataset import split  # noqa: E402
-from .extractors import cache_folder, prepare_extractor  # noqa: E402
+from .dataset import Images, split  # noqa: E402
+from .extractors import Extractor, cache_folder, prepare_extractor  # noqa: E402
+from .extra_metrics import NEED_REAL_FEATURES, check_extras  # noqa: E402
 from .fid import Reference  # noqa: E402
+from .planning import plan_evaluations  # noqa: E402
 from .progress import ProgressView  # noqa: E402
 from .recorder import Recorder, StopAll  # noqa: E402
 from .sampler import ScheduleSearcher  # noqa: E402
@@ -87,7 +89,9 @@ def run_search(config: SearchConfig, console: Console) -> Outcome:
     try:
         shared = _prepare(config, folder, console)
         _start_ray(config)
+        shared = replace(shared, plans=plan_evaluations(shared, _resources(config), console))
     except BaseException:
+        ray.shutdown()
         _remove_claim(folder)
         raise
     try:
@@ -106,13 +110,31 @@ def _prepare(config: SearchConfig, folder: str, console: Console) -> Shared:
     extractor = prepare_extractor(
         config.fid.extractor, config.fid.weights, splits.train, cache_folder()
     )
-    reference = Reference.measure(extractor, splits.validation, "validation")
+    reference = _reference(config, extractor, splits.validation)
     console.print(
-        f"FID: {extractor.name} {extractor.sha256[:12]}, {config.fid.samples} samples against "
+        f"FID: {extractor.name} {extractor.sha256[:12]} (resize: {extractor.resize}), against "
         f"{reference.count} validation images",
         soft_wrap=True,
     )
-    return Shared(config, splits, reference, folder)
+    return Shared(config, splits, reference, folder, plans={})
+
+
+def _reference(config: SearchConfig, extractor: Extractor, images: Images) -> Reference:
+    """Measure the real images, or read what an earlier search measured."""
+    extras = set(config.fid.extra)
+    keep = bool(NEED_REAL_FEATURES & extras)
+    try:
+        check_extras(extras, min(config.fid.samples, len(images)), keep)
+        return Reference.measure(
+            extractor, images, "validation", cache_folder(), keep_features=keep
+        )
+    except ValueError as error:
+        raise MollituneError(f"fid.extra: {error}") from None
+    except OSError as error:
+        raise MollituneError(
+            f"cannot keep the statistics of the real images in {cache_folder()} "
+            f"({first_line(error)}); set MOLLITUNE_CACHE to a folder that can be written"
+        ) from None
 
 
 def _run(shared: Shared, console: Console) -> Outcome:
@@ -276,8 +298,10 @@ def _metadata(shared: Shared) -> dict[str, Any]:
         "extractor": {
             "name": extractor.name,
             "sha256": extractor.sha256,
-            "features": len(shared.reference.moments.mu),
+            "resize": extractor.resize,
+            "features": extractor.features,
         },
+        "evaluation": {name: asdict(plan) for name, plan in shared.plans.items()},
         "params": sorted(parameter_types(f.family for f in shared.config.families)),
     }
 

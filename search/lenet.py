@@ -18,8 +18,9 @@ from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 
 from mollitune._errors import MollituneError
 
-from .dataset import Images
+from .dataset import Images, as_tensor
 
+LENET = "lenet"
 FEATURES = 64
 EPOCH_IMAGES = 60_000
 BATCH = 128
@@ -78,7 +79,8 @@ def train_lenet(images: Images, seed: int = 0) -> dict[str, Tensor]:
     if images.labels is None or images.labels.max() < 1:
         raise MollituneError(
             f"dataset {images.name}: the lenet extractor needs labels of at least two classes; "
-            "use fid.extractor=inception-v3-compat, or add a `label` column or class sub-folders"
+            "use fid.extractor=inception-v3-compat or efficientnet-lite0, or add a `label` column "
+            "or class sub-folders"
         )
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(seed)
@@ -86,7 +88,7 @@ def train_lenet(images: Images, seed: int = 0) -> dict[str, Tensor]:
         optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
         steps = EPOCH_IMAGES // BATCH
         decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-        pixels, labels = torch.from_numpy(images.pixels), torch.from_numpy(images.labels)
+        pixels, labels = as_tensor(images.pixels), torch.from_numpy(images.labels)
         for _ in range(steps):
             batch = torch.randint(len(images), (BATCH,))
             loss = cross_entropy(network(pixels[batch]), labels[batch])

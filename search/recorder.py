@@ -19,6 +19,7 @@ from .trainable import Shared
 
 _MEASURED = (
     *("step", "progress", "level", "phase", "fid", "bpd", "train_loss"),
+    *("kid", "precision", "recall", "fid_infinity"),
     *("non_finite_losses", "non_finite_samples"),
 )
 
@@ -193,7 +194,9 @@ class Recorder(Callback):  # type: ignore[misc]
             "comparable": _comparable(result),
             "extractor": reference.extractor.name,
             "extractor_sha256": reference.extractor.sha256,
-            "fid_samples": self._shared.config.fid.samples,
+            "extractor_resize": reference.extractor.resize,
+            "fid_samples": self._shared.plans[row["model"]].samples,
+            "ema": self._shared.config.fid.ema or 0.0,
             "fid_reference": reference.split,
             "fid_reference_size": reference.count,
             "step_seconds": result["step_seconds"],

@@ -105,9 +105,22 @@ _REPORTS_END = (
     Column("fid", _FLOAT, "FID of the samples against the clean reference; lower is better", True),
     Column("extractor", _STRING, "network whose features the FID compares"),
     Column("extractor_sha256", _STRING, "SHA-256 of the extractor's weights"),
+    Column("extractor_resize", _STRING, "what the extractor does to the size of an image"),
     Column("fid_samples", _INT, "number of samples behind the FID"),
+    Column(
+        "ema",
+        _FLOAT,
+        "half-life of the averaged weights that were evaluated, as a share of the training; "
+        "0: the last weights themselves",
+    ),
     Column("fid_reference", _STRING, "split of the data set that the FID compares with"),
     Column("fid_reference_size", _INT, "number of images in that split"),
+    Column("kid", _FLOAT, "kernel Inception distance, if asked for; lower is better", True),
+    Column("precision", _FLOAT, "share of samples near real images, if asked for", True),
+    Column("recall", _FLOAT, "share of real images near samples, if asked for", True),
+    Column(
+        "fid_infinity", _FLOAT, "FID extrapolated to infinitely many samples, if asked for", True
+    ),
     Column("bpd", _FLOAT, "bits per dimension of clean held-out data; lower is better", True),
     Column("train_loss", _FLOAT, "mean training loss since the last evaluation", True),
     Column(
@@ -218,6 +231,28 @@ def version_of(schema: pa.Schema) -> int | None:
     """Read the schema version of a Parquet file; None when the file is not one of ours."""
     text = (schema.metadata or {}).get(VERSION_KEY, b"")
     return int(text) if text.isdigit() else None
+
+
+def upgraded(table: pa.Table) -> pa.Table:
+    """Return a table of an older version with the columns that came since.
+
+    Version 1 had one column ``non_finite`` for losses and samples together; they count as losses
+    here. It knew neither averaged weights nor resizing by name.
+    """
+    if "non_finite" not in table.column_names:
+        return table
+    rows = table.num_rows
+    position = table.column_names.index("non_finite")
+    table = table.rename_columns({"non_finite": "non_finite_losses"})
+    added = {
+        "non_finite_samples": pa.repeat(pa.scalar(0, _INT), rows),
+        "ema": pa.repeat(pa.scalar(0.0, _FLOAT), rows),
+        "extractor_resize": pa.repeat(pa.scalar("", _STRING), rows),
+    }
+    for name, values in added.items():
+        position += 1
+        table = table.add_column(position, name, values)
+    return table
 
 
 def is_comparable(progress: float, phase: str, fid: float | None) -> bool:

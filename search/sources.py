@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import difflib
-import io
-import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image, UnidentifiedImageError
 
 from mollitune._errors import MollituneError
 
+from ._cache import cache_folder
 from .dataset import Images, Labels, UInt8
+from .decoding import assemble, decode
+from .image_cache import Source, load_cached
+from .torchvision_sets import TORCHVISION, torchvision_source
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
-TORCHVISION = ("cifar10", "celeba", "mnist", "fashionmnist")
 KNOWN = "digits, parquet:FILE, folder:PATH, " + ", ".join(TORCHVISION)
 
 
 def load_images(spec: str) -> Images:
     """Load the data set that a config names.
+
+    All but the digits are decoded once per node: later calls, in whatever process, map the
+    decoded bytes of the cache folder into memory (read-only), as long as the source's files hold
+    the same bytes.
 
     Args:
         spec: ``digits`` (scikit-learn's 8x8 digits), ``parquet:FILE`` (a file or folder of files
@@ -47,10 +50,10 @@ def load_images(spec: str) -> Images:
         path, size = _path_and_size(rest)
         if not path:
             raise MollituneError(f"dataset {spec!r}: name the path, e.g. {kind}:my/images")
-        reader = _parquet if kind == "parquet" else _folder
-        return reader(spec, Path(path), size)
+        make = _parquet if kind == "parquet" else _folder
+        return load_cached(make(spec, Path(path).expanduser(), size), cache_folder())
     if kind in TORCHVISION:
-        return _torchvision(spec, kind, rest)
+        return load_cached(torchvision_source(spec, kind, rest), cache_folder())
     names = ["digits", "parquet", "folder", *TORCHVISION]
     close = difflib.get_close_matches(kind, names, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
@@ -73,22 +76,30 @@ def _path_and_size(text: str) -> tuple[str, int | None]:
     return match.group(1), int(match.group(2))
 
 
-def _parquet(spec: str, path: Path, size: int | None) -> Images:
-    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+def _parquet(spec: str, path: Path, size: int | None) -> Source:
+    is_folder = path.is_dir()
+    files = sorted(path.glob("*.parquet")) if is_folder else [path]
     if not files or not files[0].exists():
         raise MollituneError(f"dataset {spec}: no such file; check the path {path}")
-    decoded: list[npt.NDArray[np.uint8]] = []
-    labels: list[npt.NDArray[np.int64]] = []
+    root = path if is_folder else path.parent
+    return Source(
+        spec, "parquet", root, lambda: files, lambda: _read_parquet(spec, files, size), size
+    )
+
+
+def _read_parquet(spec: str, files: list[Path], size: int | None) -> Images:
+    decoded: list[UInt8] = []
+    labels: list[Labels | None] = []
     for file in files:
         table = _read_table(spec, file)
         column = _image_column(spec, file, table)
         rows = table.column(column).to_pylist()
         named = ((f"{file} row {row}", _image_bytes(cell)) for row, cell in enumerate(rows))
-        decoded.extend(_decode(spec, named, size))
-        if "label" in table.column_names and pa.types.is_integer(table.schema.field("label").type):
-            labels.append(table.column("label").to_numpy().astype(np.int64))
-    whole = np.concatenate(labels) if labels else None
-    return _assemble(spec, decoded, whole)
+        decoded.extend(decode(spec, named, size))
+        labels.append(_labels(spec, file, table))
+    given = [part for part in labels if part is not None]
+    # files without labels among files with them: there is no class for every image
+    return assemble(spec, decoded, np.concatenate(given) if len(given) == len(files) else None)
 
 
 def _read_table(spec: str, file: Path) -> pa.Table:
@@ -114,20 +125,51 @@ def _image_column(spec: str, file: Path, table: pa.Table) -> str:
     )
 
 
+def _labels(spec: str, file: Path, table: pa.Table) -> Labels | None:
+    if "label" not in table.column_names:
+        return None
+    column = table.column("label")
+    if not pa.types.is_integer(column.type):
+        return None
+    if column.null_count:
+        row = column.is_null().index(True).as_py()
+        raise MollituneError(
+            f"dataset {spec}: {file} row {row} has no label; remove it or the column `label`"
+        )
+    return np.asarray(column.to_numpy(), dtype=np.int64)
+
+
 def _image_bytes(cell: Any) -> bytes | None:
     return cell.get("bytes") if isinstance(cell, dict) else cell
 
 
-def _folder(spec: str, path: Path, size: int | None) -> Images:
+def _folder(spec: str, path: Path, size: int | None) -> Source:
     if not path.is_dir():
         raise MollituneError(f"dataset {spec}: no such folder; check the path {path}")
     files = sorted(f for f in path.rglob("*") if f.suffix.lower() in IMAGE_SUFFIXES)
     if not files:
         kinds = ", ".join(sorted(IMAGE_SUFFIXES))
         raise MollituneError(f"dataset {spec}: no images in {path}; looked for {kinds}")
-    decoded = _decode(spec, ((str(f), f.read_bytes()) for f in files), size)
+    return Source(
+        spec, "folder", path, lambda: files, lambda: _read_folder(spec, path, files, size), size
+    )
+
+
+def _read_folder(spec: str, path: Path, files: list[Path], size: int | None) -> Images:
+    decoded = decode(spec, _named_bytes(spec, files), size)
     classes = [f.relative_to(path).parts[0] if f.parent != path else None for f in files]
-    return _assemble(spec, decoded, _class_indices(classes))
+    return assemble(spec, decoded, _class_indices(classes))
+
+
+def _named_bytes(spec: str, files: list[Path]) -> Iterator[tuple[str, bytes]]:
+    for file in files:
+        try:
+            data = file.read_bytes()
+        except OSError as error:
+            raise MollituneError(
+                f"dataset {spec}: {file} cannot be read ({error.strerror}); remove or mend it"
+            ) from None
+        yield str(file), data
 
 
 def _class_indices(classes: list[str | None]) -> Labels | None:
@@ -137,108 +179,3 @@ def _class_indices(classes: list[str | None]) -> Labels | None:
         return None
     index = {name: i for i, name in enumerate(names)}
     return np.array([index[name] for name in classes if name is not None], dtype=np.int64)
-
-
-def _decode(
-    spec: str, named: Iterable[tuple[str, bytes | None]], size: int | None
-) -> list[npt.NDArray[np.uint8]]:
-    return [_decode_one(spec, where, data, size) for where, data in named]
-
-
-def _decode_one(
-    spec: str, where: str, data: bytes | None, size: int | None
-) -> npt.NDArray[np.uint8]:
-    if data is None:
-        raise MollituneError(
-            f"dataset {spec}: {where} holds no image bytes; remove it and run again"
-        )
-    try:
-        image: Image.Image = Image.open(io.BytesIO(data))
-        image = image.convert("L" if image.mode in ("1", "L", "I;16", "I") else "RGB")
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        raise MollituneError(
-            f"dataset {spec}: {where} is not a readable image ({error}); remove or mend it"
-        ) from None
-    if size is not None:
-        image = _square(image).resize((size, size), Image.Resampling.LANCZOS)
-    array = np.asarray(image, dtype=np.uint8)
-    return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
-
-
-def _square(image: Image.Image) -> Image.Image:
-    """Crop to the central square; before the resize, which would look beyond the edges."""
-    side = min(image.size)
-    left, top = ((length - side) // 2 for length in image.size)
-    return image.crop((left, top, left + side, top + side))
-
-
-def _assemble(spec: str, decoded: list[npt.NDArray[np.uint8]], labels: Labels | None) -> Images:
-    channels = max((image.shape[0] for image in decoded), default=0)
-    # a gray image among coloured ones is a coloured image whose channels agree
-    coloured = [np.repeat(i, 3, axis=0) if i.shape[0] < channels else i for i in decoded]
-    shapes = sorted({image.shape for image in coloured})
-    if len(shapes) != 1:
-        found = " and ".join(f"{s[2]}x{s[1]}" for s in shapes[:2]) or "no images"
-        raise MollituneError(
-            f"dataset {spec}: images differ in size ({found}); add @SIZE to crop and resize them, "
-            f"e.g. {spec}@32"
-        )
-    if labels is not None:
-        labels = np.unique(labels, return_inverse=True)[1].astype(np.int64)
-    return Images(spec, np.stack(coloured), labels)
-
-
-def _torchvision(spec: str, kind: str, root: str) -> Images:
-    home = Path(root or os.environ.get("MOLLITUNE_DATA", "~/.cache/mollitune/data")).expanduser()
-    try:
-        pixels, labels = _TORCHVISION_READERS[kind](home)
-    except (OSError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise MollituneError(
-            f"dataset {spec}: cannot be read from or downloaded to {home} ({reason}); put "
-            f"torchvision's files there, or give another root as {kind}:ROOT"
-        ) from None
-    return Images(spec, pixels, labels)
-
-
-def _read_cifar10(home: Path) -> tuple[UInt8, Labels]:
-    from torchvision.datasets import CIFAR10
-
-    data = CIFAR10(str(home), train=True, download=True)
-    return data.data.transpose(0, 3, 1, 2).copy(), np.asarray(data.targets, dtype=np.int64)
-
-
-def _read_mnist(home: Path, fashion: bool = False) -> tuple[UInt8, Labels]:
-    from torchvision.datasets import MNIST, FashionMNIST
-
-    data = (FashionMNIST if fashion else MNIST)(str(home), train=True, download=True)
-    return data.data.numpy()[:, None], data.targets.numpy().astype(np.int64)
-
-
-def _read_celeba(home: Path) -> tuple[UInt8, Labels]:
-    """CelebA cropped to its central 148 x 148 and resized to 64 x 64, the usual preparation.
-
-    The attribute ``Male`` serves as the label, as the training set of a feature extractor.
-    """
-    from torchvision.datasets import CelebA
-
-    data = CelebA(str(home), split="train", target_type="attr", download=True)
-    pixels = np.stack(list(_celeba_pixels(data)))
-    return pixels, data.attr[:, data.attr_names.index("Male")].numpy().astype(np.int64)
-
-
-def _celeba_pixels(data: Any) -> Iterator[npt.NDArray[np.uint8]]:
-    for image, _ in data:
-        width, height = image.size
-        left, top = (width - 148) // 2, (height - 148) // 2
-        face = image.crop((left, top, left + 148, top + 148))
-        small = face.resize((64, 64), Image.Resampling.BILINEAR)
-        yield np.asarray(small, dtype=np.uint8).transpose(2, 0, 1)
-
-
-_TORCHVISION_READERS: dict[str, Callable[[Path], tuple[UInt8, Labels]]] = {
-    "cifar10": _read_cifar10,
-    "celeba": _read_celeba,
-    "mnist": _read_mnist,
-    "fashionmnist": lambda home: _read_mnist(home, fashion=True),
-}

@@ -20,6 +20,7 @@ from ray import tune
 from mollitune._files import resolve, write_atomic
 from mollitune.schedules import Schedule
 
+from .budget import Plan
 from .config import SearchConfig
 from .dataset import Splits
 from .fid import Reference
@@ -38,12 +39,14 @@ class Shared:
         splits: The images.
         reference: What FID compares with.
         folder: Folder of the search, a path or URI.
+        plans: For each model, how often and on how many samples it is evaluated.
     """
 
     config: SearchConfig
     splits: Splits
     reference: Reference
     folder: str
+    plans: dict[str, Plan]
 
     def spec(self, config: dict[str, Any]) -> TrialSpec:
         """Return what a trial's config from the searcher means."""
@@ -53,10 +56,11 @@ class Shared:
             schedule=Schedule.from_dict(config["schedule"]),
             seed=config["seed"],
             steps=self.config.steps_of(entry.name),
-            every=self.config.fid.every,
+            every=self.plans[entry.name].every,
             batch_size=entry.batch_size,
             lr=entry.lr,
             clip_norm=entry.clip_norm,
+            ema=self.config.fid.ema,
             preset=entry.preset,
             hparams=dict(entry.hparams),
         )
@@ -121,8 +125,9 @@ class ScheduleTrainable(tune.Trainable):  # type: ignore[misc]
             shared.spec(config),
             shared.splits,
             shared.reference,
-            shared.config.fid.samples,
+            shared.plans[config["model"]].samples,
             self._device,
+            shared.config.fid.extra,
         )
         self._evaluations = self._trial.run()
 

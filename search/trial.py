@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +20,7 @@ from mollitune.schedules import Schedule
 from .averaging import WeightAverage
 from .batches import Batches
 from .dataset import Splits, as_tensor
+from .extra_metrics import Extra
 from .fid import FidMeter, Reference
 
 BPD_IMAGES = 1000
@@ -87,6 +88,10 @@ class Evaluation:
     level: float
     phase: str
     fid: float
+    kid: float | None
+    precision: float | None
+    recall: float | None
+    fid_infinity: float | None
     bpd: float
     train_loss: float
     non_finite_losses: int
@@ -111,6 +116,7 @@ class Trial:
         reference: What FID compares with.
         fid_samples: Generated images per evaluation.
         device: Where to train.
+        extras: Metrics besides FID, see `FidMeter`.
 
     Raises:
         ValueError: If the model or one of its arguments is not legal.
@@ -128,6 +134,7 @@ class Trial:
         reference: Reference,
         fid_samples: int,
         device: torch.device,
+        extras: Sequence[Extra] = (),
     ) -> None:
         self.spec = spec
         self.device = device
@@ -136,7 +143,7 @@ class Trial:
         self.lost_samples = 0
         self._images = as_tensor(splits.train.pixels).to(device)
         self._held_out = as_tensor(splits.validation.pixels[:BPD_IMAGES]).to(device)
-        self._meter = FidMeter(reference, fid_samples, device)
+        self._meter = FidMeter(reference, fid_samples, device, extras)
         with torch.random.fork_rng(devices=self._cuda()):
             torch.manual_seed(spec.seed)
             self.model: GenerativeModel = build(
@@ -189,6 +196,10 @@ class Trial:
             level=self.spec.schedule.level(progress),
             phase="mollified" if self.spec.schedule.mollified(progress) else "clean",
             fid=measured.fid,
+            kid=measured.kid,
+            precision=measured.precision,
+            recall=measured.recall,
+            fid_infinity=measured.fid_infinity,
             bpd=bpd,
             train_loss=train_loss,
             non_finite_losses=self.lost_steps,

@@ -293,8 +293,11 @@ def run_search(args: list[str], _: Any) -> None:
 
 def run_on_cluster(args: list[str], request: pytest.FixtureRequest) -> None:
     address = request.getfixturevalue("cluster")
+    # more samples than the least, so that the cost of an evaluation is measured on the cluster
     tiny = [*TINY, "model={name: vae, steps: 6}", "families=[linear]", "trials=2"]
-    assert "2 completed" in typed([*args, *tiny], RAY_ADDRESS=address)
+    output = typed([*args, *tiny, "fid.samples=600"], RAY_ADDRESS=address)
+    assert "evaluation of vae: 2 times on 500 samples" in output
+    assert "2 completed" in output
 
 
 RUNS: dict[str, Callable[[list[str], Any], None]] = {

@@ -11,7 +11,7 @@ from tests.analysis.conftest import PARAMS, TRIALS, MakeSearch
 
 from mollitune._errors import MollituneError
 from mollitune.analysis import Results, load_results
-from mollitune.search.schema import TABLES, VERSION_KEY, columns, part_name
+from mollitune.search.schema import SCHEMA_VERSION, TABLES, VERSION_KEY, columns, part_name
 from mollitune.search.store import Store, create_search_folder
 
 
@@ -161,8 +161,10 @@ def test_corrupt_trials_are_named(make_search: MakeSearch) -> None:
 
 def test_foreign_and_newer_files_are_refused(make_search: MakeSearch) -> None:
     location = make_search()
-    rewrite_version(first_part(location), b"2")
-    with pytest.raises(MollituneError, match=r"schema version 2, .* up to 1; update Mollitune"):
+    newer = SCHEMA_VERSION + 1
+    rewrite_version(first_part(location), str(newer).encode())
+    message = rf"schema version {newer}, .* up to {SCHEMA_VERSION}; update Mollitune"
+    with pytest.raises(MollituneError, match=message):
         load_results(location)
     rewrite_version(first_part(location), b"")
     with pytest.raises(MollituneError, match="was not written by Mollitune"):

@@ -96,8 +96,14 @@ BAD = {
     "no model": ("model: []", r"key 'model'.*at least 1"),
     "unknown extractor": (
         "fid: {extractor: vgg}",
-        "extractor is 'vgg'; allowed: lenet, inception-v3-compat",
+        "'vgg'.*lenet, inception-v3-compat, efficientnet-lite0, file:PATH .*module:Class",
     ),
+    "extra twice": ("fid: {extra: [kid, kid]}", "extra lists kid more than once"),
+    "unknown extra": ("fid: {extra: [fad]}", "fid.extra.*'kid', 'prc' or 'fid_infinity'"),
+    "ema of whole steps": ("fid: {ema: 100}", "ema.*less than 1"),
+    "budget above all": ("fid: {budget: 1.5}", "budget.*less than 1"),
+    "no gradient allowed": ("model: {name: vae, clip_norm: 0}", "clip_norm.*greater than 0"),
+    "unknown preset": ("model: {name: vae, preset: 3}", "preset.*string"),
     "weights of lenet": ("fid: {weights: a.pth}", "weights belongs to inception-v3-compat"),
 }
 

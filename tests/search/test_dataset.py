@@ -65,6 +65,13 @@ def test_the_hash_is_of_shape_pixels_and_labels() -> None:
     assert len(hashes) == 5
 
 
+def test_a_stored_hash_is_not_computed_again_and_is_not_that_of_a_part() -> None:
+    whole = numbered(120)
+    stored = Images(whole.name, whole.pixels, whole.labels, known_sha256="stored")
+    assert stored.sha256 == "stored"
+    assert stored.take(np.arange(120)).sha256 == whole.sha256
+
+
 def test_the_hash_does_not_depend_on_the_memory_layout() -> None:
     pixels = np.arange(120, dtype=np.uint8).reshape(5, 2, 3, 4)
     fortran = np.asfortranarray(pixels)

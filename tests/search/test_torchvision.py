@@ -15,6 +15,8 @@ from torchvision import datasets
 from mollitune._errors import MollituneError
 from mollitune.search.sources import load_images
 
+pytestmark = pytest.mark.usefixtures("cache")
+
 
 def write_idx(path: Path, array: npt.NDArray[np.uint8]) -> None:
     """The format of MNIST: magic number with type and rank, sides, bytes; all big-endian."""

@@ -17,14 +17,14 @@ from tests.search.store.conftest import (
 
 from mollitune._errors import MollituneError
 from mollitune.search import _parts
-from mollitune.search.schema import part_names
+from mollitune.search.schema import SCHEMA_VERSION, part_names
 from mollitune.search.store import Store, StoreError, create_search_folder
 
 
 def test_metadata_is_stamped(opened: Store, root: Path) -> None:
     opened.write_metadata({"name": "a", "format": "wrong"})
     written = json.loads((root / "search.json").read_text())
-    assert written == {"format": "mollitune.search", "schema_version": 1, "name": "a"}
+    assert written == {"format": "mollitune.search", "schema_version": SCHEMA_VERSION, "name": "a"}
 
 
 @pytest.mark.parametrize("value", [float("nan"), {1, 2}])

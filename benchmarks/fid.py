@@ -1,0 +1,272 @@
+"""What one FID costs against a fixed real set: this library beside torch-fidelity.
+
+Both get the same features or the same samples, the same extractor, device and threads, and may
+keep what they know of the real images. Each repetition times one after the other, so that both
+see the machine in the same state, and takes their ratio.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch_fidelity
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from torch import Tensor
+from torch.utils.data import Dataset
+from torch_fidelity.metric_fid import (
+    KEY_METRIC_FID,
+    fid_features_to_statistics,
+    fid_statistics_to_metric,
+)
+
+from mollitune.search.dataset import Images, Splits, split
+from mollitune.search.extractors import LENET, Extractor, prepare_extractor
+from mollitune.search.fid import FidMeter, Reference, to_bytes
+from mollitune.search.frechet import Target
+from mollitune.search.moments import Moments
+from mollitune.search.sources import load_images
+
+CPU = torch.device("cpu")
+REAL = 5000
+MEMORY_SAMPLES = (1_000, 10_000, 100_000)
+TF_DEFAULT: dict[str, Any] = {}
+TF_TUNED: dict[str, Any] = {"batch_size": 256, "save_cpu_ram": True}  # the latter: no workers
+
+
+@dataclass(frozen=True)
+class Case:
+    """One comparison: calls that return the same FID."""
+
+    name: str
+    ours: Callable[[], float]
+    theirs: Callable[[], float]
+
+
+class Bytes(Dataset[Tensor]):
+    """Images for torch-fidelity: uint8 with shape (C, H, W)."""
+
+    def __init__(self, pixels: Tensor) -> None:
+        self._pixels = pixels
+
+    def __len__(self) -> int:
+        return len(self._pixels)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self._pixels[index]
+
+
+class Drawn(Dataset[Tensor]):
+    """Images that are made when they are asked for, and not kept."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> Tensor:
+        return to_bytes(torch.rand(1, 8, 8) * 2 - 1)
+
+
+def correlated(count: int, width: int, seed: int) -> Tensor:
+    """Return float32 features with shape (count, width) whose spectrum falls off."""
+    generator = torch.Generator().manual_seed(seed)
+    mix = torch.randn(width, width, generator=generator)
+    mix *= torch.logspace(0, -2, width)[:, None] / width**0.5
+    return torch.randn(count, width, generator=generator) @ mix + seed / 10
+
+
+def moments_case(width: int) -> Case:
+    """Compare the moments of both sides to number; ours keeps the root of the real covariance."""
+    real, fake = correlated(REAL, width, 0), correlated(REAL, width, 1)
+    target, moments = Target.of(Moments.of(real)), Moments.of(fake)
+    known, measured = fid_features_to_statistics(real), fid_features_to_statistics(fake)
+
+    def theirs() -> float:
+        return float(fid_statistics_to_metric(measured, known, verbose=False)[KEY_METRIC_FID])
+
+    return Case(f"moments to number, F = {width}", lambda: target.distance(moments), theirs)
+
+
+def features_case(samples: int, width: int) -> Case:
+    """Compare features to number; the real side is known to both."""
+    real, fake = correlated(REAL, width, 0), correlated(samples, width, 1)
+    target, known = Target.of(Moments.of(real)), fid_features_to_statistics(real)
+
+    def theirs() -> float:
+        metric = fid_statistics_to_metric(fid_features_to_statistics(fake), known, verbose=False)
+        return float(metric[KEY_METRIC_FID])
+
+    name = f"features to number, F = {width}, N = {samples:,}"
+    return Case(name, lambda: target.distance_of(fake), theirs)
+
+
+class Evaluation:
+    """LeNet on 8x8 digits, and the files that torch-fidelity wants."""
+
+    def __init__(self, folder: Path) -> None:
+        self.splits: Splits = split(load_images("digits"))
+        self.folder = folder
+        self.extractor: Extractor = prepare_extractor(LENET, None, self.splits.train, folder)
+        self.reference = Reference.measure(
+            self.extractor, self.splits.validation, "validation", folder
+        )
+        self.weights = folder / "weights.pt"
+        self.weights.write_bytes(self.extractor.weights)
+
+    def ours(self, draw: Callable[[int], Tensor], samples: int) -> float:
+        """Measure samples that ``draw`` returns batch by batch."""
+        return FidMeter(self.reference, samples, CPU).measure(draw).fid
+
+    def theirs(self, samples: Dataset[Tensor], options: dict[str, Any]) -> float:
+        """Call torch-fidelity as its documentation does; it keeps the real statistics."""
+        real: Images = self.splits.validation
+        metrics = torch_fidelity.calculate_metrics(
+            input1=samples,
+            input2=Bytes(torch.from_numpy(real.pixels)),
+            input2_cache_name="digits-validation",
+            cache_root=str(self.folder),
+            fid=True,
+            feature_extractor=LENET,
+            feature_extractor_weights_path=str(self.weights),
+            cuda=False,
+            verbose=False,
+            **options,
+        )
+        return float(metrics[KEY_METRIC_FID])
+
+
+def evaluation_case(setup: Evaluation, samples: int, name: str, options: dict[str, Any]) -> Case:
+    """Compare samples in [-1, 1] to number, on noised digits."""
+    rng = np.random.default_rng(0)
+    pixels = setup.splits.train.pixels
+    noised = pixels[rng.integers(len(pixels), size=samples)] + rng.normal(
+        0, 20, (samples, 1, 8, 8)
+    )
+    x = torch.from_numpy(np.clip(noised, 0, 255).astype(np.float32)) / 128 - 1
+
+    def ours() -> float:
+        batches = iter(x.split(256))
+        return setup.ours(lambda n: next(batches), samples)
+
+    return Case(
+        f"8x8 samples to number, LeNet, N = {samples:,}; {name}",
+        ours,
+        lambda: setup.theirs(Bytes(to_bytes(x)), options),
+    )
+
+
+def seconds(call: Callable[[], float]) -> tuple[float, float]:
+    start = time.perf_counter()
+    value = call()
+    return time.perf_counter() - start, value
+
+
+def spread(values: list[float], digits: str) -> str:
+    low, high = min(values), max(values)
+    return f"**{statistics.median(values):{digits}}** ({low:{digits}}-{high:{digits}})"
+
+
+def compare(case: Case, repetitions: int) -> str:
+    """Return a row: ratio, both times, and how far the two values are apart."""
+    case.ours(), case.theirs()
+    mine, other, ratios, apart = [], [], [], 0.0
+    for _ in range(repetitions):
+        (a, ours), (b, theirs) = seconds(case.ours), seconds(case.theirs)
+        mine.append(1e3 * a)
+        other.append(1e3 * b)
+        ratios.append(b / a)
+        apart = max(apart, abs(ours / theirs - 1))
+    return (
+        f"| {spread(ratios, '.1f')} | {case.name} | {spread(mine, '.1f')} "
+        f"| {spread(other, '.1f')} | {apart:.0e} |"
+    )
+
+
+def status(field: str) -> float:
+    """Return a memory field of Linux's ``/proc/self/status``, in MiB."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field):
+            return int(line.split()[1]) / 1024
+    raise OSError(f"no {field} in /proc/self/status; this part needs Linux")
+
+
+def peak_growth(who: str, samples: int, folder: str) -> float:
+    """Return by how many MiB one evaluation lifts the memory of a fresh process at its peak.
+
+    The samples are made when they are needed and not kept; a small evaluation comes before.
+    """
+    torch.set_num_threads(1)
+    setup = Evaluation(Path(folder))
+    calls: dict[str, Callable[[int], float]] = {
+        "ours": lambda n: setup.ours(lambda size: torch.rand(size, 1, 8, 8) * 2 - 1, n),
+        "theirs": lambda n: setup.theirs(Drawn(n), TF_TUNED),
+    }
+    calls[who](2000)
+    before = status("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+    calls[who](samples)
+    return status("VmHWM") - before
+
+
+def memory_row(samples: int, folder: str) -> str:
+    context = multiprocessing.get_context("spawn")
+    grown = []
+    for who in ("ours", "theirs"):
+        with context.Pool(1) as pool:
+            grown.append(pool.apply(peak_growth, (who, samples, folder)))
+    return f"| {samples:,} | {grown[0]:.1f} | {grown[1]:.1f} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="3 repetitions instead of 9")
+    parser.add_argument("--threads", type=int, default=1, help="threads of torch and numpy")
+    options = parser.parse_args()
+    repetitions = 3 if options.quick else 9
+    torch.set_num_threads(options.threads)
+    print(
+        f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs, load "
+        f"{os.getloadavg()[0]:.1f}, {options.threads} thread(s), Python "
+        f"{platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}, "
+        f"torch-fidelity {torch_fidelity.__version__}, CPU; {repetitions} repetitions, "
+        "median (min-max)\n"
+    )
+    with threadpool_limits(options.threads), tempfile.TemporaryDirectory() as folder:
+        setup = Evaluation(Path(folder))
+        print("| times faster | case | ours, ms | torch-fidelity, ms | values apart, relative |")
+        print("|---|---|---|---|---|")
+        cases = [
+            *(moments_case(width) for width in (64, 2048)),
+            *(
+                features_case(n, width)
+                for n, width in ((10_000, 64), (10_000, 2048), (1_000, 2048))
+            ),
+        ]
+        for case in cases:
+            print(compare(case, repetitions), flush=True)
+        for name, tuned in (
+            ("its defaults (batch 64, 4 workers)", TF_DEFAULT),
+            ("batch 256, no workers", TF_TUNED),
+        ):
+            print(compare(evaluation_case(setup, 10_000, name, tuned), repetitions), flush=True)
+        print("\n| samples | ours: peak grows by, MiB | torch-fidelity's |")
+        print("|---|---|---|")
+        for samples in MEMORY_SAMPLES:
+            print(memory_row(samples, folder), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""Measures each model of a search where its trials will run, and plans their evaluations."""
+
+from __future__ import annotations
+
+import ray
+import torch
+from rich.console import Console
+
+from mollitune.schedules import Vanilla
+
+from .budget import Costs, Plan, is_least, make_plan, measure_costs
+from .config import SearchConfig
+from .trainable import Shared
+from .trial import Trial, TrialSpec
+
+
+def plan_evaluations(
+    shared: Shared, resources: dict[str, float], console: Console
+) -> dict[str, Plan]:
+    """Return a plan for every model, and say what was chosen.
+
+    Args:
+        shared: Config, data and reference of the search.
+        resources: What one trial asks of Ray; the measurements ask for the same.
+        console: Where the choice is told.
+    """
+    config = shared.config
+    asked = Plan(config.fid.every, config.fid.samples)
+    if config.fid.budget is None or is_least(asked):
+        plans = {entry.name: asked for entry in config.model}
+    else:
+        costs = _costs(shared, resources)
+        plans = {
+            name: make_plan(asked, config.steps_of(name), config.fid.budget, measured)
+            for name, measured in costs.items()
+        }
+    for name, plan in plans.items():
+        console.print(_sentence(name, plan, config), soft_wrap=True)
+    for samples in sorted({plan.samples for plan in plans.values()}):
+        warning = shared.reference.small_sample_warning(samples)
+        if warning:
+            console.print(f"warning: {warning}", soft_wrap=True)
+    return plans
+
+
+def _costs(shared: Shared, resources: dict[str, float]) -> dict[str, Costs]:
+    """Time all models one after the other: here, or on a cluster as Ray would run their trials."""
+    names = [entry.name for entry in shared.config.model]
+    if shared.config.address is None:  # a worker would need seconds to start
+        device = torch.device("cuda" if resources.get("gpu") else "cpu")
+        return {name: _time_model(shared, name, device) for name in names}
+    remote = ray.remote(_time_in_worker).options(
+        num_cpus=resources["cpu"], num_gpus=resources.get("gpu", 0), max_retries=2
+    )
+    common = ray.put(shared)
+    return {name: ray.get(remote.remote(common, name)) for name in names}
+
+
+def _time_in_worker(shared: Shared, name: str) -> Costs:
+    return _time_model(shared, name, torch.device("cuda" if ray.get_gpu_ids() else "cpu"))
+
+
+def _time_model(shared: Shared, name: str, device: torch.device) -> Costs:
+    torch.set_num_threads(max(1, int(shared.config.resources.cpu)))
+    entry = shared.config.model_entry(name)
+
+    def evaluate(steps: int, samples: int) -> tuple[float, float]:
+        spec = TrialSpec(
+            name,
+            Vanilla(),
+            seed=0,
+            steps=steps,
+            every=1.0,
+            batch_size=entry.batch_size,
+            lr=entry.lr,
+            ema=shared.config.fid.ema,
+            preset=entry.preset,
+            hparams=dict(entry.hparams),
+        )
+        trial = Trial(
+            spec, shared.splits, shared.reference, samples, device, shared.config.fid.extra
+        )
+        (last,) = trial.run()
+        return last.step_seconds, last.eval_seconds
+
+    return measure_costs(evaluate)
+
+
+def _sentence(name: str, plan: Plan, config: SearchConfig) -> str:
+    text = f"evaluation of {name}: {plan.evaluations} times on {plan.samples:,} samples"
+    if plan.share is None or config.fid.budget is None:
+        return text
+    text += f", about {plan.share:.0%} of the time"
+    if plan.samples < config.fid.samples or plan.every > config.fid.every:
+        text += f" (asked: every {config.fid.every:.3g} on {config.fid.samples:,})"
+    if plan.share > config.fid.budget + 1e-9:
+        text += f"; more than fid.budget={config.fid.budget:g}, but never less than this"
+    return text

@@ -1,0 +1,56 @@
+import pytest
+from rich.console import Console
+
+from mollitune.search.config import SearchConfig
+from mollitune.search.dataset import Splits
+from mollitune.search.fid import Reference
+from mollitune.search.planning import plan_evaluations
+from mollitune.search.trainable import Shared
+
+
+def _shared(digits: Splits, reference: Reference, steps: int, **fid: object) -> Shared:
+    config = SearchConfig.model_validate(
+        {
+            "name": "planned",
+            "model": [
+                {"name": "vae", "hparams": {"hidden": 8, "latent": 2}},
+                {"name": "maf", "hparams": {"hidden": 8, "blocks": 1}, "steps": 10_000_000},
+            ],
+            "families": ["linear"],
+            "steps": steps,
+            "fid": fid,
+        }
+    )
+    return Shared(config, digits, reference, "nowhere", {})
+
+
+def _plan(shared: Shared) -> tuple[dict[str, tuple[int, int]], str]:
+    console = Console(record=True, width=200, quiet=True)
+    with console.capture() as captured:
+        console.quiet = False
+        plans = plan_evaluations(shared, {"cpu": 1}, console)
+    return {name: (p.evaluations, p.samples) for name, p in plans.items()}, captured.get()
+
+
+def test_each_model_gets_what_its_training_affords(digits: Splits, reference: Reference) -> None:
+    """Twenty steps afford nothing, ten million everything, on whatever machine."""
+    plans, text = _plan(_shared(digits, reference, steps=20, samples=1000))
+    assert plans == {"vae": (3, 500), "maf": (6, 1000)}
+    first, second = text.splitlines()
+    assert first.startswith("evaluation of vae: 3 times on 500 samples, about ")
+    assert "(asked: every 0.167 on 1,000)" in first
+    assert first.endswith("more than fid.budget=0.2, but never less than this")
+    assert second.startswith("evaluation of maf: 6 times on 1,000 samples, about 0% of the time")
+
+
+@pytest.mark.parametrize(
+    "fid", [{"budget": None}, {"samples": 400, "every": 0.5}, {"samples": 500, "every": 0.3334}]
+)
+def test_nothing_is_measured_where_nothing_would_change(
+    digits: Splits, reference: Reference, fid: dict[str, object]
+) -> None:
+    shared = _shared(digits, reference, steps=20, **fid)
+    plans, text = _plan(shared)
+    asked = (round(1 / shared.config.fid.every), shared.config.fid.samples)
+    assert plans == {"vae": asked, "maf": asked}
+    assert "of the time" not in text
