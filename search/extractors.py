@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -40,9 +40,9 @@ __all__ = [
     "LENET",
     "SHIPPED",
     "Extractor",
-    "batched_features",
     "cache_folder",
     "check_extractor_name",
+    "feature_batches",
     "prepare_extractor",
     "register",
 ]
@@ -52,8 +52,6 @@ BATCH = 256
 OWN_RESIZE = "its own"
 
 _CLASS_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
-
-Features = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -181,15 +179,13 @@ def prepare_extractor(name: str, weights: str | None, train: Images, cache: Path
     return _user_extractor(name, train)
 
 
-def batched_features(
+def feature_batches(
     extract: Callable[[Tensor], Tensor], pixels: npt.NDArray[np.uint8], device: torch.device
-) -> Features:
-    """Return float64 features with shape (N, F) of bytes with shape (N, C, H, W)."""
-    parts = []
+) -> Iterator[Tensor]:
+    """Yield features with shape (n, F) of bytes with shape (N, C, H, W), batch by batch."""
     for first in range(0, len(pixels), BATCH):
         batch = as_tensor(np.ascontiguousarray(pixels[first : first + BATCH]))
-        parts.append(extract(batch.to(device)).double().cpu().numpy())
-    return np.concatenate(parts)
+        yield extract(batch.to(device))
 
 
 def register(name: str) -> None:

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from .dataset import Images
 from .extra_metrics import (
-    FIELDS,
     NEED_REAL_FEATURES,
     Extra,
     check_extras,
@@ -86,11 +85,6 @@ class Reference:
         """How many real images."""
         return self.statistics.count
 
-    @property
-    def moments(self) -> RealStatistics:
-        """Mean ``mu`` and covariance ``sigma`` of the real images' features."""
-        return self.statistics
-
     def small_sample_warning(self, samples: int) -> str | None:
         """Return one line if FID with this many samples is mostly bias, else None.
 
@@ -111,8 +105,8 @@ class Measurement:
     """What one set of samples gave.
 
     Arguments:
-        fid: The distance; NaN, like all other metrics, if any sample was not finite.
-        non_finite: Samples that held a non-finite value.
+        fid: The distance; non-finite values of samples count as black.
+        non_finite: Samples that held such a value.
         pixels: The first samples as bytes, at most 64, for a picture.
         kid: Kernel distance, if asked for, as the next three.
         precision: Share of the samples inside the real images' manifold.
@@ -189,9 +183,7 @@ class FidMeter:
                 kept.append(features)
             else:
                 stream.add(features)
-        if non_finite:
-            values = self._not_a_number()
-        elif keep:
+        if keep:
             values = self._values(torch.cat(kept))
         else:
             values = {"fid": self._target.distance(stream.moments())}
@@ -206,10 +198,6 @@ class FidMeter:
         if self._real is not None and "prc" in self.extras:
             values["precision"], values["recall"] = precision_recall(features, self._real)
         return values
-
-    def _not_a_number(self) -> dict[str, float]:
-        names = ["fid", *(name for extra in self.extras for name in FIELDS[extra])]
-        return dict.fromkeys(names, float("nan"))
 
 
 def to_bytes(x: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .moments import Moments
+from .moments import Moments, gram
 
 SMALL = 512
 
@@ -65,7 +65,7 @@ class Target:
         """Return the squared Frechet distance to a Gaussian; its moments may be anywhere."""
         generated = generated.to(self.mu.device)
         inner = self.root.T @ generated.sigma @ self.root
-        return self._combine(generated.mu, generated.sigma.trace(), inner)
+        return self._combine(generated.mu, generated.sigma.trace(), inner, generated.count)
 
     def distance_of(self, features: Tensor) -> float:
         """Return the distance to the Gaussian fitted to features with shape (N, F), N >= 2."""
@@ -74,11 +74,12 @@ class Target:
         x = features.double().to(self.mu.device)
         mu = x.mean(0)
         x = (x - mu) / (len(x) - 1) ** 0.5
-        projected = x @ self.root
-        return self._combine(mu, x.square().sum(), projected @ projected.T)
+        return self._combine(mu, x.square().sum(), gram((x @ self.root).T), len(x))
 
-    def _combine(self, mu: Tensor, trace: Tensor, inner: Tensor) -> float:
-        cross = torch.linalg.eigvalsh(inner).clamp_min(0).sqrt().sum()
+    def _combine(self, mu: Tensor, trace: Tensor, inner: Tensor, count: int) -> float:
+        # centred features have rank N - 1: what is below is a rounded 0, not to be rooted
+        values = torch.linalg.eigvalsh(inner)[-(count - 1) :]
+        cross = values.clamp_min(0).sqrt().sum()
         squared = (mu - self.mu).square().sum() + self.trace + trace - 2 * cross
         return max(0.0, float(squared))
 

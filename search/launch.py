@@ -35,8 +35,8 @@ from mollitune._files import first_line, resolve  # noqa: E402
 
 from .config import SearchConfig, check_models  # noqa: E402
 from .dataset import Images, split  # noqa: E402
-from .extractors import Extractor, cache_folder, prepare_extractor  # noqa: E402
 from .extra_metrics import NEED_REAL_FEATURES, check_extras  # noqa: E402
+from .extractors import Extractor, cache_folder, prepare_extractor  # noqa: E402
 from .fid import Reference  # noqa: E402
 from .planning import plan_evaluations  # noqa: E402
 from .progress import ProgressView  # noqa: E402

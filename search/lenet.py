@@ -114,6 +114,7 @@ class LeNetExtractor(FeatureExtractorBase):  # type: ignore[misc]
         channels = state["convolutions.0.weight"].shape[1]
         self.network = LeNet(channels, state["classifier.weight"].shape[0])
         self.network.load_state_dict(state)
+        self.network.to(memory_format=torch.channels_last)  # twice as fast on a CPU
 
     @staticmethod
     def get_provided_features_list() -> tuple[str, ...]:
@@ -132,4 +133,4 @@ class LeNetExtractor(FeatureExtractorBase):  # type: ignore[misc]
 
     def forward(self, pixels: Tensor) -> tuple[Tensor]:
         """Return features with shape (N, 64) for bytes with shape (N, C, H, W)."""
-        return (self.network.embed(pixels),)
+        return (self.network.embed(pixels.to(memory_format=torch.channels_last)),)

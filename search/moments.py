@@ -78,7 +78,7 @@ class MomentStream:
         x = torch.cat(self._pending).double()
         self._pending = []
         mean = x.mean(0)
-        scatter = _gram(x - mean)
+        scatter = gram(x - mean)
         if not self._count:
             self._count, self._mean, self._scatter = count, mean, scatter
             return
@@ -90,7 +90,8 @@ class MomentStream:
         self._count = total
 
 
-def _gram(x: Tensor) -> Tensor:
+def gram(x: Tensor) -> Tensor:
+    """Return the float64 product of the transpose of a matrix and the matrix."""
     if x.device.type != "cpu":
         return x.T @ x
     array = x.numpy()

@@ -219,5 +219,5 @@ class Recorder(Callback):  # type: ignore[misc]
 
 def _comparable(result: dict[str, Any]) -> bool:
     fid = result["fid"]
-    finite = fid if math.isfinite(fid) else None
+    finite = fid if math.isfinite(fid) and not result.get("failure") else None
     return is_comparable(result["progress"], result["phase"], finite)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,13 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from pyarrow.fs import LocalFileSystem
-from torch import Tensor
 
 from mollitune import _files
 from mollitune._errors import MollituneError
 
-from .dataset import Images, as_tensor
-from .extractors import BATCH, Extractor
+from .dataset import Images
+from .extractors import Extractor, feature_batches
 from .frechet import Target, root_of, solver_device
 from .moments import Moments, MomentStream
 
@@ -140,15 +138,6 @@ def compute_statistics(
     return RealStatistics(
         *_arrays(moments), root, moments.count, np.concatenate(kept) if kept else None
     )
-
-
-def feature_batches(
-    extract: Callable[[Tensor], Tensor], pixels: npt.NDArray[np.uint8], device: torch.device
-) -> Iterator[Tensor]:
-    """Yield features with shape (n, F) of bytes with shape (N, C, H, W), batch by batch."""
-    for first in range(0, len(pixels), BATCH):
-        batch = as_tensor(np.ascontiguousarray(pixels[first : first + BATCH]))
-        yield extract(batch.to(device))
 
 
 def write_statistics(path: Path, key: Key, statistics: RealStatistics) -> None:

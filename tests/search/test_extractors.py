@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image, ImageFilter
 from sklearn.datasets import load_sample_images
+from tests.search.features import features_of
 
 from mollitune._errors import MollituneError
 from mollitune.search import extractors
@@ -19,7 +20,6 @@ from mollitune.search.extractors import (
     LENET,
     SHIPPED,
     Extractor,
-    batched_features,
     check_extractor_name,
     prepare_extractor,
 )
@@ -52,12 +52,11 @@ def test_images_without_labels_have_no_lenet(tmp_path: Path) -> None:
 def test_features_do_not_depend_on_the_batches(
     lenet: Extractor, digits: Splits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    extract = lenet.build(CPU)
-    whole = batched_features(extract, digits.validation.pixels, CPU)
+    whole = features_of(lenet, digits.validation.pixels)
     assert whole.shape == (359, lenet.features)
     assert whole.dtype == np.float64
     monkeypatch.setattr(extractors, "BATCH", 50)
-    parts = batched_features(extract, digits.validation.pixels, CPU)
+    parts = features_of(lenet, digits.validation.pixels)
     np.testing.assert_allclose(parts, whole, rtol=1e-4, atol=1e-5)  # float32 networks
 
 
@@ -158,11 +157,11 @@ def test_the_distance_grows_with_the_damage(
         pytest.importorskip("timm", reason="extra efficientnet")
     if name == INCEPTION:
         weights, real = str(random_inception), real[:4]
-    extract = prepare_extractor(name, weights, digits.train, cache).build(CPU)
-    features = batched_features(extract, real, CPU)
+    extractor = prepare_extractor(name, weights, digits.train, cache)
+    features = features_of(extractor, real)
     radii = (0.6, 1.0, 2.0) if name == LENET else (1.0, 2.0, 4.0)
     ladders = [[noised(real, s) for s in (10, 30, 90)], [blurred(real, r) for r in radii]]
     for ladder in ladders:
-        distances = [frechet(features, batched_features(extract, x, CPU)) for x in ladder]
+        distances = [frechet(features, features_of(extractor, x)) for x in ladder]
         assert frechet(features, features) == pytest.approx(0, abs=1e-6 * distances[-1])
         assert all(less < 0.9 * more for less, more in pairwise([0.0, *distances])), distances

@@ -16,9 +16,14 @@ from torch import Tensor
 from mollitune.models import dequantise
 from mollitune.search import fid as fid_module
 from mollitune.search.dataset import Splits
-from mollitune.search.extractors import EFFICIENTNET, LENET, Extractor, prepare_extractor
+from mollitune.search.extractors import (
+    EFFICIENTNET,
+    LENET,
+    Extractor,
+    feature_batches,
+    prepare_extractor,
+)
 from mollitune.search.fid import FidMeter, Measurement, Reference, to_bytes
-from mollitune.search.statistics import feature_batches
 
 CPU = torch.device("cpu")
 Pixels = npt.NDArray[np.uint8]
@@ -138,15 +143,22 @@ def test_it_does_not_depend_on_the_batches(
     assert measure(reference, fake).fid == pytest.approx(whole, rel=1e-4)  # float32 features
 
 
-def test_non_finite_samples_give_nan_and_are_counted(reference: Reference) -> None:
-    def broken(n: int) -> Tensor:
-        x = torch.zeros(n, 1, 8, 8)
-        x[0, 0, 0, 0], x[0, 0, 3, 3], x[1, 0, 0, 0] = torch.nan, torch.nan, torch.inf
+def test_non_finite_samples_are_black_and_counted(reference: Reference) -> None:
+    def draw(n: int, broken: float) -> Tensor:
+        x = torch.linspace(-1, 1, n * 64).reshape(n, 1, 8, 8).clone()
+        x[0, 0, 0, 0], x[0, 0, 3, 3], x[1, 0, 0, 0] = broken, broken, torch.inf * broken
         return x
 
-    measured = FidMeter(reference, 300, CPU).measure(broken)  # two batches, two bad ones in each
-    assert np.isnan(measured.fid)
+    def black(n: int) -> Tensor:
+        x = draw(n, torch.nan)
+        return torch.where(x.isfinite(), x, -1.0)
+
+    meter = FidMeter(reference, 300, CPU)
+    measured = meter.measure(lambda n: draw(n, torch.nan))  # two batches, two bad ones in each
     assert measured.non_finite == 4
+    expected = meter.measure(black)
+    assert expected.non_finite == 0
+    assert measured.fid == expected.fid > 0
 
 
 @pytest.mark.parametrize(("samples", "shown"), [(20, 20), (64, 64), (300, 64)])

@@ -17,9 +17,8 @@ from torch_fidelity.metric_fid import (
 )
 
 from mollitune.search.dataset import Splits
-from mollitune.search.extractors import INCEPTION, Extractor, prepare_extractor
+from mollitune.search.extractors import INCEPTION, Extractor, feature_batches, prepare_extractor
 from mollitune.search.fid import Measurement, Reference
-from mollitune.search.statistics import feature_batches
 
 CPU = torch.device("cpu")
 Pixels = npt.NDArray[np.uint8]

@@ -13,13 +13,12 @@ import torch
 
 from mollitune._errors import MollituneError
 from mollitune.search.dataset import Splits
-from mollitune.search.extractors import Extractor
+from mollitune.search.extractors import Extractor, feature_batches
 from mollitune.search.statistics import (
     Key,
     RealStatistics,
     cached_statistics,
     compute_statistics,
-    feature_batches,
     read_statistics,
     write_statistics,
 )

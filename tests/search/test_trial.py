@@ -266,11 +266,10 @@ def test_a_real_model_diverges_at_a_senseless_learning_rate(bench: Bench) -> Non
         list(bench.trial("vae", lr=1e30, steps=60).run())
 
 
-def test_non_finite_samples_give_nan_and_are_counted(bench: Bench, faulty: str) -> None:
+def test_a_few_non_finite_samples_are_counted(bench: Bench, faulty: str) -> None:
     trial = bench.trial(faulty, hparams={"bad_samples": 2})
     first, second, *_ = trial.run()
-    assert np.isnan(first.fid)
-    assert np.isfinite(first.bpd)
+    assert np.isfinite([first.fid, first.bpd]).all()
     assert (first.non_finite_samples, second.non_finite_samples) == (2, 4)
     assert first.non_finite_losses == 0
     assert first.failure is None

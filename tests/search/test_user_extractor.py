@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import torch
 import torch_fidelity
+from tests.search.features import features_of
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from mollitune._errors import MollituneError
 from mollitune.search.dataset import Splits
-from mollitune.search.extractors import Extractor, batched_features, prepare_extractor, register
+from mollitune.search.extractors import Extractor, prepare_extractor, register
 from mollitune.search.user_extractor import FileExtractor, check_features
 
 CPU = torch.device("cpu")
@@ -119,7 +120,7 @@ def test_features_are_the_modules_here_and_in_torch_fidelity(
     extractor = prepare(names[form], digits)
     assert (extractor.features, extractor.resize) == (8, "its own")
     real, fake = digits.validation.pixels[:150], digits.test.pixels[:150]
-    ours = [batched_features(extractor.build(CPU), x, CPU) for x in (fake, real)]
+    ours = [features_of(extractor, x) for x in (fake, real)]
     with torch.no_grad():
         expected = network(torch.from_numpy(fake)).double().numpy()
     np.testing.assert_allclose(ours[0], expected, rtol=1e-5, atol=1e-6)
