@@ -112,14 +112,6 @@ def test_they_stand_beside_the_same_fid(kept: Reference, digits: Splits, measure
     assert (only.kid, only.precision, only.fid_infinity) == (None, full.precision, None)
 
 
-def test_they_are_nan_with_the_fid(kept: Reference) -> None:
-    meter = FidMeter(kept, 50, CPU, ALL)
-    broken = meter.measure(lambda n: torch.full((n, 1, 8, 8), torch.nan))
-    assert broken.non_finite == 50
-    values = (broken.fid, broken.kid, broken.precision, broken.recall, broken.fid_infinity)
-    assert all(value is not None and np.isnan(value) for value in values)
-
-
 @pytest.mark.parametrize(
     ("extras", "samples", "message"),
     [
