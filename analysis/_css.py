@@ -36,6 +36,8 @@ h1 {
   letter-spacing: -0.01em; text-wrap: balance; overflow-wrap: anywhere;
 }
 h1 span.line { display: block; margin-bottom: 12px; }
+h1.many { font-size: 17px; line-height: 1.4; }
+h1.many span.line { margin-bottom: 4px; }
 h2 { font-size: 24px; margin: 40px 0 16px; letter-spacing: -0.01em; }
 h3 { font-size: 17px; margin: 0 0 2px; }
 .card {

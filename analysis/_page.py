@@ -19,6 +19,9 @@ _POLICY = (
     "script-src 'unsafe-inline'"
 )
 
+MANY_MODELS = 3
+"""Up to so many headlines are set large."""
+
 
 def page(results: Results) -> str:
     """Build the whole page for the results of a search."""
@@ -51,10 +54,12 @@ def _header(results: Results, summaries: list[Summary]) -> Safe:
     if len(summaries) > 1:
         items = (f'<a href="#model-{i}">{text(s.model)}</a>' for i, s in enumerate(summaries))
         links = f'<nav aria-label="Models">{"".join(items)}</nav>'
+    size = ' class="many"' if len(summaries) > MANY_MODELS else ""
     place = f"<span>on {text(dataset)}</span>" if dataset else ""
     return Safe(
         f'<header><div class="eyebrow"><span>Search <b>{text(results.name)}</b></span>{place}'
-        f'<span class="pill {text(status)}">{text(status)}</span></div><h1>{"".join(lines)}</h1>'
+        f'<span class="pill {text(status)}">{text(status)}</span></div>'
+        f'<h1{size}>{"".join(lines)}</h1>'
         f"{links}</header>"
     )
 
