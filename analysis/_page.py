@@ -59,7 +59,7 @@ def _header(results: Results, summaries: list[Summary]) -> Safe:
     return Safe(
         f'<header><div class="eyebrow"><span>Search <b>{text(results.name)}</b></span>{place}'
         f'<span class="pill {text(status)}">{text(status)}</span></div>'
-        f'<h1{size}>{"".join(lines)}</h1>'
+        f"<h1{size}>{''.join(lines)}</h1>"
         f"{links}</header>"
     )
 
