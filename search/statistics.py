@@ -21,7 +21,7 @@ from .extractors import Extractor, feature_batches
 from .frechet import Target, root_of, solver_device
 from .moments import Moments, MomentStream
 
-MAGIC = b"mollitune statistics 1\n"
+MAGIC = b"mollitune statistics 2\n"
 
 Float64 = npt.NDArray[np.float64]
 

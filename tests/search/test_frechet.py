@@ -92,6 +92,14 @@ def test_the_root_has_no_columns_for_the_null_space() -> None:
     assert root_of(Moments.of(torch.from_numpy(features(8, 24, 1)))).shape == (24, 7)
 
 
+def test_the_root_of_a_regular_covariance_is_triangular() -> None:
+    """The cheaper product by it reads the lower triangle alone."""
+    moments = Moments.of(torch.from_numpy(features(300, 24, 1)))
+    root = root_of(moments)
+    assert torch.equal(root, root.tril())
+    torch.testing.assert_close(root @ root.T, moments.sigma, rtol=1e-12, atol=1e-12)
+
+
 def test_constant_features_are_at_the_distance_of_their_means() -> None:
     target = Target.of(Moments.of(torch.ones(5, 3)))
     assert target.rank == 0
