@@ -62,7 +62,8 @@ class Images:
     def take(self, indices: npt.NDArray[np.int64]) -> Images:
         """Return the images at ``indices``."""
         labels = None if self.labels is None else self.labels[indices]
-        return Images(self.name, self.pixels[indices], labels)
+        # Noise is drawn in memory order: decoders' layouts must not change a training's numbers.
+        return Images(self.name, np.ascontiguousarray(self.pixels[indices]), labels)
 
 
 def as_tensor(pixels: UInt8) -> Tensor:

@@ -89,3 +89,12 @@ def test_read_only_pixels_become_a_tensor_without_a_copy() -> None:
 def test_digits_split(digits: Splits) -> None:
     assert digits.counts() == {"train": 1079, "validation": 359, "test": 359}
     assert digits.shape == (1, 8, 8)
+
+
+def test_splits_do_not_keep_the_decoders_memory_layout() -> None:
+    channels_last = np.arange(120 * 4 * 4 * 3, dtype=np.uint8).reshape(120, 4, 4, 3)
+    parts = split(Images("x", channels_last.transpose(0, 3, 1, 2)))
+    same = split(Images("x", np.ascontiguousarray(channels_last.transpose(0, 3, 1, 2))))
+    for part, other in ((parts.train, same.train), (parts.validation, same.validation)):
+        assert part.pixels.flags.c_contiguous
+        assert np.array_equal(part.pixels, other.pixels)
