@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 
 from mollitune._errors import MollituneError
 
 from .dataset import Images, as_tensor
+from .one_layer import OneLayerExtractor
 
 LENET = "lenet"
 FEATURES = 64
@@ -99,8 +99,10 @@ def train_lenet(images: Images, seed: int = 0) -> dict[str, Tensor]:
     return network.state_dict()
 
 
-class LeNetExtractor(FeatureExtractorBase):  # type: ignore[misc]
+class LeNetExtractor(OneLayerExtractor):
     """LeNet behind torch-fidelity's interface; the only feature layer is ``64``."""
+
+    layer = str(FEATURES)
 
     def __init__(
         self,
@@ -115,21 +117,6 @@ class LeNetExtractor(FeatureExtractorBase):  # type: ignore[misc]
         self.network = LeNet(channels, state["classifier.weight"].shape[0])
         self.network.load_state_dict(state)
         self.network.to(memory_format=torch.channels_last)  # twice as fast on a CPU
-
-    @staticmethod
-    def get_provided_features_list() -> tuple[str, ...]:
-        """Return the names of the feature layers."""
-        return (str(FEATURES),)
-
-    @staticmethod
-    def get_default_feature_layer_for_metric(metric: str) -> str:
-        """Return the one layer, whatever the metric."""
-        return str(FEATURES)
-
-    @staticmethod
-    def can_be_compiled() -> bool:
-        """Return False: the network is too small to gain from it."""
-        return False
 
     def forward(self, pixels: Tensor) -> tuple[Tensor]:
         """Return features with shape (N, 64) for bytes with shape (N, C, H, W)."""

@@ -12,37 +12,24 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 
 from mollitune._errors import MollituneError
 from mollitune._files import first_line
 
 from .network_file import open_network
+from .one_layer import OneLayerExtractor
 from .user_class import build_class
 
 FILE_PREFIX = "file:"
 LAYER = "features"
 
 
-class _UserExtractor(FeatureExtractorBase):  # type: ignore[misc]
+class _UserExtractor(OneLayerExtractor):
     """A network with one unnamed output behind torch-fidelity's interface."""
 
+    layer = LAYER
+
     network: nn.Module
-
-    @staticmethod
-    def get_provided_features_list() -> tuple[str, ...]:
-        """Return the names of the feature layers."""
-        return (LAYER,)
-
-    @staticmethod
-    def get_default_feature_layer_for_metric(metric: str) -> str:
-        """Return the one layer, whatever the metric."""
-        return LAYER
-
-    @staticmethod
-    def can_be_compiled() -> bool:
-        """Return False: nobody knows whether the network can."""
-        return False
 
     def forward(self, pixels: Tensor) -> tuple[Tensor]:
         """Return features with shape (N, F) for bytes with shape (N, C, H, W)."""
