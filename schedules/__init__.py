@@ -20,6 +20,7 @@ A new family is one new file in this folder: a class decorated with `register`, 
 
 from ._base import Schedule
 from ._build import build, load
+from ._distance import curve_distance
 from ._errors import ScheduleFileError
 from ._features import shape_features
 from ._mollifier import Mollifier
@@ -28,23 +29,34 @@ from ._registry import discover, families, lookup, register
 from ._space import Choice, Float
 from .blur import Blur
 from .cosine import Cosine
+from .cosine_shift import CosineShift
+from .edm import EDM
+from .exponential import Exponential
+from .knots import Knots
 from .linear import Linear
+from .polynomial import Polynomial
 from .sigmoid import Sigmoid
 from .vanilla import Vanilla
 
 __all__ = [
+    "EDM",
     "Blur",
     "Choice",
     "Cosine",
+    "CosineShift",
+    "Exponential",
     "Float",
+    "Knots",
     "Linear",
     "Mollifier",
     "NoiseSchedule",
+    "Polynomial",
     "Schedule",
     "ScheduleFileError",
     "Sigmoid",
     "Vanilla",
     "build",
+    "curve_distance",
     "families",
     "load",
     "lookup",

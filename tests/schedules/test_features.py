@@ -1,26 +1,66 @@
 import math
+import random
 
+import numpy as np
 import pytest
 
-from mollitune.schedules import Blur, Cosine, Linear, Schedule, Sigmoid, Vanilla, shape_features
+from mollitune.schedules import (
+    EDM,
+    Blur,
+    Cosine,
+    CosineShift,
+    Exponential,
+    Knots,
+    Linear,
+    Polynomial,
+    Schedule,
+    Sigmoid,
+    Vanilla,
+    build,
+    families,
+    lookup,
+    shape_features,
+)
 
-KEYS = ["area", "half_life", "clean_share", "share_above_tenth", "end_slope"]
+KEYS = [
+    "area",
+    "half_life",
+    "clean_share",
+    "share_above_tenth",
+    "share_below_hundredth",
+    "end_slope",
+]
 
 
 @pytest.mark.parametrize(
     ("schedule", "values"),
     [
-        (Vanilla(), [0.0, 0.0, 1.0, 0.0, 0.0]),
-        (Linear(), [0.5, 0.5, 0.0, 0.9, 1.0]),
-        (Linear(until=0.4), [0.2, 0.2, 0.6, 0.36, 2.5]),
-        (Linear(until=0.4, peak=0.3), [0.2, 0.2, 0.6, 0.36, 2.5]),
+        (Vanilla(), [0.0, 0.0, 1.0, 0.0, 1.0, 0.0]),
+        (Linear(), [0.5, 0.5, 0.0, 0.9, 0.01, 1.0]),
+        (Linear(until=0.4), [0.2, 0.2, 0.6, 0.36, 0.604, 2.5]),
+        (Linear(until=0.4, peak=0.3), [0.2, 0.2, 0.6, 0.36, 0.604, 2.5]),
         # l = 0.2 + 0.8 (1 - q): half at q = 5/8, never down to a tenth
-        (Linear(until=0.5, peak=0.5, floor=0.1), [0.3, 0.3125, 0.5, 0.5, 1.6]),
+        (Linear(until=0.5, peak=0.5, floor=0.1), [0.3, 0.3125, 0.5, 0.5, 0.5, 1.6]),
         # constant noise to the end
-        (Linear(peak=0.1, floor=0.1), [1.0, 1.0, 0.0, 1.0, 0.0]),
-        # cos^2(pi q / 2) = 1/10 at q = 2 acos(sqrt(1/10)) / pi
-        (Cosine(until=0.8), [0.4, 0.4, 0.2, 1.6 * math.acos(math.sqrt(0.1)) / math.pi, 0.0]),
-        (Blur(sigma_max=8, curve="linear"), [0.5, 0.5, 0.0, 0.9, 1.0]),
+        (Linear(peak=0.1, floor=0.1), [1.0, 1.0, 0.0, 1.0, 0.0, 0.0]),
+        # cos^2(pi q / 2) = c at q = 2 acos(sqrt(c)) / pi
+        (
+            Cosine(until=0.8),
+            [
+                0.4,
+                0.4,
+                0.2,
+                1.6 * math.acos(math.sqrt(0.1)) / math.pi,
+                1.0 - 1.6 * math.acos(0.1) / math.pi,
+                0.0,
+            ],
+        ),
+        (Blur(sigma_max=8, curve="linear"), [0.5, 0.5, 0.0, 0.9, 0.01, 1.0]),
+        # (1 - q)^2: half at 1 - sqrt(1/2), a hundredth at 9/10
+        (
+            Polynomial(until=0.5),
+            [1 / 6, 0.5 - math.sqrt(0.125), 0.5, 0.5 - 0.5 * math.sqrt(0.1), 0.55, 0.0],
+        ),
     ],
 )
 def test_closed_forms(schedule: Schedule, values: list[float]) -> None:
@@ -35,17 +75,82 @@ def test_sigmoid_against_the_integral_and_the_derivative() -> None:
     s = 1.0 / (1.0 + math.exp(-u))
     area = (s - (math.log1p(math.exp(u)) - math.log(2.0)) / u) / (s - 0.5)
     features = shape_features(Sigmoid(until=until))
-    # The trapezoidal rule on 2,048 intervals errs by h^2 / 12 times the change of slope.
-    assert features["area"] == pytest.approx(until * area, abs=2e-7)
+    assert features["area"] == pytest.approx(until * area, abs=1e-7)
     assert features["end_slope"] == pytest.approx(u * s * (1 - s) / (s - 0.5) / until, rel=1e-4)
 
 
 @pytest.mark.parametrize("schedule", [Sigmoid(until=0.6), Cosine(tau=3), Blur(sigma_max=4)])
 def test_crossings_lie_where_the_level_says(schedule: Schedule) -> None:
     features = shape_features(schedule)
-    for key, share in (("half_life", 0.5), ("share_above_tenth", 0.1)):
-        at = features[key]
-        assert schedule.level(at) <= share * schedule.level(0.0) < schedule.level(at - 1e-9)
+    crossings = {
+        0.5: features["half_life"],
+        0.1: features["share_above_tenth"],
+        0.01: 1.0 - features["share_below_hundredth"],
+    }
+    for share, at in crossings.items():
+        assert schedule.level(at + 1e-9) <= share * schedule.level(0.0) < schedule.level(at - 1e-9)
+
+
+def mean_on_a_dense_grid(schedule: Schedule) -> float:
+    """Gauss-Legendre quadrature on intervals that narrow towards both ends of the phase."""
+    last = math.nextafter(schedule.until, 0.0)
+    ends = {2.0**-k for k in range(1, 45)}
+    edges = np.array(sorted({i / 48 for i in range(49)} | ends | {1.0 - end for end in ends}))
+    nodes, weights = np.polynomial.legendre.leggauss(12)
+    middle, half = 0.5 * (edges[1:] + edges[:-1]), 0.5 * np.diff(edges)
+    grid = np.minimum(schedule.until * (middle[:, None] + half[:, None] * nodes), last)
+    levels = np.array([schedule.level(p) for p in grid.flat]).reshape(grid.shape)
+    return schedule.until * float(half @ levels @ weights) / schedule.level(0.0)
+
+
+EXTREMES = [
+    Polynomial(power=0.25),
+    Polynomial(power=0.01, until=0.9),
+    Polynomial(power=100),
+    Exponential(rate=-50),
+    Exponential(rate=1000),
+    CosineShift(shift=1e-3),
+    CosineShift(shift=1e3),
+    EDM(rho=1),
+    EDM(rho=100, sigma_max=1e4),
+    Knots(w1=-3, w2=3, w3=-3, w4=3, w5=-3),
+    Knots(w5=30),
+    Cosine(tau=0.01),
+    Cosine(tau=1e3),
+    Sigmoid(tau=0.01),
+    Sigmoid(start=-1, end=1, tau=0.01, peak=0.5, floor=0.1),
+    Blur(sigma_max=1e6, curve="log"),
+]
+
+
+@pytest.mark.parametrize("schedule", EXTREMES, ids=str)
+def test_area_of_extreme_curves(schedule: Schedule) -> None:
+    area = shape_features(schedule)["area"]
+    assert area == pytest.approx(mean_on_a_dense_grid(schedule), abs=1e-6)
+
+
+@pytest.mark.parametrize("family", families())
+def test_area_over_the_search_space(family: str) -> None:
+    cls, rng = lookup(family), random.Random(2)
+    for _ in range(8):
+        schedule = cls.from_point({k: v.sample(rng) for k, v in cls.search_space(32).items()})
+        if schedule.mollified(0.0):
+            area = shape_features(schedule)["area"]
+            assert area == pytest.approx(mean_on_a_dense_grid(schedule), abs=1e-6)
+
+
+@pytest.mark.parametrize("family", families())
+def test_few_evaluations_are_needed(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    cls, asked = lookup(family), []
+    original = cls.level
+
+    def counting(schedule: Schedule, progress: float) -> float:
+        asked.append(progress)
+        return original(schedule, progress)
+
+    monkeypatch.setattr(cls, "level", counting)
+    shape_features(Blur(sigma_max=4) if family == "blur" else build(family))
+    assert 1 <= len(asked) <= 300
 
 
 def test_a_step_is_described_without_trouble() -> None:
