@@ -8,7 +8,7 @@ import statistics
 import time
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,7 +20,7 @@ from mollitune.search.dataset import Splits, split
 from mollitune.search.extractors import Extractor, cache_folder, prepare_extractor
 from mollitune.search.fid import Reference
 from mollitune.search.sources import load_images
-from mollitune.search.trial import TrainingDivergedError, Trial, TrialSpec
+from mollitune.search.trial import Evaluation, TrainingDivergedError, Trial, TrialSpec
 
 FID_SAMPLES = 2000
 
@@ -29,7 +29,7 @@ Result = dict[str, Any]
 
 @dataclass(frozen=True)
 class Run:
-    """One training, evaluated once at its end.
+    """One training.
 
     Arguments:
         key: What tells this run from the others of the study.
@@ -93,17 +93,25 @@ def _execute(run: Run) -> Result:
     splits, reference = prepared(run.data)
     start = time.perf_counter()
     try:
-        (last,) = Trial(run.spec, splits, reference, FID_SAMPLES, device).run()
+        curve = list(Trial(run.spec, splits, reference, FID_SAMPLES, device).run())
     except TrainingDivergedError as error:
-        return {"key": run.key, "fid": math.nan, "bpd": math.nan, "error": str(error)}
+        return {"key": run.key, "fid": math.nan, "bpd": math.nan, "curve": [], "error": str(error)}
+    last = curve[-1]
     return {
         "key": run.key,
         "fid": last.fid,
         "bpd": last.bpd,
+        "curve": [_point(evaluation) for evaluation in curve],
         "non_finite": last.non_finite_losses + last.non_finite_samples,
         "seconds": time.perf_counter() - start,
         "error": last.failure,
     }
+
+
+def _point(evaluation: Evaluation) -> Result:
+    row = asdict(evaluation)
+    del row["samples"]
+    return row
 
 
 def _read(path: Path) -> dict[str, Result]:

@@ -30,7 +30,8 @@ def check_row(table: str, columns: Iterable[Column], row: Mapping[str, object]) 
 
     Raises:
         ValueError: If a column is unknown, missing, empty without being nullable, of another
-            type or outside its legal values, or if ``comparable`` contradicts the row.
+            type or outside its legal values, or if ``comparable`` or the steps of a cooldown
+            branch contradict the row.
     """
     known = {column.name: column for column in columns}
     unknown = sorted(set(row) - set(known))
@@ -42,6 +43,8 @@ def check_row(table: str, columns: Iterable[Column], row: Mapping[str, object]) 
     checked = {name: _cell(table, column, row.get(name)) for name, column in known.items()}
     if checked.get("comparable"):
         _check_comparable(checked)
+    if table == "reports":
+        _check_probe(checked)
     return checked
 
 
@@ -56,6 +59,15 @@ def _check_comparable(row: Row) -> None:
         raise ValueError(
             "comparable must be False unless the budget is used up on clean data with a finite "
             f"FID, got progress={progress!r}, phase={phase!r}, fid={fid!r}"
+        )
+
+
+def _check_probe(row: Row) -> None:
+    fid, steps = row["probe_fid"], row["probe_steps"]
+    if not isinstance(steps, int) or steps < 0 or (fid is None) != (steps == 0):
+        raise ValueError(
+            "probe_fid needs the steps of its branch, and without one it is empty and they are 0, "
+            f"got probe_fid={fid!r}, probe_steps={steps!r}"
         )
 
 

@@ -1,4 +1,4 @@
-"""The command line: ``mollitune space | search | query | report | best``."""
+"""The command line: ``mollitune space | search | query | report | best | replay``."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import random
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from mollitune._errors import MollituneError
+
+if TYPE_CHECKING:
+    from .config import SearchConfig
 
 # Other packages' deprecations are for their developers, not for the person who searches.
 warnings.filterwarnings("ignore", category=FutureWarning)
@@ -58,13 +61,7 @@ def space(config: Config, overrides: Overrides = None) -> None:
     for family in search_config.families:
         point = {name: d.sample(rng) for name, d in family.dimensions(side).items()}
         console.print(f"for example: {family.schedule(point)}", highlight=False)
-    per_model = search_config.trials / len(search_config.model)
-    steps = sum(round(per_model * search_config.steps_of(m.name)) for m in search_config.model)
-    console.print(
-        f"at most {search_config.trials} trials, {steps:,} training steps, "
-        f"{search_config.workers} trials at once; early stopping makes it less",
-        highlight=False,
-    )
+    _print_cost(search_config, side, console)
 
 
 @app.command()
@@ -158,6 +155,36 @@ def best(
         typer.echo(export_best(loaded, export, model, overwrite=force))
 
 
+@app.command()
+def replay(
+    name: Name,
+    results: Root = "results",
+    model: Annotated[str | None, typer.Option(help="Model; default: the first one.")] = None,
+    budget: Annotated[
+        float | None, typer.Option(help="Complete runs; default: 3 of 8 of the schedules.", min=1)
+    ] = None,
+    orders: Annotated[int, typer.Option(help="Random orders per policy.", min=2)] = 50,
+) -> None:
+    """Replay every search policy on the recorded curves of a search, and print its regret."""
+    from mollitune.analysis import load_results
+
+    from .policy.comparison import compare
+    from .policy.recording import record
+
+    loaded = load_results(name, results)
+    recording = record(loaded, model or str(loaded.reports["model"].iloc[0]))
+    side = max(loaded.metadata["dataset"]["shape"][1:])
+    runs = budget or max(8.0, 3 / 8 * len(recording.schedules))
+    console = Console()
+    table = Table("policy", "regret", "±", "cost", "schedules", "runs", "stopped")
+    with console.status(f"replaying {len(recording.schedules)} schedules of {recording.model}"):
+        rows = compare(recording, runs, orders, side)
+    for row in rows:
+        table.add_row(row.name, *[f"{value:.3g}" for value in row.numbers])
+    console.print(table)
+    console.print(recording.caveat, highlight=False, soft_wrap=True)
+
+
 def main(args: list[str] | None = None) -> None:
     """Run the command line; a problem that the user can mend is one line and exit code 2."""
     # a model may be a class of the user's own, module:Class, beside where the command is typed
@@ -167,6 +194,20 @@ def main(args: list[str] | None = None) -> None:
     except MollituneError as error:
         typer.echo(f"mollitune: {error}", err=True)
         raise SystemExit(2) from None
+
+
+def _print_cost(config: SearchConfig, side: int, console: Console) -> None:
+    from .policy.planner import plan_cost
+    from .sampler import arms, source
+
+    cost = plan_cost(config, list(arms(config, side)), source(config, side, config.seed))
+    console.print(
+        f"{config.trials} runs of about {cost.configurations} schedules, {config.workers} at "
+        f"once: {cost.full:,} training steps if nothing is stopped, about {cost.expected:,} with "
+        f"{config.stopping.policy} ({cost.low:,} to {cost.high:,})",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _side(dataset: str) -> int:

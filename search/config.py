@@ -72,17 +72,71 @@ class FidConfig(_Section):
         return self
 
 
-class StoppingConfig(_Section):
-    """Early stopping: ASHA whose rungs compare only values taken on clean data at equal age."""
+Rule = Literal["late_cut", "asha", "probe", "none"]
 
-    policy: Literal["asha", "none"] = Field("asha", description="asha, or none: train every trial")
+
+class StoppingConfig(_Section):
+    """Which runs stop early, and which configurations get more seeds.
+
+    Rungs compare only values of equal age, taken on clean data or after a cooldown branch.
+    """
+
+    policy: Literal["race", "asha", "late_cut", "probe", "none"] = Field(
+        "race",
+        description="race: the best configurations get more seeds; or a rule for one run each: "
+        "late_cut (a single late rung), asha (rungs at growing age), probe (asha on cooldown "
+        "branches), none (train every trial to its end)",
+    )
+    within: Rule = Field(
+        "late_cut",
+        description="what stops the first run of a configuration in a race: late_cut, asha, probe "
+        "or none",
+    )
     grace: float = Field(
-        2 / 3, gt=0, le=1, description="progress of the first rung (late: earlier FID ranks noise)"
+        2 / 3,
+        gt=0,
+        le=1,
+        description="progress of the first rung, the only one of late_cut (late: earlier FID "
+        "ranks noise)",
     )
     reduction_factor: float = Field(3, gt=1, description="1/reduction_factor of a rung goes on")
     min_competitors: int = Field(
         3, ge=2, description="a rung stops nobody before it holds this many values"
     )
+    max_seeds: int = Field(
+        5, ge=1, description="most complete runs per configuration in a race, each with a new seed"
+    )
+    probe_extra: float = Field(
+        0.3, gt=0, description="length of a cooldown branch as a share of the steps so far"
+    )
+    audit: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="share of the trials to be stopped that go on to the end, to check that "
+        "stopping was right",
+    )
+
+    @property
+    def races(self) -> bool:
+        """Whether the best configurations get more seeds."""
+        return self.policy == "race"
+
+    @property
+    def rule(self) -> Rule:
+        """What stops a run early, in a race or without one."""
+        return self.within if self.policy == "race" else self.policy
+
+    @property
+    def marks(self) -> tuple[float, ...]:
+        """Progress of the rungs inside a run, rising, in (0, 1)."""
+        if self.rule == "none":
+            return ()
+        marks, mark = [], self.grace
+        while mark < 1:
+            marks.append(mark)
+            mark *= self.reduction_factor
+        return tuple(marks[:1] if self.rule == "late_cut" else marks)
 
 
 class ResourcesConfig(_Section):
@@ -147,10 +201,19 @@ class SearchConfig(_Section):
     )
     trials: int = Field(24, ge=1, description="trials of the whole search")
     workers: int = Field(2, ge=1, description="trials at once")
-    seed: int = Field(0, ge=0, lt=2**31, description="seed of sampler, weights, batches and noise")
+    seed: int = Field(
+        0,
+        ge=0,
+        lt=2**31,
+        description="seed of sampler, weights, batches and noise; repeated runs count up from it",
+    )
     steps: int = Field(1000, ge=2, description="training steps at full budget")
     stopping: StoppingConfig = StoppingConfig()
-    sampler: Literal["tpe", "random"] = Field("tpe", description="tpe or random")
+    sampler: Literal["shape", "tpe", "gp", "random"] = Field(
+        "tpe",
+        description="what chooses configurations: shape (a Gaussian process on the curves' "
+        "shapes), Optuna's tpe or gp on their parameters, or random",
+    )
     fid: FidConfig = FidConfig()
     resources: ResourcesConfig = ResourcesConfig()
     results: str = Field("results", description="folder that holds one folder per search")

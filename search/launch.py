@@ -24,7 +24,6 @@ from .rayenv import set_defaults
 
 set_defaults()
 
-import optuna  # noqa: E402
 import ray  # noqa: E402
 import torch  # noqa: E402
 from ray import tune  # noqa: E402
@@ -39,12 +38,13 @@ from .extra_metrics import NEED_REAL_FEATURES, check_extras  # noqa: E402
 from .extractors import Extractor, cache_folder, prepare_extractor  # noqa: E402
 from .fid import Reference  # noqa: E402
 from .planning import plan_evaluations  # noqa: E402
+from .policy.likeness import Likeness  # noqa: E402
 from .progress import ProgressView  # noqa: E402
 from .recorder import Recorder, StopAll  # noqa: E402
 from .sampler import ScheduleSearcher  # noqa: E402
 from .sources import load_images  # noqa: E402
 from .space import parameter_types  # noqa: E402
-from .stopping import CleanASHA  # noqa: E402
+from .stopping import PolicyScheduler  # noqa: E402
 from .store import Store, create_search_folder  # noqa: E402
 from .trainable import ScheduleTrainable, Shared, picture  # noqa: E402
 
@@ -144,10 +144,12 @@ def _run(shared: Shared, console: Console) -> Outcome:
     store.write_file("samples/real.png", picture(shared.splits.validation.pixels))
     metadata = _metadata(shared)
     store.write_metadata({**metadata, "status": "running", "elapsed_seconds": 0.0})
-    scheduler, stop = CleanASHA(config.stopping), StopAll()
+    scheduler = PolicyScheduler(config.stopping, config.seed, _likeness(shared))
+    searcher = ScheduleSearcher(config, max(shared.splits.shape[1:]))
+    stop = StopAll()
     with ProgressView(config.trials, console) as view, _interruptible() as interrupted:
-        recorder = Recorder(store, shared, scheduler, view, stop)
-        _tuner(shared, scheduler, recorder, stop).fit()
+        recorder = Recorder(store, shared, [searcher, scheduler], view, stop)
+        _tuner(shared, searcher, scheduler, recorder, stop).fit()
     whole = len(recorder.outcomes) == config.trials and "running" not in recorder.outcomes
     cut_off = interrupted.is_set() or not whole
     recorder.close()
@@ -162,7 +164,29 @@ def _run(shared: Shared, console: Console) -> Outcome:
     return Outcome(shared.folder, counts, cut_off, seconds)
 
 
-def _tuner(shared: Shared, scheduler: CleanASHA, recorder: Recorder, stop: StopAll) -> tune.Tuner:
+def _likeness(shared: Shared) -> dict[str, Likeness]:
+    """Return for each model what its FIDs have in common in this search."""
+    reference = shared.reference
+    return {
+        name: Likeness(
+            model=name,
+            step=0,
+            extractor=reference.extractor.identity,
+            samples=plan.samples,
+            reference=f"{reference.count} {reference.split} images",
+            ema=shared.config.fid.ema or 0.0,
+        )
+        for name, plan in shared.plans.items()
+    }
+
+
+def _tuner(
+    shared: Shared,
+    searcher: ScheduleSearcher,
+    scheduler: PolicyScheduler,
+    recorder: Recorder,
+    stop: StopAll,
+) -> tune.Tuner:
     config = shared.config
     filesystem, path = resolve(shared.folder)
     trainable = tune.with_resources(
@@ -171,7 +195,7 @@ def _tuner(shared: Shared, scheduler: CleanASHA, recorder: Recorder, stop: StopA
     return tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
-            search_alg=ScheduleSearcher(config, max(shared.splits.shape[1:])),
+            search_alg=searcher,
             scheduler=scheduler,
             num_samples=config.trials,
             max_concurrent_trials=config.workers,
@@ -324,4 +348,3 @@ def _shape(shape: tuple[int, int, int]) -> str:
     return "x".join(map(str, shape))
 
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)

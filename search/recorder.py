@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from ray.tune import Callback, Stopper
 
 from mollitune.schedules import Schedule, shape_features
 
+from .policy.decision import Decision
 from .progress import ProgressView
 from .sampler import outcome_of
 from .schema import is_comparable
-from .stopping import CleanASHA
 from .store import Store, StoreError
 from .trainable import Shared
 
 _MEASURED = (
     *("step", "progress", "level", "phase", "fid", "bpd", "train_loss"),
     *("kid", "precision", "recall", "fid_infinity"),
+    *("probe_fid", "probe_steps"),
     *("non_finite_losses", "non_finite_samples"),
 )
+_OF_THE_TRIAL = (
+    *("search", "trial", "configuration", "attempt", "seed", "stage"),
+    *("model", "dataset", "family"),
+)
+
+
+class DecisionSource(Protocol):
+    """What decides: the scheduler on running trials, the searcher on further seeds."""
+
+    def take_decisions(self) -> list[Decision]:
+        """Return the decisions since the last call."""
 
 
 class StopAll(Stopper):  # type: ignore[misc]
@@ -48,7 +62,7 @@ class Recorder(Callback):  # type: ignore[misc]
     Arguments:
         store: The result tables.
         shared: Config, data and reference of the search.
-        scheduler: Where the decisions come from.
+        sources: Where the decisions come from.
         view: The progress view.
         stop: What to set when results can no longer be written.
     """
@@ -57,21 +71,22 @@ class Recorder(Callback):  # type: ignore[misc]
         self,
         store: Store,
         shared: Shared,
-        scheduler: CleanASHA,
+        sources: Sequence[DecisionSource],
         view: ProgressView,
         stop: StopAll,
     ) -> None:
         self._store = store
         self._shared = shared
-        self._scheduler = scheduler
+        self._sources = sources
         self._view = view
         self._stop = stop
         self._rows: dict[int, dict[str, Any]] = {}
         self.failure: StoreError | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        # the images stay in Ray's object store, not in every snapshot of the callbacks
-        return {**self.__dict__, "_shared": None}
+        # the images stay in Ray's object store, not in every snapshot of the callbacks; nor are
+        # scheduler and searcher in it once more
+        return {**self.__dict__, "_shared": None, "_sources": ()}
 
     @property
     def outcomes(self) -> list[str]:
@@ -95,21 +110,20 @@ class Recorder(Callback):  # type: ignore[misc]
         result: dict[str, Any],
         **info: Any,
     ) -> None:
-        """Write an evaluation and the decision on it."""
+        """Write an evaluation, and what was decided meanwhile."""
         number = trial.config["trial"]
         row = self._rows[number]
         row["step"] = result["step"]
         if "fid" in result:  # not when the training diverged between two evaluations
             self._view.evaluated(number, result["progress"], result["fid"], result["phase"])
             self._guard(lambda: self._store.report(self._report(row, result)))
-        for decision in self._scheduler.take_decisions():
-            values = {"search": self._shared.config.name, **vars(decision)}
-            self._guard(lambda values=values: self._store.decision(values))
+        self._write_decisions()
 
     def on_trial_complete(
         self, iteration: int, trials: list[Any], trial: Any, **info: Any
     ) -> None:
-        """Note how a trial ended."""
+        """Note how a trial ended, and what that decided."""
+        self._write_decisions()
         result = trial.last_result or {}
         outcome = outcome_of(result)
         if outcome == "stopped" and self._stop.now:
@@ -128,7 +142,8 @@ class Recorder(Callback):  # type: ignore[misc]
         self._end(trial.config["trial"], "failed", trial.last_result or {}, lines[-1])
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Write what has waited long enough."""
+        """Write what was decided, and what has waited long enough."""
+        self._write_decisions()
         self._guard(self._store.flush_if_due)
 
     def close(self) -> None:
@@ -137,6 +152,7 @@ class Recorder(Callback):  # type: ignore[misc]
         Raises:
             StoreError: If the rows cannot be written.
         """
+        self._write_decisions()
         for row in self._rows.values():
             if row["status"] == "running":
                 row.update(status="interrupted", end=datetime.now(UTC))
@@ -160,10 +176,12 @@ class Recorder(Callback):  # type: ignore[misc]
 
     def _new_row(self, config: dict[str, Any], schedule: Schedule) -> dict[str, Any]:
         shared = self._shared.config
-        shapes = {f"shape.{k}": v for k, v in shape_features(schedule).items()}
+        steps = shared.steps_of(config["model"])
+        shapes = {**shape_features(schedule), "clean_steps": clean_steps(schedule, steps)}
         return {
             "search": shared.name,
             "trial": config["trial"],
+            "configuration": config["configuration"],
             "attempt": 1,
             "seed": config["seed"],
             "stage": "search",
@@ -175,21 +193,19 @@ class Recorder(Callback):  # type: ignore[misc]
             "start": datetime.now(UTC),
             "end": None,
             "step": 0,
-            "steps": shared.steps_of(config["model"]),
+            "steps": steps,
             "error": None,
             "checkpoint": None,
             "final_fid": None,
             "final_bpd": None,
-            **shapes,
+            **{f"shape.{name}": value for name, value in shapes.items()},
         }
 
     def _report(self, row: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
         reference = self._shared.reference
-        start = {k: row[k] for k in row if k.startswith("params.")}
-        for key in ("search", "trial", "attempt", "seed", "stage", "model", "dataset", "family"):
-            start[key] = row[key]
         return {
-            **start,
+            **{key: row[key] for key in _OF_THE_TRIAL},
+            **{key: row[key] for key in row if key.startswith("params.")},
             **{name: result[name] for name in _MEASURED},
             "comparable": _comparable(result),
             "extractor": reference.extractor.name,
@@ -205,6 +221,11 @@ class Recorder(Callback):  # type: ignore[misc]
             "time": datetime.now(UTC),
         }
 
+    def _write_decisions(self) -> None:
+        for decision in (d for source in self._sources for d in source.take_decisions()):
+            values = {"search": self._shared.config.name, **vars(decision)}
+            self._guard(lambda values=values: self._store.decision(values))
+
     def _write_trial(self, row: dict[str, Any]) -> None:
         self._guard(lambda: self._store.trial(row))
 
@@ -215,6 +236,20 @@ class Recorder(Callback):  # type: ignore[misc]
         except StoreError as error:
             self.failure = self.failure or error
             self._stop.now = True
+
+
+def clean_steps(schedule: Schedule, steps: int) -> int:
+    """Return how many of a trial's steps train on clean data.
+
+    Step k = 0, 1, ... is mollified if ``schedule.mollified(k / steps)``.
+
+    Example:
+        >>> from mollitune.schedules import Linear
+        >>> clean_steps(Linear(until=0.65), 10)
+        3
+    """
+    first = bisect_left(range(steps), True, key=lambda k: not schedule.mollified(k / steps))
+    return steps - first
 
 
 def _comparable(result: dict[str, Any]) -> bool:

@@ -1,11 +1,12 @@
 """The result tables: every column, its type and its meaning, in one place.
 
 A search writes three Parquet tables below its folder. ``reports`` has a row per evaluation,
-``decisions`` a row per stop-or-continue decision, ``trials`` a row per trial. Each family of
+``decisions`` a row per decision of the search policy, ``trials`` a row per trial. Each family of
 schedules brings parameters of its own, so ``reports`` and ``trials`` also have one nullable
 column ``params.NAME`` for each parameter of the search. This module needs only PyArrow.
 """
 
+import itertools
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +14,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 2
+from ._fills import FILLS
+
+SCHEMA_VERSION = 3
 """Version of the tables; a reader refuses files that are newer than itself."""
 VERSION_KEY = b"mollitune.schema_version"
 """Key of the version in the key-value metadata of each Parquet file."""
@@ -69,6 +72,11 @@ class Column:
 
 _SEARCH = Column("search", _STRING, "name of the search")
 _TRIAL = Column("trial", _INT, "number of the trial, from 0")
+_CONFIGURATION = Column(
+    "configuration",
+    _INT,
+    "number of the model and schedule; trials of one configuration differ in the seed alone",
+)
 _PHASE = Column(
     "phase",
     _STRING,
@@ -81,6 +89,7 @@ _TIMESTAMP = Column("time", _TIME, "when the row was made")
 _SAME_START = (
     _SEARCH,
     _TRIAL,
+    _CONFIGURATION,
     Column("attempt", _INT, "how often the trial was started; grows by 1 after each crash"),
     Column("seed", _INT, "seed of the initial weights, the batches and the noise"),
     Column("stage", _STRING, "search, or confirm for a re-run", values=("search", "confirm")),
@@ -121,6 +130,14 @@ _REPORTS_END = (
     Column(
         "fid_infinity", _FLOAT, "FID extrapolated to infinitely many samples, if asked for", True
     ),
+    Column(
+        "probe_fid",
+        _FLOAT,
+        "FID after a cooldown branch from this step, which was then thrown away; never "
+        "comparable; NaN if the branch diverged",
+        True,
+    ),
+    Column("probe_steps", _INT, "training steps of that branch; 0 without one"),
     Column("bpd", _FLOAT, "bits per dimension of clean held-out data; lower is better", True),
     Column("train_loss", _FLOAT, "mean training loss since the last evaluation", True),
     Column(
@@ -130,24 +147,32 @@ _REPORTS_END = (
     Column(
         "step_seconds", _FLOAT, "mean wall time of a training step since the last evaluation, s"
     ),
-    Column("eval_seconds", _FLOAT, "wall time of this evaluation, s"),
+    Column("eval_seconds", _FLOAT, "wall time of this evaluation without its branch, s"),
     Column("device", _STRING, "device that trained, as PyTorch or its driver names it"),
     _TIMESTAMP,
 )
 _DECISIONS = (
     _SEARCH,
     _TRIAL,
+    _CONFIGURATION,
     _STEP,
     _PROGRESS,
+    Column(
+        "policy",
+        _STRING,
+        "rule that decided; race decides on seeds, the others inside a run",
+        values=("race", "asha", "late_cut", "probe"),
+    ),
     Column("rung", _INT, "number of the rung, from 0"),
     Column(
         "action",
         _STRING,
-        "what was decided; skip when the value was not fit to decide on",
-        values=("stop", "continue", "skip"),
+        "what was decided; skip: the value was not fit to decide on; promote: the configuration "
+        "gets another seed; audit: would have been stopped, but goes on to check the policy",
+        values=("stop", "continue", "skip", "promote", "audit"),
     ),
     Column("value", _FLOAT, "value of the trial that was judged; lower is better", True),
-    Column("cutoff", _FLOAT, "value that had to be reached to continue", True),
+    Column("cutoff", _FLOAT, "value that had to be reached to go on", True),
     Column("competitors", _INT, "number of values on the rung that it was judged against"),
     _PHASE,
     Column("reason", _STRING, "the decision in words"),
@@ -172,7 +197,15 @@ _TRIALS_END = (
     Column("shape.half_life", _FLOAT, "progress at which the level has fallen to half"),
     Column("shape.clean_share", _FLOAT, "share of training on clean data"),
     Column("shape.share_above_tenth", _FLOAT, "share of training above a tenth of the level"),
+    Column(
+        "shape.share_below_hundredth",
+        _FLOAT,
+        "share of training at no more than a hundredth of the level, the clean phase included; "
+        "empty in tables from before version 3, which did not record it",
+        True,
+    ),
     Column("shape.end_slope", _FLOAT, "relative slope of the level just before it ends"),
+    Column("shape.clean_steps", _INT, "training steps of the full budget on clean data"),
 )
 
 
@@ -209,7 +242,7 @@ def reports_schema(params: Mapping[str, pa.DataType]) -> pa.Schema:
 
 
 def decisions_schema() -> pa.Schema:
-    """Schema of ``decisions``, one row per stop-or-continue decision."""
+    """Schema of ``decisions``, one row per decision of the search policy."""
     return table_schema("decisions")
 
 
@@ -237,21 +270,19 @@ def upgraded(table: pa.Table) -> pa.Table:
     """Return a table of an older version with the columns that came since.
 
     Version 1 had one column ``non_finite`` for losses and samples together; they count as losses
-    here. It knew neither averaged weights nor resizing by name.
+    here. It knew neither averaged weights nor resizing by name. Up to version 2 every trial was a
+    configuration of its own, ASHA was the only policy, and no branch was ever measured.
+
+    Args:
+        table: Rows of any of the tables; with all columns it is returned as it is.
     """
-    if "non_finite" not in table.column_names:
-        return table
-    rows = table.num_rows
-    position = table.column_names.index("non_finite")
-    table = table.rename_columns({"non_finite": "non_finite_losses"})
-    added = {
-        "non_finite_samples": pa.repeat(pa.scalar(0, _INT), rows),
-        "ema": pa.repeat(pa.scalar(0.0, _FLOAT), rows),
-        "extractor_resize": pa.repeat(pa.scalar("", _STRING), rows),
-    }
-    for name, values in added.items():
-        position += 1
-        table = table.add_column(position, name, values)
+    if "non_finite" in table.column_names:
+        table = table.rename_columns({"non_finite": "non_finite_losses"})
+    known = columns(_name_of(table))
+    for before, column in itertools.pairwise(known):
+        if column.name in FILLS and column.name not in table.column_names:
+            position = table.column_names.index(before.name) + 1
+            table = table.add_column(position, column.field, FILLS[column.name](table))
     return table
 
 
@@ -342,6 +373,11 @@ def describe() -> list[tuple[str, str, str, str]]:
             kind = "double or string" if column.name == "params.*" else str(column.type)
             lines.append((table, column.name, kind, _sentence(column)))
     return lines
+
+
+def _name_of(table: pa.Table) -> str:
+    marks = {"rung": "decisions", "status": "trials"}
+    return next((name for mark, name in marks.items() if mark in table.column_names), "reports")
 
 
 def _sentence(column: Column) -> str:

@@ -109,7 +109,7 @@ class FamilySpace:
     def point(self, schedule: Schedule, side: int) -> dict[str, Value] | None:
         """Return where a schedule lies in `dimensions`, or None if it lies outside."""
         dimensions = self.dimensions(side)
-        whole = schedule.point()
+        whole = {**lookup(self.family).search_constants, **schedule.point()}
         point = {name: whole[name] for name in dimensions}
         inside = all(_contains(dimensions[name], value) for name, value in point.items())
         if not inside or not _same_curve(self.schedule(point), schedule):
@@ -137,27 +137,40 @@ def parameter_key(family: str, parameter: str) -> str:
     return f"{family}.{parameter}"
 
 
-def suggest(trial: optuna.Trial, spaces: Mapping[str, FamilySpace], side: int) -> Schedule:
+def suggest(
+    trial: optuna.Trial,
+    spaces: Mapping[str, FamilySpace],
+    side: int,
+    every_family: bool = False,
+) -> Schedule:
     """Ask an Optuna trial for a schedule: the family first, then that family's own parameters.
 
     Arguments:
         trial: A running Optuna trial.
         spaces: The searched families by name.
         side: Side of the images in pixels.
+        every_family: Ask for the other families' parameters too, and drop them: some samplers
+            model only what every trial has.
     """
     names = list(spaces)
     family = trial.suggest_categorical("family", names)
-    space = spaces[family]
+    points = {
+        name: _point(trial, spaces[name], side) for name in (names if every_family else [family])
+    }
+    return spaces[family].schedule(points[family])
+
+
+def _point(trial: optuna.Trial, space: FamilySpace, side: int) -> dict[str, Value]:
     point: dict[str, Value] = {}
     for name, dimension in space.dimensions(side).items():
-        key = parameter_key(family, name)
+        key = parameter_key(space.family, name)
         if isinstance(dimension, Float):
             point[name] = trial.suggest_float(
                 key, dimension.low, dimension.high, log=dimension.log
             )
         else:
             point[name] = trial.suggest_categorical(key, dimension.options)
-    return space.schedule(point)
+    return point
 
 
 def parameter_types(names: Iterable[str]) -> dict[str, pa.DataType]:

@@ -124,7 +124,7 @@ class Store:
         self._add("reports", row)
 
     def decision(self, row: Mapping[str, object]) -> None:
-        """Add a stop-or-continue decision; errors as for `report`."""
+        """Add a decision of the search policy; errors as for `report`."""
         self._add("decisions", row)
 
     def trial(self, row: Mapping[str, object]) -> None:

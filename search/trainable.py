@@ -51,6 +51,7 @@ class Shared:
     def spec(self, config: dict[str, Any]) -> TrialSpec:
         """Return what a trial's config from the searcher means."""
         entry = self.config.model_entry(config["model"])
+        stopping = self.config.stopping
         return TrialSpec(
             model=entry.name,
             schedule=Schedule.from_dict(config["schedule"]),
@@ -61,6 +62,8 @@ class Shared:
             lr=entry.lr,
             clip_norm=entry.clip_norm,
             ema=self.config.fid.ema,
+            probe_at=stopping.marks if stopping.rule == "probe" else (),
+            probe_extra=stopping.probe_extra,
             preset=entry.preset,
             hparams=dict(entry.hparams),
         )

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from mollitune.models import GenerativeModel, build, dequantise
-from mollitune.schedules import Schedule
 
 from .averaging import WeightAverage
 from .batches import Batches
+from .cooldown import cooldown, cooldown_steps
 from .dataset import Splits, as_tensor
+from .evaluation import Evaluation, Probe
 from .extra_metrics import Extra
-from .fid import FidMeter, Reference
+from .fid import FidMeter, Measurement, Reference
+from .spec import TrialSpec
+
+__all__ = ["Evaluation", "Probe", "TrainingDivergedError", "Trial", "TrialSpec"]
 
 BPD_IMAGES = 1000
 WARMUP_SHARE = 0.05
 LOST_STEPS_SHARE = 0.01
 LOST_STEPS_LEAST = 10
 LOST_SAMPLES_SHARE = 0.05
+LOST_BRANCH_SHARE = 0.1
 INITIAL_IMAGES = 256
 
 # Offsets that make one seed into the independent seeds of one trial.
@@ -36,70 +39,6 @@ _BATCHES, _DEQUANTISE, _MOLLIFY, _SAMPLES, _EVALUATE, _INITIALISE = range(1, 7)
 
 class TrainingDivergedError(RuntimeError):
     """Loss or gradient was not finite too often; the message says how often and up to where."""
-
-
-@dataclass(frozen=True)
-class TrialSpec:
-    """Everything that determines a trial besides the data.
-
-    Arguments:
-        model: Name of the model, or ``module:Class``.
-        schedule: How the training data are mollified.
-        seed: Seed of the initial weights, the batches and the noise.
-        steps: Training steps at full budget.
-        every: Share of the training between two evaluations, in (0, 1].
-        batch_size: Images per step.
-        lr: Learning rate of Adam after a linear warm-up over 5 % of the training.
-        clip_norm: Norm to which a longer gradient of the loss (nats per dim) is cut; None: never.
-        ema: Half-life of the averaged weights that are evaluated, as a share of the training;
-            None: the weights themselves are evaluated.
-        preset: Where arguments of the model come from that ``hparams`` does not give.
-        hparams: Arguments of the model.
-    """
-
-    model: str
-    schedule: Schedule
-    seed: int
-    steps: int
-    every: float = 1 / 6
-    batch_size: int = 128
-    lr: float = 1e-3
-    clip_norm: float | None = 10.0
-    ema: float | None = None
-    preset: str = "quick"
-    hparams: dict[str, Any] = field(default_factory=dict)
-
-    def evaluation_steps(self) -> list[int]:
-        """Return the steps after which the model is evaluated; the last one is ``steps``."""
-        count = math.ceil(1 / self.every - 1e-9)
-        marks = {round(k * self.every * self.steps) for k in range(1, count)}
-        return sorted({min(max(mark, 1), self.steps) for mark in marks} | {self.steps})
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What is known of a trial after some steps; the fields are columns of ``reports``.
-
-    Two are not: ``samples`` for a picture, and ``failure``, why the trial cannot go on, if so.
-    """
-
-    step: int
-    progress: float
-    level: float
-    phase: str
-    fid: float
-    kid: float | None
-    precision: float | None
-    recall: float | None
-    fid_infinity: float | None
-    bpd: float
-    train_loss: float
-    non_finite_losses: int
-    non_finite_samples: int
-    step_seconds: float
-    eval_seconds: float
-    samples: npt.NDArray[np.uint8]
-    failure: str | None = None
 
 
 class Trial:
@@ -170,25 +109,39 @@ class Trial:
         for mark in self.spec.evaluation_steps():
             if mark > self.step:
                 loss, seconds = self._train_until(mark)
-                evaluation = self.evaluate(loss, seconds)
+                probe = self.probe() if mark in self.spec.probe_steps() else None
+                evaluation = self.evaluate(loss, seconds, probe)
                 yield evaluation
                 if evaluation.failure:
                     return
 
-    def evaluate(self, train_loss: float, step_seconds: float) -> Evaluation:
+    def probe(self) -> Probe:
+        """Measure FID after a cooldown branch, and go back to where the branch began.
+
+        Neither the training nor its counters notice. The FID is NaN if the branch diverged: with
+        more than 10 % of its steps lost, or more than 5 % of the samples not finite.
+        """
+        state = copy.deepcopy(self.state_dict())
+        steps = cooldown_steps(self.step, self.spec.probe_extra)
+        try:
+            fid = self._branch(cooldown(self.spec.schedule, self.step / self.spec.steps, steps))
+        except TrainingDivergedError:
+            fid = math.nan
+        self.load_state_dict(state)
+        return Probe(fid, steps)
+
+    def evaluate(
+        self, train_loss: float, step_seconds: float, probe: Probe | None = None
+    ) -> Evaluation:
         """Measure FID and bits per dim on clean data; the training is not disturbed.
 
         With more than 5 % of the samples not finite, the evaluation says so in ``failure``.
         """
         start = time.perf_counter()
         progress = self.step / self.spec.steps
-        model = (self.model if self._average is None else self._average.model).eval()
-        with torch.random.fork_rng(devices=self._cuda()), torch.no_grad():
-            torch.manual_seed(self._seed(_EVALUATE))
-            generator = self._generator(_SAMPLES)
-            measured = self._meter.measure(lambda n: model.sample(n, generator))
+        with self._evaluating() as model:
+            measured = self._measure(model)
             bpd = self._bits_per_dim(model)
-        self.model.train()
         self.lost_samples += measured.non_finite
         return Evaluation(
             step=self.step,
@@ -204,6 +157,8 @@ class Trial:
             train_loss=train_loss,
             non_finite_losses=self.lost_steps,
             non_finite_samples=self.lost_samples,
+            probe_fid=None if probe is None else probe.fid,
+            probe_steps=0 if probe is None else probe.steps,
             step_seconds=step_seconds,
             eval_seconds=time.perf_counter() - start,
             samples=measured.pixels,
@@ -245,21 +200,33 @@ class Trial:
         losses: list[Tensor] = []
         with self._own_rng():
             while self.step < mark:
-                loss = self._train_step()
+                loss = self._train_step(self.step / self.spec.steps)
                 if loss is not None:
                     losses.append(loss)
                 self.step += 1
         mean = float(torch.stack(losses).mean()) if losses else float("nan")
         return mean, (time.perf_counter() - start) / (mark - first)
 
-    def _train_step(self) -> Tensor | None:
+    def _branch(self, path: Sequence[float]) -> float:
+        """Train along a path of progress without counting steps; return the FID at its end."""
+        lost = self.lost_steps
+        with self._own_rng():
+            for progress in path:
+                self._train_step(progress)
+        with self._evaluating() as model:
+            measured = self._measure(model)
+        # a short branch that lost its steps would show the model as it was before
+        stuck = self.lost_steps - lost > LOST_BRANCH_SHARE * len(path)
+        return math.nan if stuck or self._sampling_failure(measured.non_finite) else measured.fid
+
+    def _train_step(self, progress: float) -> Tensor | None:
         """Make one step; return its loss, or None if it or its gradient was not finite.
 
         Such a step is skipped: it would leave no finite weight behind.
         """
         indices = self._batches.next().to(self.device)
         x = dequantise(self._images[indices], self._dequantise)
-        x = self.spec.schedule(x, self.step / self.spec.steps, generator=self._mollify)
+        x = self.spec.schedule(x, progress, generator=self._mollify)
         loss = self.model.loss(x)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -313,6 +280,19 @@ class Trial:
         x = dequantise(self._held_out, self._generator(_EVALUATE))
         parts = [model.bits_per_dim(part) for part in x.split(self.spec.batch_size)]
         return float(torch.cat(parts).double().mean())
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[GenerativeModel]:
+        """Give the model that is evaluated, in a state of its own of torch's generators."""
+        model = (self.model if self._average is None else self._average.model).eval()
+        with torch.random.fork_rng(devices=self._cuda()), torch.no_grad():
+            torch.manual_seed(self._seed(_EVALUATE))
+            yield model
+        self.model.train()
+
+    def _measure(self, model: GenerativeModel) -> Measurement:
+        generator = self._generator(_SAMPLES)
+        return self._meter.measure(lambda n: model.sample(n, generator))
 
     @contextmanager
     def _own_rng(self) -> Iterator[None]:

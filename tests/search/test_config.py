@@ -1,10 +1,11 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mollitune._errors import MollituneError
 from mollitune.schedules import families
-from mollitune.search.config import SearchConfig, check_models, load_config
+from mollitune.search.config import SearchConfig, StoppingConfig, check_models, load_config
 
 BASE = "name: run\nmodel: vae\n"
 
@@ -22,7 +23,7 @@ def test_two_keys_are_enough(tmp_path: Path) -> None:
     assert [space.family for space in config.families] == [
         name for name in families() if name != "vanilla"
     ]
-    assert config.stopping.policy == "asha"
+    assert (config.stopping.policy, config.stopping.rule) == ("race", "late_cut")
     assert config.root == "results"
 
 
@@ -61,6 +62,29 @@ def test_the_resolved_config_is_plain_and_reads_back(tmp_path: Path) -> None:
     assert SearchConfig.model_validate(plain) == config
 
 
+@pytest.mark.parametrize(
+    ("values", "rule", "races", "marks"),
+    [
+        ({}, "late_cut", True, (2 / 3,)),
+        ({"within": "asha", "grace": 0.1}, "asha", True, (0.1, 0.3, 0.9)),
+        ({"within": "probe", "grace": 0.25, "reduction_factor": 2}, "probe", True, (0.25, 0.5)),
+        ({"within": "none"}, "none", True, ()),
+        # `within` is of a race alone
+        ({"policy": "asha", "within": "none", "grace": 0.25}, "asha", False, (0.25, 0.75)),
+        ({"policy": "probe", "grace": 0.5}, "probe", False, (0.5,)),
+        ({"policy": "late_cut", "grace": 0.1}, "late_cut", False, (0.1,)),
+        ({"policy": "late_cut", "grace": 1}, "late_cut", False, ()),
+        ({"policy": "none", "grace": 0.1}, "none", False, ()),
+    ],
+)
+def test_rule_and_rungs_inside_a_run(
+    values: dict[str, Any], rule: str, races: bool, marks: tuple[float, ...]
+) -> None:
+    config = StoppingConfig(**values)
+    assert (config.rule, config.races) == (rule, races)
+    assert config.marks == pytest.approx(marks)
+
+
 BAD = {
     "unknown key, close": ("trails: 5", r"unknown key 'trails'; did you mean 'trials'\? allowed:"),
     "unknown key, far": ("zzz: 5", "unknown key 'zzz'; allowed: name, dataset, model"),
@@ -71,11 +95,16 @@ BAD = {
     "wrong type": ('trials: "8"', r"key 'trials' is '8': .*valid integer"),
     "bool for a number": ("trials: true", r"key 'trials' is True: .*valid integer"),
     "out of range": ("workers: 0", r"key 'workers' is 0: .*greater than or equal to 1"),
-    "not among the choices": ("sampler: grid", r"key 'sampler' is 'grid': .*'tpe' or 'random'"),
+    "not among the choices": ("sampler: grid", r"key 'sampler' is 'grid': .*'gp' or 'random'"),
     "nested out of range": (
         "stopping: {grace: 1.5}",
         r"key 'stopping.grace' is 1.5: .*equal to 1",
     ),
+    "unknown policy": ("stopping: {policy: hyperband}", r"stopping.policy.*'late_cut', 'probe'"),
+    "race in a race": ("stopping: {within: race}", r"stopping.within' is 'race'.*'late_cut'"),
+    "no seed": ("stopping: {max_seeds: 0}", "max_seeds.*greater than or equal to 1"),
+    "branch without steps": ("stopping: {probe_extra: 0}", "probe_extra.*greater than 0"),
+    "audit of more than all": ("stopping: {audit: 1.1}", "audit.*less than or equal to 1"),
     "bad name": ("name: a/b", r"key 'name' is 'a/b': .*pattern"),
     "name that leaves the folder": ("name: ..", r"key 'name' is '\.\.': .*pattern"),
     "illegal fixed parameter": (

@@ -4,6 +4,7 @@ import sys
 
 import pyarrow as pa
 import pytest
+from tests.search.store.conftest import row
 
 from mollitune.search import schema
 
@@ -142,14 +143,59 @@ def test_import_needs_neither_ray_nor_torch() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_tables_of_version_1_get_the_columns_that_came_since() -> None:
-    table = pa.table({"fid": [1.0, 2.0], "non_finite": [0, 3], "time": ["a", "b"]})
-    new = schema.upgraded(table)
-    wanted = ["fid", "non_finite_losses", "non_finite_samples", "ema", "extractor_resize", "time"]
-    assert new.column_names == wanted
-    assert new["non_finite_losses"].to_pylist() == [0, 3]
-    assert new["non_finite_samples"].to_pylist() == [0, 0]
-    assert new["ema"].to_pylist() == [0.0, 0.0]
-    known = {column.name: column.type for column in schema.columns("reports")}
-    assert all(new.schema.field(name).type == known[name] for name in wanted[1:-1])
+SINCE_2 = ("non_finite_samples", "ema", "extractor_resize")
+SINCE_3 = (
+    *("configuration", "probe_fid", "probe_steps", "policy"),
+    *("shape.share_below_hundredth", "shape.clean_steps"),
+)
+
+
+def present(table: str) -> pa.Table:
+    """Two rows with the present columns."""
+    end = {"params.until": 0.65, "shape.clean_share": 1 - 0.65, "steps": 100}
+    known = {column.name for column in schema.columns(table, PARAMS)}
+    more = {name: value for name, value in end.items() if name in known}
+    rows = [row(table, trial=trial, **more) for trial in (5, 7)]
+    return pa.Table.from_pylist(rows, schema=schema.table_schema(table, PARAMS))
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("table", schema.TABLES)
+def test_older_tables_get_the_columns_that_came_since(table: str, version: int) -> None:
+    full = present(table)
+    since = (*SINCE_2, *SINCE_3) if version == 1 else SINCE_3
+    old = full.drop_columns([name for name in since if name in full.column_names])
+    if version == 1 and table == "reports":
+        old = old.rename_columns({"non_finite_losses": "non_finite"})
+    new = schema.upgraded(old)
+    assert new.schema.equals(full.schema)
+    wanted = {
+        **{"configuration": [5, 7], "policy": ["asha"] * 2},
+        **{"probe_fid": [None] * 2, "probe_steps": [0, 0]},
+        **{"shape.share_below_hundredth": [None] * 2, "shape.clean_steps": [35, 35]},
+        **{"non_finite_samples": [0, 0], "ema": [0.0, 0.0], "extractor_resize": ["", ""]},
+    }
+    for name in full.column_names:
+        kept = full[name].to_pylist()
+        assert new[name].to_pylist() == (wanted[name] if name in since else kept), name
     assert schema.upgraded(new) is new
+
+
+def test_clean_steps_of_older_tables_are_counted_as_a_trial_counts() -> None:
+    untils = [0.07, 0.29, 0.57, 0.6, 0.65, 0.7, 1.0, 1e-9, 1 / 3]
+    cases = [(until, steps) for until in untils for steps in (1, 2, 7, 10, 97, 100, 1000)]
+    table = pa.table(
+        {
+            "trial": range(len(cases) + 1),
+            "params.until": [until for until, _ in cases] + [None],  # and vanilla
+            "status": ["completed"] * (len(cases) + 1),
+            "steps": [steps for _, steps in cases] + [10],
+            "shape.clean_share": [1 - until for until, _ in cases] + [1.0],
+            "shape.share_above_tenth": [0.0] * (len(cases) + 1),
+            "shape.end_slope": [0.0] * (len(cases) + 1),
+        }
+    )
+    wanted = [sum(k / steps >= until for k in range(steps)) for until, steps in cases]
+    assert schema.upgraded(table)["shape.clean_steps"].to_pylist() == [*wanted, 10]
+    without = schema.upgraded(table.drop_columns("params.until"))
+    assert without["shape.clean_steps"].to_pylist()[-1] == 10

@@ -1,105 +1,35 @@
-import dataclasses
-import textwrap
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tests.search.bench import (
+    FID_SAMPLES,
+    MOLLIFY,
+    Bench,
+    numbers,
+    weights,
+    write_faulty,
+)
 
 from mollitune.models._actnorm import ActNorm
-from mollitune.schedules import Linear, Schedule, Sigmoid, Vanilla
+from mollitune.schedules import Linear, Vanilla
 from mollitune.search.dataset import Splits
 from mollitune.search.fid import Reference
-from mollitune.search.trial import Evaluation, TrainingDivergedError, Trial, TrialSpec
-
-CPU = torch.device("cpu")
-FID_SAMPLES = 80
-HPARAMS: dict[str, dict[str, Any]] = {
-    "vae": {"latent": 4, "hidden": 16},
-    "realnvp": {"scales": 1, "hidden": 4, "blocks": 0},
-}
-MOLLIFY = Sigmoid(until=0.6)
-
-USER_MODELS = '''
-import torch
-from torch import nn
-
-
-class Faulty(nn.Module):
-    """Gives a NaN loss on every call from number ``first`` on, up to ``count`` of them."""
-
-    def __init__(
-        self, shape, first=0, count=0, bad_samples=0, gradient_only=False, steepness=1.0
-    ):
-        super().__init__()
-        self.mean = nn.Parameter(torch.zeros(shape))
-        self.calls, self.first, self.count, self.bad_samples = 0, first, count, bad_samples
-        self.gradient_only, self.steepness = gradient_only, steepness
-
-    def loss(self, x):
-        loss = self.steepness * (x - self.mean).square().mean()
-        self.calls += 1
-        bad = self.first < self.calls <= self.first + self.count
-        if bad and self.gradient_only:
-            return loss + (self.mean - self.mean).square().sum().sqrt()  # 0, its slope NaN
-        return loss * torch.nan if bad else loss
-
-    def sample(self, n, generator=None, temperature=1.0):
-        x = torch.randn((n, *self.mean.shape), generator=generator).clamp(-1, 1)
-        x[: self.bad_samples] = torch.nan
-        return x
-
-    def bits_per_dim(self, x, generator=None):
-        return (x - self.mean).square().flatten(1).mean(1)
-'''
+from mollitune.search.trial import TrainingDivergedError, TrialSpec
 
 
 @pytest.fixture
 def faulty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A user's own model that fails when it is told to."""
-    name = f"faulty_{tmp_path.name}"
-    (tmp_path / f"{name}.py").write_text(textwrap.dedent(USER_MODELS))
     monkeypatch.syspath_prepend(tmp_path)
-    return f"{name}:Faulty"
-
-
-class Bench:
-    """Makes small trials on digits."""
-
-    def __init__(self, digits: Splits, reference: Reference) -> None:
-        self._digits = digits
-        self._reference = reference
-
-    def trial(
-        self,
-        model: str = "vae",
-        schedule: Schedule = MOLLIFY,
-        seed: int = 3,
-        steps: int = 40,
-        every: float = 0.25,
-        **more: Any,
-    ) -> Trial:
-        settings = {"batch_size": 32, "hparams": HPARAMS.get(model, {}), **more}
-        spec = TrialSpec(model, schedule, seed, steps, every, **settings)
-        return Trial(spec, self._digits, self._reference, fid_samples=FID_SAMPLES, device=CPU)
+    return write_faulty(tmp_path)
 
 
 @pytest.fixture
 def bench(digits: Splits, reference: Reference) -> Bench:
     return Bench(digits, reference)
-
-
-def numbers(evaluation: Evaluation) -> dict[str, Any]:
-    """All fields but the times, comparable with ==."""
-    row = dataclasses.asdict(evaluation)
-    del row["step_seconds"], row["eval_seconds"]
-    return {**row, "samples": row["samples"].tobytes()}
-
-
-def weights(trial: Trial) -> dict[str, bytes]:
-    state = trial.state_dict()["model"]
-    return {name: value.numpy().tobytes() for name, value in state.items()}
 
 
 @pytest.mark.parametrize(

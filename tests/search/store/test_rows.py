@@ -90,6 +90,28 @@ def test_comparable_cannot_contradict_the_row(
         opened.report(given)
 
 
+@pytest.mark.parametrize(
+    ("fid", "steps"), [(None, 3), (1.0, 0), (float("nan"), 0), (1.0, -1), (None, -1)]
+)
+def test_a_branch_has_steps_and_a_value(opened: Store, fid: float | None, steps: int) -> None:
+    with pytest.raises(ValueError, match="probe_fid needs the steps of its branch"):
+        opened.report(report(0, probe_fid=fid, probe_steps=steps))
+
+
+def test_a_branch_of_a_mollified_row_is_kept_but_never_comparable(
+    opened: Store, root: Path
+) -> None:
+    probed = report(0, phase="mollified", progress=0.5, probe_fid=3.0, probe_steps=20)
+    opened.report(probed)
+    opened.report(report(1, probe_fid=None, probe_steps=0))
+    opened.report(report(2, probe_fid=np.nan, probe_steps=4))  # a branch that diverged
+    with pytest.raises(ValueError, match="comparable must be False unless"):
+        opened.report({**probed, "comparable": True})
+    opened.flush()
+    assert [(r["probe_fid"], r["probe_steps"]) for r in rows(root)[:2]] == [(3.0, 20), (None, 0)]
+    assert np.isnan(rows(root)[2]["probe_fid"])
+
+
 def test_comparable_row_is_taken(opened: Store, root: Path) -> None:
     opened.report(report(0, comparable=True, progress=1, phase="clean", fid=3))
     opened.flush()

@@ -1,0 +1,129 @@
+"""Search policies on recorded curves: regret at equal cost, judged on seeds that none has seen.
+
+Beside the policies of this library stand what one would use without it, see `stock.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import optuna
+import stock
+
+from mollitune.analysis import load_results
+from mollitune.analysis.surrogate import expected_fid
+from mollitune.search.policy.catalogue import policies
+from mollitune.search.policy.recording import record
+from mollitune.search.policy.replay import Outcome, Recording, replay
+
+TABLES = Path(__file__).parent / "curves"
+SIDES = {"digits": 8, "cifar10": 32}
+
+Play = Callable[[int], Outcome]
+
+
+def plays(recording: Recording, budget: float, side: int) -> dict[str, Play]:
+    """Every policy under its name, as a function of the seed of the order."""
+    arms = 1 + len({s.family for s in recording.schedules} - {"vanilla"})
+    ours = policies(side, arms, recording.seeds)
+    bare = [replace(p, name=f"{p.name}, no arms", arms=0) for p in ours if "none" not in p.name]
+    stocks: dict[str, Play] = {
+        "stock: Ray ASHA + OptunaSearch": partial(
+            stock.asha_with_optuna, recording, budget, side=side
+        ),
+        "stock: random search": partial(stock.random_search, recording, budget),
+        "stock: first evaluation, then top k": partial(
+            stock.first_evaluation_then_top, recording, budget
+        ),
+    }
+    replays: dict[str, Play] = {
+        policy.name: partial(replay, recording, policy, budget) for policy in [*ours, *bare[:1]]
+    }
+    return stocks | replays
+
+
+def table(recording: Recording, played: dict[str, list[Outcome]]) -> list[str]:
+    """Rows of Markdown: mean regret, its difference to random search, and what it cost."""
+    values = recording.values
+    best = min(values)
+    judges = list(zip(*recording.truth, strict=True))
+    lines = [
+        "| policy | regret | against random search | by the lowest FID | cost | schedules | "
+        "runs | stopped |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    chance = played["stock: random search"]
+    for name, outcomes in played.items():
+        regret = statistics.mean(values[o.chosen] - best for o in outcomes)
+        lowest = statistics.mean(values[o.lowest] - best for o in outcomes)
+        # the error is between held-out seeds: more orders of one table prove nothing
+        gaps = [
+            statistics.mean(fids[o.chosen] for o in outcomes)
+            - statistics.mean(fids[o.chosen] for o in chance)
+            for fids in judges
+        ]
+        error = statistics.stdev(gaps) / len(gaps) ** 0.5
+        counts = [
+            statistics.mean(getattr(o, key) for o in outcomes)
+            for key in ("cost", "configurations", "runs", "stopped")
+        ]
+        cells = [f"{regret:.2f}", f"{statistics.mean(gaps):+.2f} ± {error:.2f}", f"{lowest:.2f}"]
+        lines.append(f"| {name} | {' | '.join([*cells, *(f'{c:.1f}' for c in counts)])} |")
+    return lines
+
+
+def limits(recording: Recording) -> str:
+    """What would be reached by somebody who had trained the whole pool with all search seeds."""
+    values = recording.values
+    runs = [[curve[-1].fid for curve in curves] for curves in recording.curves]
+    seeds = [list(range(len(r))) for r in runs]
+    by_mean = min(range(len(runs)), key=lambda i: statistics.mean(runs[i]))
+    worth = expected_fid(recording.schedules, runs, seeds)
+    by_shape = worth.index(min(worth))
+    best = min(values)
+    return (
+        f"The whole pool trained with all {recording.seeds} search seeds "
+        f"({len(runs) * recording.seeds} runs): regret {values[by_mean] - best:.2f} by the mean, "
+        f"{values[by_shape] - best:.2f} by the surrogate. A schedule drawn at random: "
+        f"{statistics.mean(values) - best:.2f}; vanilla: {values[0] - best:.2f}."
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("studies", nargs="*", default=sorted(p.name for p in TABLES.iterdir()))
+    parser.add_argument("--orders", type=int, default=500)
+    parser.add_argument("--budgets", type=float, nargs="+", default=[24.0], help="complete runs")
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--tables", type=Path, default=TABLES)
+    options = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(options.workers, mp_context=spawn, initializer=_quiet) as pool:
+        for name in options.studies:
+            data, model = name.split("-")
+            recording = record(load_results(str(options.tables / name)), model)
+            for budget in options.budgets:
+                every = plays(recording, budget, SIDES[data])
+                orders = range(options.orders)
+                futures = {n: pool.map(p, orders, chunksize=10) for n, p in every.items()}
+                played = {n: list(found) for n, found in futures.items()}
+                print(f"\n### {name}: {len(recording.schedules)} schedules, budget {budget:g}\n")
+                print("\n".join(table(recording, played)))
+                print(f"\n{limits(recording)}", flush=True)
+
+
+def _quiet() -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""What to run next: the arms that every search needs, promoted seeds, then new schedules."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from mollitune.analysis.surrogate import expected_fid
+from mollitune.schedules import Schedule
+
+from .decision import Decision
+from .race import Promotion, Race
+from .samplers import Sampler
+from .stopping import Run
+
+Expect = Callable[
+    [Sequence[Schedule], Sequence[Sequence[float]], Sequence[Sequence[int]]], Sequence[float]
+]
+"""From schedules, their FIDs and the seeds of these to the FID to expect of each."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """The next run.
+
+    Arguments:
+        run: What the policy knows it by.
+        schedule: How its training data are mollified.
+        seed: Seed of its weights, batches and noise.
+    """
+
+    run: Run
+    schedule: Schedule
+    seed: int
+
+
+@dataclass(frozen=True)
+class _Configuration:
+    model: str
+    schedule: Schedule
+
+
+class Proposer:
+    """Hands out runs one after the other, and learns how they end.
+
+    First come the arms. Then the models take turns, since FIDs of different models do not
+    compare: a model's turn goes to a configuration of its own that deserves another seed, if
+    there is one, else to what its sampler chooses.
+
+    Arguments:
+        arms: Model and schedule of each run that comes first.
+        samplers: A sampler for each model; the models take turns in this order.
+        seed: Seed of first runs; repeated ones count up from it.
+        eta: The best 1/eta of the configurations with k runs get another; None: one run each.
+        seeds: Most runs of one configuration.
+        expect: The FID to expect of each schedule, see `expected_fid`.
+    """
+
+    def __init__(
+        self,
+        arms: Sequence[tuple[str, Schedule]],
+        samplers: Mapping[str, Sampler],
+        seed: int,
+        eta: float | None,
+        seeds: int = 1,
+        expect: Expect = expected_fid,
+    ) -> None:
+        self._arms = list(arms)
+        self._samplers = dict(samplers)
+        self._models = list(samplers)
+        self._seed = seed
+        self._expect = expect
+        self._configurations: list[_Configuration] = []
+        self._runs: list[Run] = []
+        self._last: dict[int, tuple[Run, int]] = {}
+        self._decisions: list[Decision] = []
+        self._races = {
+            name: Race(eta or math.inf, seeds if eta else 1, self.worth) for name in self._models
+        }
+
+    def next(self) -> Proposal:
+        """Return the next run; numbers of runs and configurations count up from 0."""
+        if len(self._runs) < len(self._arms):
+            model, schedule = self._arms[len(self._runs)]
+            self._samplers[model].arm(len(self._configurations), schedule)
+            return self._first_run(model, schedule)
+        model = self._models[len(self._runs) % len(self._models)]
+        promotion = self._races[model].promotion()
+        if promotion is not None:
+            return self._promoted(promotion)
+        schedule = self._samplers[model].ask(len(self._configurations))
+        return self._first_run(model, schedule)
+
+    def ended(self, trial: int, outcome: str, value: float | None, step: int) -> None:
+        """Learn how a run ended; see `Sampler.tell`."""
+        run = self._runs[trial]
+        self._last[run.configuration] = run, step
+        final = value if outcome == "completed" else None
+        self._races[run.model].end(run.configuration, run.repeat, final)
+        self._samplers[run.model].tell(run, outcome, value, step)
+
+    def worth(self, complete: Mapping[int, Mapping[int, float]]) -> Mapping[int, float]:
+        """Return the FID to expect of configurations of one model with complete runs."""
+        schedules = [self._configurations[c].schedule for c in complete]
+        values = [list(runs.values()) for runs in complete.values()]
+        fids = self._expect(schedules, values, [list(runs) for runs in complete.values()])
+        return dict(zip(complete, fids, strict=True))
+
+    def take_decisions(self) -> list[Decision]:
+        """Return the promotions since the last call."""
+        taken, self._decisions = self._decisions, []
+        return taken
+
+    def _first_run(self, model: str, schedule: Schedule) -> Proposal:
+        self._configurations.append(_Configuration(model, schedule))
+        return self._propose(len(self._configurations) - 1)
+
+    def _propose(self, configuration: int) -> Proposal:
+        model = self._configurations[configuration].model
+        schedule = self._configurations[configuration].schedule
+        repeat = self._races[model].start(configuration)
+        run = Run(len(self._runs), configuration, model, repeat, schedule.family == "vanilla")
+        self._runs.append(run)
+        return Proposal(run, schedule, self._seed + repeat)
+
+    def _promoted(self, promotion: Promotion) -> Proposal:
+        run, step = self._last[promotion.configuration]
+        best = f"among the best of {promotion.competitors} with {promotion.rung + 1} run(s)"
+        proposal = self._propose(promotion.configuration)
+        self._decisions.append(
+            Decision(
+                trial=run.trial,
+                configuration=promotion.configuration,
+                step=step,
+                progress=1.0,
+                policy="race",
+                rung=promotion.rung,
+                action="promote",
+                value=promotion.value,
+                cutoff=promotion.cutoff,
+                competitors=promotion.competitors,
+                phase="clean",
+                reason=f"{best}: seed {proposal.seed} is trial {proposal.run.trial}",
+            )
+        )
+        return proposal

@@ -1,0 +1,98 @@
+"""Rungs on which the runs of a search are compared at equal age.
+
+While the training data are still mollified, FID measures the leftover noise and not the model, so
+stock ASHA promotes the lightest schedules whatever they lead to. Here a rung takes only values on
+clean data, or those of cooldown branches, all of the same model at the same step; a run that is
+still mollified passes, unjudged.
+
+| A System for Massively Parallel Hyperparameter Tuning (Li et al., 2020)
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .likeness import Value, require_alike
+
+TOLERANCE = 0.01
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a rung says on one value.
+
+    Arguments:
+        action: ``stop`` or ``continue``.
+        reason: Why, in words.
+        cutoff: The value that was needed to go on; None while there were too few to say.
+        competitors: Values on the rung, this one included.
+    """
+
+    action: str
+    reason: str
+    cutoff: float | None
+    competitors: int
+
+
+class Rungs:
+    """Rungs at some shares of the training; about the best 1/eta of each go on.
+
+    A value is judged once, when it arrives, against those that came before it (as in ASHA). A
+    rung is never filled later: a run whose first evaluation lies behind it has missed it.
+
+    Arguments:
+        marks: Progress of the rungs, rising, in (0, 1).
+        eta: Reduction factor, > 1.
+        least: Fewer values on a rung stop nobody.
+
+    Example:
+        >>> rungs = Rungs(marks=(1 / 3, 2 / 3), eta=3, least=3)
+        >>> rungs.passed(0.0, 0.5), rungs.passed(0.5, 0.6), rungs.passed(0.6, 0.7)
+        (0, None, 1)
+    """
+
+    def __init__(self, marks: Sequence[float], eta: float, least: int) -> None:
+        self.marks = tuple(marks)
+        self._eta = eta
+        self._least = least
+        self._values: defaultdict[tuple[str, int, int], list[Value]] = defaultdict(list)
+
+    def passed(self, before: float, now: float) -> int | None:
+        """Return the highest rung in (before, now], or None."""
+        # evaluations fall on whole steps, so one may come a little before the rung
+        found = [i for i, mark in enumerate(self.marks) if before < mark - TOLERANCE <= now]
+        return found[-1] if found else None
+
+    def judge(self, rung: int, value: Value, protected: str | None = None) -> Verdict:
+        """Record a value on a rung and decide on it.
+
+        Arguments:
+            rung: Index of the rung.
+            value: The value.
+            protected: Why the run goes on whatever its value, or None.
+
+        Raises:
+            UnlikeValuesError: If the rung holds values of this model and step that were measured
+                in another way.
+        """
+        values = self._values[value.like.model, value.like.step, rung]
+        if values:
+            require_alike(values[0], value)
+        if not value.finite:
+            action = "stop" if protected is None else "continue"
+            return Verdict(action, protected or "FID is not finite", None, len(values))
+        values.append(value)
+        if len(values) < self._least:
+            few = f"fewer than {self._least} values on this rung"
+            return Verdict("continue", few, None, len(values))
+        cutoff = float(np.quantile([v.fid for v in values], 1 / self._eta))
+        if protected is not None:
+            return Verdict("continue", protected, cutoff, len(values))
+        best = f"among the best 1/{self._eta:g} of this rung"
+        if value.fid <= cutoff:
+            return Verdict("continue", best, cutoff, len(values))
+        return Verdict("stop", f"not {best}", cutoff, len(values))

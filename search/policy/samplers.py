@@ -1,0 +1,136 @@
+"""Samplers that need no study: uniform draws, and a Gaussian process over shapes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from mollitune.analysis.surrogate import ShapeSurrogate
+from mollitune.schedules import Schedule
+
+from .source import Source
+from .stopping import Run
+
+STARTUP = 6
+
+
+class Sampler(Protocol):
+    """Chooses the next schedule for one model, from what came of the ones before."""
+
+    def arm(self, configuration: int, schedule: Schedule) -> None:
+        """Note that a given schedule is tried."""
+
+    def ask(self, configuration: int) -> Schedule:
+        """Choose the next schedule."""
+
+    def tell(self, run: Run, outcome: str, value: float | None, step: int) -> None:
+        """Say how a run ended.
+
+        Arguments:
+            run: The run.
+            outcome: ``completed``, ``stopped`` or ``failed``.
+            value: FID of the completed run; of a stopped one its last on clean data, if any.
+            step: Training steps at that value.
+        """
+
+
+class RandomSampler:
+    """Draws uniformly from a source, families equally often.
+
+    Arguments:
+        source: Where schedules come from.
+        seed: Seed of the choice.
+    """
+
+    def __init__(self, source: Source, seed: int) -> None:
+        self._source = source
+        self._rng = random.Random(seed)
+
+    def arm(self, configuration: int, schedule: Schedule) -> None:
+        """Note a tried schedule."""
+        self._source.take(schedule)
+
+    def ask(self, configuration: int) -> Schedule:
+        """Draw the next schedule."""
+        schedule = self._rng.choice(self._source.candidates())
+        self._source.take(schedule)
+        return schedule
+
+    def tell(self, run: Run, outcome: str, value: float | None, step: int) -> None:
+        """Learn nothing."""
+
+
+class ShapeSampler:
+    """Takes the candidate whose shape promises the largest improvement, across families.
+
+    A Gaussian process over shape coordinates is fitted to all complete runs. Runs that are still
+    going on count as if they had come out as expected, so that others look elsewhere; stopped and
+    failed ones as no better than half of the complete ones, so that nobody looks there again.
+    Neither ever counts as a finished value where a schedule is recommended.
+
+    | Efficient Global Optimization of Expensive Black-Box Functions (Jones et al., 1998)
+    | Kriging Is Well-Suited to Parallelize Optimization (Ginsbourger et al., 2010)
+
+    Arguments:
+        source: Where schedules come from.
+        seed: Seed of the first draws.
+        startup: Complete configurations before the process is asked.
+    """
+
+    def __init__(self, source: Source, seed: int, startup: int = STARTUP) -> None:
+        self._source = source
+        self._random = RandomSampler(source, seed)
+        self._startup = startup
+        self._schedules: dict[int, Schedule] = {}
+        self._values: dict[int, dict[int, float]] = {}
+        self._lost: set[int] = set()
+
+    def arm(self, configuration: int, schedule: Schedule) -> None:
+        """Note a tried schedule."""
+        self._random.arm(configuration, schedule)
+        self._schedules[configuration] = schedule
+
+    def ask(self, configuration: int) -> Schedule:
+        """Choose the next schedule."""
+        if len(self._values) < self._startup:
+            schedule = self._random.ask(configuration)
+        else:
+            candidates = self._source.candidates()
+            surrogate, best = self._surrogate()
+            gain = surrogate.at(candidates).improvement(best)
+            schedule = candidates[int(np.argmax(gain))]
+            self._source.take(schedule)
+        self._schedules[configuration] = schedule
+        return schedule
+
+    def tell(self, run: Run, outcome: str, value: float | None, step: int) -> None:
+        """Learn from a complete run, and where not to look from another."""
+        if outcome == "completed" and value is not None:
+            self._values.setdefault(run.configuration, {})[run.repeat] = value
+        elif run.configuration not in self._values:
+            self._lost.add(run.configuration)
+
+    def _surrogate(self) -> tuple[ShapeSurrogate, float]:
+        """Return the process with beliefs about open runs, and the best tried, as believed."""
+        schedules = [self._schedules[c] for c in self._values]
+        values = [list(runs.values()) for runs in self._values.values()]
+        seeds = [list(runs) for runs in self._values.values()]
+        surrogate = ShapeSurrogate(schedules, values, seeds)
+        best = float(surrogate.tried().fid.min())
+        open_runs = [c for c in self._schedules if c not in self._values]
+        if not open_runs:
+            return surrogate, best
+        expected = surrogate.at([self._schedules[c] for c in open_runs]).fid
+        middle = float(np.median([np.mean(v) for v in values]))
+        floors = [middle if c in self._lost else 0.0 for c in open_runs]
+        believed = [[max(float(e), f)] for e, f in zip(expected, floors, strict=True)]
+        everything = [*schedules, *(self._schedules[c] for c in open_runs)]
+        first = [[0]] * len(open_runs)
+        return ShapeSurrogate(everything, [*values, *believed], [*seeds, *first]), best
+
+
+Build = Callable[[Source, int], Sampler]
+"""From a source and a seed to a sampler."""

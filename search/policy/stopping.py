@@ -1,0 +1,142 @@
+"""The early stopping of a search: rungs, what they spare, and the audit of what they stop."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+
+from .decision import Decision
+from .likeness import NOT_CLEAN, Likeness, Value
+from .rungs import Rungs
+
+PROBE = "probe"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A complete training of a configuration with one seed, as the policy sees it.
+
+    Arguments:
+        trial: Number of the trial.
+        configuration: Number of its configuration, i.e. model and schedule.
+        model: Name of the model.
+        repeat: How many runs of the configuration were started before it.
+        vanilla: Whether the data are never mollified.
+    """
+
+    trial: int
+    configuration: int
+    model: str
+    repeat: int = 0
+    vanilla: bool = False
+
+    @property
+    def protected(self) -> str | None:
+        """Why the run must not be stopped, or None."""
+        if self.vanilla:
+            return "vanilla is the baseline and is never stopped"
+        if self.repeat:
+            return "a repeated run is evidence on seeds and is never stopped"
+        return None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured of a run at one step.
+
+    Arguments:
+        step: Training steps.
+        progress: Share of the training that is done.
+        phase: ``mollified`` or ``clean``.
+        fid: FID.
+        probe_fid: FID after a cooldown branch, or None without one.
+        like: What the FID of this step compares with.
+    """
+
+    step: int
+    progress: float
+    phase: str
+    fid: float
+    probe_fid: float | None
+    like: Likeness
+
+
+class Stopping:
+    """Judges every evaluation of every run once.
+
+    Arguments:
+        rule: ``asha``, ``late_cut``, ``probe`` or ``none``; the name that decisions carry.
+        marks: Progress of the rungs.
+        eta: About 1/eta of a rung goes on.
+        least: Fewer values on a rung stop nobody.
+        audit: Share of the runs to be stopped that go on, so that one sees what stopping costs.
+        seed: Seed of the audit's draws.
+    """
+
+    def __init__(
+        self, rule: str, marks: tuple[float, ...], eta: float, least: int, audit: float, seed: int
+    ) -> None:
+        self.rule = rule
+        self._rungs = Rungs(marks if rule != "none" else (), eta, least)
+        self._audit = audit
+        self._seed = seed
+        self._progress: dict[int, float] = {}
+        self._audited: set[int] = set()
+
+    def judge(self, run: Run, evaluation: Evaluation) -> Decision | None:
+        """Return the decision on an evaluation, or None if it is at no rung.
+
+        Raises:
+            UnlikeValuesError: If values were measured in different ways.
+        """
+        before = self._progress.get(run.trial, 0.0)
+        self._progress[run.trial] = max(before, evaluation.progress)
+        rung = self._rungs.passed(before, evaluation.progress)
+        if rung is None or evaluation.progress >= 1:
+            return None
+        fid = evaluation.probe_fid if self.rule == PROBE else evaluation.fid
+        if fid is None or (evaluation.phase != "clean" and self.rule != PROBE):
+            reason = NOT_CLEAN if fid is not None else "no cooldown branch was measured here"
+            return self._decision(run, evaluation, rung, "skip", fid, None, 0, reason)
+        like = replace(evaluation.like, probe=self.rule == PROBE)
+        verdict = self._rungs.judge(rung, Value(fid, evaluation.phase, like), run.protected)
+        action, reason = verdict.action, verdict.reason
+        if action == "stop" and verdict.cutoff is not None and self._is_audited(run):
+            action, reason = "audit", f"{reason}; goes on as a check of the policy"
+        return self._decision(
+            run, evaluation, rung, action, fid, verdict.cutoff, verdict.competitors, reason
+        )
+
+    def _is_audited(self, run: Run) -> bool:
+        # drawn per run and not in turn, so that a resumed search draws the same
+        if run.trial not in self._audited:
+            draw = random.Random(f"audit {self._seed} {run.trial}").random()
+            if draw < self._audit:
+                self._audited.add(run.trial)
+        return run.trial in self._audited
+
+    def _decision(
+        self,
+        run: Run,
+        evaluation: Evaluation,
+        rung: int,
+        action: str,
+        value: float | None,
+        cutoff: float | None,
+        competitors: int,
+        reason: str,
+    ) -> Decision:
+        return Decision(
+            trial=run.trial,
+            configuration=run.configuration,
+            step=evaluation.step,
+            progress=evaluation.progress,
+            policy=self.rule,
+            rung=rung,
+            action=action,
+            value=value,
+            cutoff=cutoff,
+            competitors=competitors,
+            phase=evaluation.phase,
+            reason=reason,
+        )
