@@ -1,4 +1,4 @@
-"""Reading the results of a search: tables, SQL, ranking, a report page and the best schedule.
+"""Reading the results of a search: tables, SQL, ranking, audit, report and the best schedule.
 
 Example:
     >>> from mollitune.analysis import load_results
@@ -9,18 +9,26 @@ Example:
 Nothing here needs Ray, prints or shows: functions return data frames, figures and paths.
 """
 
+from ._schedules import schedule_of
+from .audit import AuditSummary, PolicyAudit, RungAudit, audit
 from .best import Best, best, export_best
-from .leaderboard import leaderboard
+from .leaderboard import COMPARABLE_WITHIN, leaderboard
 from .load import load_results
 from .report import write_report
 from .results import Results
 
 __all__ = [
+    "COMPARABLE_WITHIN",
+    "AuditSummary",
     "Best",
+    "PolicyAudit",
     "Results",
+    "RungAudit",
+    "audit",
     "best",
     "export_best",
     "leaderboard",
     "load_results",
+    "schedule_of",
     "write_report",
 ]

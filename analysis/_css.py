@@ -36,6 +36,9 @@ h1 {
   letter-spacing: -0.01em; text-wrap: balance; overflow-wrap: anywhere;
 }
 h1 span.line { display: block; margin-bottom: 12px; }
+h1 small { display: block; margin-top: 6px; font-size: 16px; line-height: 1.45; font-weight: 400;
+  letter-spacing: 0; color: var(--soft); text-wrap: wrap; }
+h1.many small { font-size: 15px; margin-top: 0; }
 h1.many { font-size: 17px; line-height: 1.4; }
 h1.many span.line { margin-bottom: 4px; }
 h2 { font-size: 24px; margin: 40px 0 16px; letter-spacing: -0.01em; }
@@ -83,6 +86,10 @@ td.schedule { position: relative; padding-left: 20px; }
 .chip { position: absolute; left: 0; top: 13px; width: 11px; height: 11px; border-radius: 3px; }
 .bar { display: block; height: 4px; border-radius: 2px; margin: 3px 0 0 auto;
   background: currentColor; opacity: 0.45; }
+td small { display: block; font-size: 13px; font-weight: 400; color: var(--soft); }
+.card p.note { color: var(--soft); font-size: 14px; margin: 10px 0 0; }
+.card .facts { grid-template-columns: repeat(auto-fit, minmax(104px, 1fr)); margin: 14px 0;
+  padding: 0; }
 .better { color: var(--good); } .worse { color: var(--bad); }
 summary { cursor: pointer; color: var(--accent); padding: 8px 0; }
 dl.pairs { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: 5px 24px;

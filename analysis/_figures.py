@@ -3,22 +3,19 @@
 Text, grid and background colours are set in the browser, where the light or dark theme is known.
 """
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
+from ._drawing import NEUTRAL, escape, lay_out, log_axis
 from ._palette import family_color
 from ._report_data import FidCurve, LevelCurve
 
-_TICKS = (1, 1.5, 2, 3, 4, 5, 6, 8)
 # Good to bad; blue and orange are told apart by everyone and show on white and on black.
 _SCALE = ["#0072B2", "#9A9A8F", "#E69F00"]
-_NEUTRAL = "#8A8F98"
 _NO_FID = "rgba(138,143,152,0.35)"
-_TRANSPARENT = "rgba(0,0,0,0)"
 
 
 def fid_figure(curves: Sequence[FidCurve], winner: int | None = None) -> go.Figure:
@@ -38,7 +35,7 @@ def fid_figure(curves: Sequence[FidCurve], winner: int | None = None) -> go.Figu
         if curve.trial == winner:
             _add_family(figure, curve.family, [curve], clean=True, bold=True)
     _explain_lines(figure, curves)
-    _layout(figure, "training step", "FID (lower is better)")
+    lay_out(figure, "training step", "FID (lower is better)")
     _fid_axis(figure, curves)
     return figure
 
@@ -50,14 +47,7 @@ def _fid_axis(figure: go.Figure, curves: Sequence[FidCurve]) -> None:
     kept = [fid for fid, clean in zip(fids, flags, strict=True) if clean] or fids
     low = 0.95 * min(fids)
     high = 1.05 * max(*kept, float(np.quantile(fids, 0.8)))
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
-    ticks = [step * 10.0**decade for decade in decades for step in _TICKS]
-    figure.update_yaxes(
-        type="log",
-        range=[math.log10(low), math.log10(high)],
-        tickvals=ticks,
-        ticktext=[f"{tick:g}" for tick in ticks],
-    )
+    log_axis(figure, low, high)
 
 
 def _add_family(
@@ -103,12 +93,12 @@ def _explain_lines(figure: go.Figure, curves: Sequence[FidCurve]) -> None:
     """Say in the legend what dotted lines and dots mean, when there are any."""
     keys = []
     if not all(clean for curve in curves for clean in curve.clean):
-        line = {"dash": "dot", "color": _NEUTRAL}
+        line = {"dash": "dot", "color": NEUTRAL}
         keys.append(
             {"name": "data still mollified: not comparable", "mode": "lines", "line": line}
         )
     if any(any(curve.comparable) for curve in curves):
-        marker = {"size": 8, "color": _NEUTRAL}
+        marker = {"size": 8, "color": NEUTRAL}
         keys.append({"name": "full budget: comparable", "mode": "markers", "marker": marker})
     for key in keys:
         figure.add_scatter(x=[None], y=[None], hoverinfo="skip", **key)
@@ -132,19 +122,19 @@ def _hover(curve: FidCurve, i: int) -> str:
 
 
 def level_figure(curves: Sequence[LevelCurve], winner: int | None = None) -> go.Figure:
-    """Draw the schedules' curves, coloured by final FID, the winner bold.
+    """Draw the schedules' curves, coloured by expected FID, the winner bold.
 
     Args:
-        curves: Curves of the trials of one model.
-        winner: Number of the trial to draw bold.
+        curves: Curves of the configurations of one model.
+        winner: Number of the configuration to draw bold.
     """
     figure = go.Figure()
     fids = [curve.fid for curve in curves if curve.fid is not None]
     low, high = fid_range(fids)
     # Worst first, so that good schedules lie on top.
     for curve in sorted(curves, key=lambda c: -np.inf if c.fid is None else -c.fid):
-        bold = curve.trial == winner
-        result = "no final FID" if curve.fid is None else f"FID {curve.fid:.4g}"
+        bold = curve.configuration == winner
+        result = "no final FID" if curve.fid is None else f"expected FID {curve.fid:.4g}"
         figure.add_scatter(
             # Single precision is written in binary: a fifth of the bytes of decimal numbers.
             x=np.asarray(curve.progress, np.float32),
@@ -152,15 +142,19 @@ def level_figure(curves: Sequence[LevelCurve], winner: int | None = None) -> go.
             mode="lines",
             line={"color": _fid_color(curve.fid, low, high), "width": 5 if bold else 1.5},
             opacity=1.0 if bold else 0.75,
-            hovertemplate=f"trial {curve.trial}: {escape(curve.text)}<br>{result}<extra></extra>",
+            hovertemplate=f"{_hover_schedule(curve)}<br>{result}<extra></extra>",
             showlegend=False,
         )
     if fids:
         _add_colorbar(figure, low, high, clipped=max(fids) > high)
-    _layout(figure, "share of training", "level relative to its start")
+    lay_out(figure, "share of training", "level relative to its start")
     figure.update_xaxes(tickformat=".0%", range=[0, 1])
     figure.update_yaxes(range=[-0.02, 1.04])
     return figure
+
+
+def _hover_schedule(curve: LevelCurve) -> str:
+    return f"configuration {curve.configuration}: {escape(curve.text)}"
 
 
 def fid_range(fids: Sequence[float]) -> tuple[float, float]:
@@ -199,7 +193,7 @@ def _add_colorbar(figure: go.Figure, low: float, high: float, clipped: bool) -> 
             "cmax": high,
             "colorscale": [[i / 2, color] for i, color in enumerate(_SCALE)],
             "colorbar": {
-                "title": {"text": "final FID"},
+                "title": {"text": "expected FID"},
                 "tickvals": ticks,
                 "ticktext": labels,
                 "thickness": 12,
@@ -207,22 +201,3 @@ def _add_colorbar(figure: go.Figure, low: float, high: float, clipped: bool) -> 
             },
         },
     )
-
-
-def _layout(figure: go.Figure, x: str, y: str) -> None:
-    figure.update_layout(
-        template="none",
-        paper_bgcolor=_TRANSPARENT,
-        plot_bgcolor=_TRANSPARENT,
-        margin={"l": 64, "r": 16, "t": 16, "b": 56},
-        hovermode="closest",
-        legend={"orientation": "h", "yanchor": "top", "x": 0},
-    )
-    figure.update_xaxes(title={"text": x}, showgrid=False, zeroline=False, ticks="outside")
-    figure.update_yaxes(title={"text": y}, zeroline=False)
-
-
-def escape(text: str) -> str:
-    """Make text safe inside a Plotly label, which knows a few HTML tags and ``%{}``."""
-    safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return safe.replace("%{", "%&#123;")

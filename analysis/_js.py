@@ -15,7 +15,7 @@ function themed(layout) {
     hoverlabel: {bgcolor: color("--card"), bordercolor: color("--line"),
       font: {color: color("--text")}},
     margin: narrow.matches ? {...layout.margin, l: 44, r: 4} : layout.margin,
-    legend: {...layout.legend, y: narrow.matches ? -0.3 : -0.2},
+    legend: {...layout.legend, y: narrow.matches ? -0.3 : -0.24},
     dragmode: false, xaxis: axis(layout.xaxis), yaxis: axis(layout.yaxis)};
 }
 function draw() {

@@ -27,7 +27,7 @@ def page(results: Results) -> str:
     """Build the whole page for the results of a search."""
     found = {*results.trials["model"], *results.reports["model"]}
     summaries = [summarize(results, model) for model in sorted(found)]
-    summaries.sort(key=lambda summary: summary.best.fid if summary.best else float("inf"))
+    summaries.sort(key=lambda summary: summary.best.fid_expected if summary.best else float("inf"))
     sections = [model_section(results, s, number) for number, s in enumerate(summaries)]
     body = join([_header(results, summaries), *sections, _provenance(results)])
     return _document(f"{results.name}: Mollitune report", body)
@@ -66,10 +66,12 @@ def _header(results: Results, summaries: list[Summary]) -> Safe:
 
 def _headline(summary: Summary) -> Safe:
     sentence = text(summary.sentence)
-    if summary.best is None or summary.best.is_vanilla:
-        return sentence
-    formula = text(summary.best.text)
-    return Safe(sentence.replace(formula, f'<span class="formula">{formula}</span>', 1))
+    details = f"<small>{text(summary.details)}</small>" if summary.details else ""
+    if summary.best is not None and not summary.best.is_vanilla:
+        formula = text(summary.best.text)
+        marked = f'<span class="formula">{formula}</span>'
+        sentence = Safe(sentence.replace(formula, marked, 1))
+    return Safe(f"{sentence}{details}")
 
 
 def _provenance(results: Results) -> Safe:

@@ -8,8 +8,14 @@ _FAMILIES = {
     "cosine": "#009E73",
     "sigmoid": "#0072B2",
     "blur": "#CC79A7",
+    "polynomial": "#D55E00",
+    "exponential": "#56B4E9",
+    # the palette has eight colours; these are told apart by lightness too
+    "cosine_shift": "#999933",
+    "edm": "#A65628",
+    "knots": "#8C6BB1",
 }
-_OTHERS = ("#D55E00", "#56B4E9", "#F0E442")
+_OTHERS = ("#F0E442", "#44AA99", "#AA4466")
 
 
 def family_color(family: str) -> str:

@@ -6,9 +6,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from mollitune._errors import MollituneError
+
 from ._schedules import schedule_of, schedule_text
+from .leaderboard import COMPARABLE_WITHIN, comparable_reports, leaderboard, require_alike
 from .results import Results
 
+ACTIONS = ("continue", "stop", "audit", "skip", "promote")
+"""What can be decided on a run, in the order in which it is shown."""
 CURVE_POINTS = 201
 """Points of a schedule's curve over training progress 0 to 1."""
 
@@ -36,23 +41,51 @@ class FidCurve(NamedTuple):
 
 
 class LevelCurve(NamedTuple):
-    """Mollification of one trial over training, relative to its start.
+    """Mollification of one configuration over training, relative to its start.
 
     Attributes:
-        trial: Number of the trial.
+        configuration: Number of the configuration.
         family: Its schedule family.
         text: Its schedule as short text.
         progress: Share of training, from 0 to 1.
         level: Level relative to that at the start.
-        fid: Final comparable FID; None without one.
+        fid: Its expected FID; None without a complete run, or where FIDs were measured unlike.
     """
 
-    trial: int
+    configuration: int
     family: str
     text: str
     progress: list[float]
     level: list[float]
     fid: float | None
+
+
+class ShapePoint(NamedTuple):
+    """FIDs of one configuration at full budget, and where its shape lies.
+
+    Attributes:
+        configuration: Number of the configuration.
+        family: Its schedule family.
+        text: Its schedule as short text.
+        area: Mean level over training, relative to its start.
+        trials: Numbers of its complete runs.
+        seeds: Their seeds.
+        fids: Their FIDs.
+        expected: FID to expect on a fresh seed.
+        low: Lower end of its 90 % interval; NaN without one.
+        high: Upper end.
+    """
+
+    configuration: int
+    family: str
+    text: str
+    area: float
+    trials: list[int]
+    seeds: list[int]
+    fids: list[float]
+    expected: float
+    low: float
+    high: float
 
 
 class StoppingSummary(NamedTuple):
@@ -62,8 +95,8 @@ class StoppingSummary(NamedTuple):
         trials: Number of trials.
         stopped: Number of trials that were stopped early.
         saved: Share of all training steps that stopping saved, in [0, 1].
-        rungs: One row per rung: ``rung``, ``progress``, ``judged``, ``continue``, ``stop``,
-            ``skip`` and ``cutoff`` (the last one).
+        rungs: One row per rule and rung: ``policy``, ``rung``, ``progress``, ``judged``, the
+            number of each action, and ``cutoff`` (the last one).
     """
 
     trials: int
@@ -94,17 +127,17 @@ def fid_curves(results: Results, model: str) -> list[FidCurve]:
 
 
 def level_curves(results: Results, model: str) -> list[LevelCurve]:
-    """Schedules of the search's trials of a model that mollify, in the order of the trials.
+    """Schedules of the search's configurations of a model that mollify, in their order.
 
-    Vanilla trials have no curve, and schedules of families that are not registered here cannot
-    be drawn.
+    Vanilla has no curve, and schedules of families that are not registered here cannot be drawn.
     """
-    rows = _of_search(results.trials, model)
-    curves = (_level_curve(row) for row in rows.to_dict("records"))
+    rows = _of_search(results.trials, model).drop_duplicates("configuration")
+    fids = {point.configuration: point.expected for point in shape_points(results, model)}
+    curves = (_level_curve(row, fids) for row in rows.to_dict("records"))
     return [curve for curve in curves if curve is not None]
 
 
-def _level_curve(row: Mapping[Hashable, Any]) -> LevelCurve | None:
+def _level_curve(row: Mapping[Hashable, Any], fids: Mapping[int, float]) -> LevelCurve | None:
     try:
         schedule = schedule_of(row)
     except ValueError:
@@ -114,10 +147,45 @@ def _level_curve(row: Mapping[Hashable, Any]) -> LevelCurve | None:
         return None
     progress = np.linspace(0, 1, CURVE_POINTS).tolist()
     level = [schedule.level(p) / start for p in progress]
-    fid = None if pd.isna(row["final_fid"]) else float(row["final_fid"])
-    return LevelCurve(
-        int(row["trial"]), str(row["family"]), schedule_text(row), progress, level, fid
-    )
+    number = int(row["configuration"])
+    text = schedule_text(row)
+    return LevelCurve(number, str(row["family"]), text, progress, level, fids.get(number))
+
+
+def shape_points(results: Results, model: str) -> list[ShapePoint]:
+    """FIDs of the configurations of a model with complete runs, best first.
+
+    Empty when nothing has finished, or when the FIDs were not all measured alike.
+    """
+    runs = comparable_reports(results, model)
+    try:
+        require_alike(results, runs, COMPARABLE_WITHIN)
+    except MollituneError:
+        return []
+    # the table of trials is written later than that of reports
+    known = results.trials[["configuration", "shape.area"]].itertuples(index=False, name=None)
+    areas = {int(number): float(area) for number, area in known}
+    points = []
+    for row in leaderboard(results, model).to_dict("records"):
+        number = int(row["configuration"])
+        if number not in areas:
+            continue
+        own = runs[runs["configuration"] == number].sort_values("trial")
+        points.append(
+            ShapePoint(
+                number,
+                str(row["family"]),
+                str(row["schedule"]),
+                areas[number],
+                own["trial"].tolist(),
+                own["seed"].tolist(),
+                own["fid"].tolist(),
+                float(row["fid_expected"]),
+                float(row["fid_low"]),
+                float(row["fid_high"]),
+            )
+        )
+    return points
 
 
 def stopping_summary(results: Results, model: str) -> StoppingSummary:
@@ -131,14 +199,17 @@ def stopping_summary(results: Results, model: str) -> StoppingSummary:
 
 
 def _rungs(decisions: pd.DataFrame) -> pd.DataFrame:
-    grouped = decisions.sort_values("time").groupby("rung", sort=True)
+    grouped = decisions.sort_values("time").groupby(["policy", "rung"], sort=True)
     table = pd.DataFrame({"progress": grouped["progress"].median(), "judged": grouped.size()})
-    for action in ("continue", "stop", "skip"):
-        counts = decisions.loc[decisions["action"] == action, "rung"].value_counts()
-        table[action] = counts.reindex(table.index, fill_value=0)
+    for action in ACTIONS:
+        table[action] = (decisions["action"] == action).groupby(_keys(decisions)).sum()
     # `last` is the last cutoff that is there, not an empty one of a skipped decision.
     table["cutoff"] = grouped["cutoff"].last()
     return table.reset_index()
+
+
+def _keys(decisions: pd.DataFrame) -> list[pd.Series]:
+    return [decisions["policy"], decisions["rung"]]
 
 
 def failures(results: Results, model: str) -> pd.DataFrame:

@@ -1,8 +1,9 @@
 """The best schedule of a search, and its way into production."""
 
+import math
 import os
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +13,41 @@ from mollitune._errors import MollituneError
 from mollitune._files import first_line
 from mollitune.schedules import Schedule
 
-from ._schedules import schedule_of, schedule_text
-from .leaderboard import COMPARABLE_WITHIN, comparable_reports
+from ._schedules import schedule_of
+from ._text import count_of
+from .leaderboard import COMPARABLE_WITHIN, comparable_reports, leaderboard, require_alike
 from .results import Results
 
-_NOTE = "lowest FID of one search, one seed, not yet confirmed on fresh seeds"
+_NOTE = "lowest expected FID of one search, not yet confirmed on fresh seeds"
 
 
 @dataclass(frozen=True)
 class Best:
-    """The finished trial with the lowest FID of its model.
+    """The configuration with the lowest expected FID of its model.
 
     Attributes:
         search: Name of the search.
-        trial: Number of the trial.
+        configuration: Number of the configuration.
         model: Name of the model.
         dataset: Name of the data set.
-        schedule: Its schedule; vanilla when no mollification did better.
+        schedule: Its schedule; vanilla when no mollification is expected to do better.
         text: The schedule as short text.
-        fid: Its FID at full budget on clean data.
-        vanilla_fid: FID without mollification, the mean over the vanilla trials; None without.
-        seed: Its seed.
+        runs: Number of its complete runs.
+        seeds: Their seeds, in the order of the runs.
+        trial: Its run with the median FID, the better of two in the middle.
+        trial_fid: FID of that run.
+        fid_expected: FID to expect on a fresh seed.
+        fid_low: Lower end of its 90 % interval; None where no seed was repeated yet.
+        fid_high: Upper end.
+        fid_mean: Mean FID of its runs, at full budget on clean data.
+        fid_lowest: Lowest FID of its runs.
+        vanilla_runs: Number of complete runs without mollification.
+        vanilla_expected: FID to expect without mollification; None without such a run.
+        vanilla_mean: Mean FID of the runs without mollification; None without one.
+        lowest_configuration: Number of the configuration with the lowest FID of a single run.
+        lowest_text: Its schedule as short text.
+        lowest_runs: Number of its complete runs.
+        lowest_fid: That lowest FID.
         steps: Training steps.
         extractor: Network behind the FID.
         fid_samples: Number of samples behind the FID.
@@ -40,14 +55,27 @@ class Best:
     """
 
     search: str
-    trial: int
+    configuration: int
     model: str
     dataset: str
     schedule: Schedule
     text: str
-    fid: float
-    vanilla_fid: float | None
-    seed: int
+    runs: int
+    seeds: tuple[int, ...]
+    trial: int
+    trial_fid: float
+    fid_expected: float
+    fid_low: float | None
+    fid_high: float | None
+    fid_mean: float
+    fid_lowest: float
+    vanilla_runs: int
+    vanilla_expected: float | None
+    vanilla_mean: float | None
+    lowest_configuration: int
+    lowest_text: str
+    lowest_runs: int
+    lowest_fid: float
     steps: int
     extractor: str
     fid_samples: int
@@ -55,35 +83,62 @@ class Best:
 
     @property
     def is_vanilla(self) -> bool:
-        """Whether the best trial is one without mollification."""
+        """Whether the best configuration is one without mollification."""
         return self.schedule.family == "vanilla"
 
     @property
     def sentence(self) -> str:
-        """The result in one honest sentence."""
-        caveat = "one seed, not yet confirmed"
+        """The result in honest words: `headline` and `details`."""
+        return f"{self.headline} {self.details}"
+
+    @property
+    def headline(self) -> str:
+        """What to expect of the best schedule, after how many runs, and against vanilla."""
+        caveat = "not yet confirmed"
         if self.confirmation_runs:
-            caveat = f"one seed; the confirmation decides (runs so far: {self.confirmation_runs})"
+            caveat = f"the confirmation decides (runs so far: {self.confirmation_runs})"
+        expected = f"{self.fid_expected:.4g} ({count_of(self.runs, 'run')})"
         if self.is_vanilla:
             return (
-                f"On {self.model}, no schedule beat vanilla training, which reached FID "
-                f"{self.fid:.4g}: {caveat}."
+                f"On {self.model}, no schedule is expected to beat vanilla training and its FID "
+                f"of {expected}: {caveat}."
             )
         versus = "with no vanilla run to compare with"
-        if self.vanilla_fid is not None:
-            versus = f"against {self.vanilla_fid:.4g} for vanilla"
-        return f"On {self.model}, {self.text} reached FID {self.fid:.4g} {versus}: {caveat}."
+        if self.vanilla_expected is not None:
+            runs = count_of(self.vanilla_runs, "run")
+            versus = f"against {self.vanilla_expected:.4g} for vanilla ({runs})"
+        return f"On {self.model}, {self.text} has expected FID {expected} {versus}: {caveat}."
+
+    @property
+    def details(self) -> str:
+        """How sure the expectation is, what was measured, and the lowest single FID."""
+        sure = "No seed was repeated, so there is no interval"
+        if self.fid_low is not None:
+            sure = f"The 90 % interval is {self.fid_low:.4g} to {self.fid_high:.4g}"
+        measured = f"measured: {self.fid_mean:.4g}"
+        if self.runs > 1:
+            measured = (
+                f"measured: {self.fid_mean:.4g} on average and {self.fid_lowest:.4g} at best"
+            )
+        if self.vanilla_mean is not None and not self.is_vanilla:
+            measured += f", vanilla {self.vanilla_mean:.4g}"
+        lowest = f"The lowest single FID, {self.lowest_fid:.4g}, is a run of "
+        if self.lowest_configuration == self.configuration:
+            return f"{sure}; {measured}. {lowest}the same."
+        runs = count_of(self.lowest_runs, "run")
+        return f"{sure}; {measured}. {lowest}{self.lowest_text} ({runs})."
 
 
 def best(results: Results, model: str | None = None) -> Best:
-    """Find the schedule with the lowest comparable FID.
+    """Recommend the configuration with the lowest expected FID, see `leaderboard`.
 
-    It is the best of one run each: seeds move FID as much as schedules do, so treat it as a
+    The lowest of many single FIDs is mostly luck: seeds move FID as much as schedules do. So the
+    mean over seeds is shrunk towards what similar shapes have shown. Treat the result as a
     candidate until it is confirmed on fresh seeds. Vanilla training itself may be the best.
 
     Args:
         results: Results of a search.
-        model: The model; by default the one with the lowest FID.
+        model: The model; by default the one with the lowest expected FID.
 
     Raises:
         MollituneError: If there is no such model, nothing has finished, the FIDs were not all
@@ -96,13 +151,23 @@ def best(results: Results, model: str | None = None) -> Best:
             f"no trial {where}of the search {results.name!r} has finished on clean data with a "
             "finite FID yet, so there is no best schedule"
         )
-    winner = rows.sort_values(["fid", "trial"]).iloc[0].to_dict()
-    rows = rows[rows["model"] == winner["model"]]
-    _check_alike(results, rows)
-    reports = results.reports
-    confirmed = reports["comparable"] & (reports["stage"] == "confirm")
-    runs = int((confirmed & (reports["model"] == winner["model"])).sum())
-    return _make_best(winner, rows, runs)
+    # budgets may differ between models, and their FIDs still compare: same data, same measure
+    shared = [column for column in COMPARABLE_WITHIN if column not in ("model", "step")]
+    require_alike(results, rows, shared)
+    board = leaderboard(results, model)
+    first = board.sort_values(["fid_expected", "model"])["model"].iloc[0]
+    own = rows[rows["model"] == first]
+    require_alike(results, own, COMPARABLE_WITHIN)
+    return _recommend(results, own, board[board["model"] == first])
+
+
+def median_run(runs: pd.DataFrame) -> pd.Series:
+    """The run with the median FID, the better of two in the middle.
+
+    Args:
+        runs: Comparable rows of ``reports``, at least one.
+    """
+    return runs.sort_values(["fid", "trial"]).iloc[(len(runs) - 1) // 2]
 
 
 def export_best(
@@ -113,7 +178,8 @@ def export_best(
 ) -> Path:
     """Write the best schedule to a file that ``mollitune.schedules.load`` reads.
 
-    The file also tells where the schedule comes from: search, trial, model, FID and versions.
+    The file also tells where the schedule comes from: search, trial, model, runs, expected
+    and measured FID, and versions.
 
     Args:
         results: Results of a search.
@@ -140,55 +206,72 @@ def export_best(
     return target
 
 
-def _check_alike(results: Results, rows: pd.DataFrame) -> None:
-    for column in COMPARABLE_WITHIN:
-        values = sorted(rows[column].unique())
-        if len(values) > 1:
-            shown = ", ".join(map(str, values))
-            raise MollituneError(
-                f"the FIDs of {rows['model'].iloc[0]!r} in {results.name!r} cannot be ranked: "
-                f"they differ in {column} ({shown}); see the leaderboard, which keeps them apart"
-            )
-
-
-def _make_best(winner: dict[Hashable, Any], rows: pd.DataFrame, confirmation_runs: int) -> Best:
-    try:
-        schedule = schedule_of(winner)
-    except ValueError as error:
-        raise MollituneError(
-            f"the schedule of trial {winner['trial']} cannot be built: {first_line(error)}; "
-            "import the module that registers its family first"
-        ) from error
-    vanilla = rows.loc[rows["family"] == "vanilla", "fid"]
+def _recommend(results: Results, rows: pd.DataFrame, board: pd.DataFrame) -> Best:
+    """Make the recommendation from the runs of one model and their leaderboard."""
+    top = board.iloc[0].to_dict()
+    lowest = board.sort_values(["fid_lowest", "rank"]).iloc[0].to_dict()
+    runs = rows[rows["configuration"] == top["configuration"]].sort_values("trial")
+    median = median_run(runs)
     return Best(
-        search=winner["search"],
-        trial=int(winner["trial"]),
-        model=winner["model"],
-        dataset=winner["dataset"],
-        schedule=schedule,
-        text=schedule_text(winner),
-        fid=float(winner["fid"]),
-        vanilla_fid=None if vanilla.empty else float(vanilla.mean()),
-        seed=int(winner["seed"]),
-        steps=int(winner["step"]),
-        extractor=winner["extractor"],
-        fid_samples=int(winner["fid_samples"]),
-        confirmation_runs=confirmation_runs,
+        search=str(median["search"]),
+        configuration=int(top["configuration"]),
+        model=str(top["model"]),
+        dataset=str(median["dataset"]),
+        schedule=_schedule(median.to_dict()),
+        text=str(top["schedule"]),
+        runs=len(runs),
+        seeds=tuple(map(int, runs["seed"])),
+        trial=int(median["trial"]),
+        trial_fid=float(median["fid"]),
+        fid_expected=float(top["fid_expected"]),
+        fid_low=_known(top["fid_low"]),
+        fid_high=_known(top["fid_high"]),
+        fid_mean=float(top["fid_mean"]),
+        fid_lowest=float(top["fid_lowest"]),
+        vanilla_runs=int((rows["family"] == "vanilla").sum()),
+        vanilla_expected=_known(top["vanilla_expected"]),
+        vanilla_mean=_known(top["vanilla_mean"]),
+        lowest_configuration=int(lowest["configuration"]),
+        lowest_text=str(lowest["schedule"]),
+        lowest_runs=int(lowest["runs"]),
+        lowest_fid=float(lowest["fid_lowest"]),
+        steps=int(top["step"]),
+        extractor=str(top["extractor"]),
+        fid_samples=int(top["fid_samples"]),
+        confirmation_runs=_confirmation_runs(results, str(top["model"])),
     )
 
 
+def _schedule(run: Mapping[Hashable, Any]) -> Schedule:
+    try:
+        return schedule_of(run)
+    except ValueError as error:
+        raise MollituneError(
+            f"the schedule of trial {run['trial']} cannot be built: {first_line(error)}; "
+            "import the module that registers its family first"
+        ) from error
+
+
+def _confirmation_runs(results: Results, model: str) -> int:
+    reports = results.reports
+    confirmed = reports["comparable"] & (reports["stage"] == "confirm")
+    return int((confirmed & (reports["model"] == model)).sum())
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
 def _provenance(results: Results, found: Best) -> dict[str, Any]:
+    """Everything of the recommendation but the schedule itself, in plain values."""
+    kept = {
+        field.name: getattr(found, field.name)
+        for field in fields(found)
+        if field.name not in ("schedule", "text", "confirmation_runs")
+    }
     return {
-        "search": found.search,
-        "trial": found.trial,
-        "model": found.model,
-        "dataset": found.dataset,
-        "fid": found.fid,
-        "vanilla_fid": found.vanilla_fid,
-        "extractor": found.extractor,
-        "fid_samples": found.fid_samples,
-        "seed": found.seed,
-        "steps": found.steps,
+        **kept,
+        "seeds": list(found.seeds),
         "note": _NOTE,
         "versions": results.metadata.get("versions", {}),
     }

@@ -1,10 +1,15 @@
-"""Ranking of finished trials by FID, where and only where the values may be compared."""
+"""Ranking of configurations by expected FID, where and only where the values may be compared."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pandas as pd
 
 from mollitune._errors import MollituneError
+from mollitune.schedules import Schedule
 
-from ._schedules import schedule_text
+from ._schedules import schedule_of, schedule_text
+from .expectation import expectations
 from .results import Results
 
 COMPARABLE_WITHIN = [
@@ -21,25 +26,32 @@ COMPARABLE_WITHIN = [
 ]
 """Columns in which two FID values must agree to be ranked against each other."""
 
-_COLUMNS = [
-    "model",
-    "rank",
-    "trial",
-    "family",
-    "schedule",
-    "fid",
-    "vanilla_fid",
-    "difference",
-    "bpd",
-    "seed",
-    "step",
-    "extractor",
-    "fid_samples",
-]
+_COLUMNS = {
+    "model": "str",
+    "rank": "int64",
+    "configuration": "int64",
+    "family": "str",
+    "schedule": "str",
+    "runs": "int64",
+    "fid_mean": "float64",
+    "fid_sd": "float64",
+    "fid_lowest": "float64",
+    "fid_expected": "float64",
+    "fid_low": "float64",
+    "fid_high": "float64",
+    "vanilla_mean": "float64",
+    "vanilla_expected": "float64",
+    "difference": "float64",
+    "bpd_mean": "float64",
+    "trials": "str",
+    "step": "int64",
+    "extractor": "str",
+    "fid_samples": "int64",
+}
 
 
 def leaderboard(results: Results, model: str | None = None) -> pd.DataFrame:
-    """Rank the finished trials of a search by their final FID.
+    """Rank the configurations of a search by the FID to expect of them on a fresh seed.
 
     Only comparable evaluations count: full budget, clean data, finite FID. They are ranked
     among those of the same model that were measured in the same way, see `COMPARABLE_WITHIN`.
@@ -50,26 +62,22 @@ def leaderboard(results: Results, model: str | None = None) -> pd.DataFrame:
         model: Only this model; all of them by default.
 
     Returns:
-        One row per finished trial, sorted by model and FID: ``model``, ``rank`` (from 1),
-        ``trial``, ``family``, ``schedule`` (as text), ``fid``, ``vanilla_fid`` (mean over the
-        vanilla trials measured alike, NaN without one), ``difference`` (FID minus that of vanilla,
-        negative is better), ``bpd``, ``seed``, ``step``, ``extractor`` and ``fid_samples``.
-        Empty when nothing has finished.
+        One row per configuration with a complete run, sorted by model and rank: ``model``,
+        ``rank`` (from 1), ``configuration``, ``family``, ``schedule`` (as text), ``runs``
+        (complete ones), ``fid_mean``, ``fid_sd`` (between the runs, NaN for one), ``fid_lowest``,
+        ``fid_expected`` with its 90 % interval ``fid_low`` to ``fid_high`` (see `expectations`;
+        NaN where no seed was repeated yet), ``vanilla_mean`` and ``vanilla_expected`` (of the
+        vanilla runs measured alike, NaN without one), ``difference`` (``fid_expected`` less
+        ``vanilla_expected``, negative is better), ``bpd_mean``, ``trials`` (numbers of the runs,
+        as text), ``step``, ``extractor`` and ``fid_samples``. Empty when nothing has finished.
 
     Raises:
         MollituneError: If the search has no such model.
     """
     rows = comparable_reports(results, model)
-    alike = [rows[column] for column in COMPARABLE_WITHIN]
-    vanilla = rows["fid"].where(rows["family"] == "vanilla")
-    rows["vanilla_fid"] = vanilla.groupby(alike).transform("mean")
-    rows["difference"] = rows["fid"] - rows["vanilla_fid"]
-    rows["rank"] = rows["fid"].groupby(alike).rank(method="min").astype("int64")
-    rows["schedule"] = pd.Series(
-        [schedule_text(row) for row in rows.to_dict("records")], index=rows.index, dtype="str"
-    )
-    rows = rows.sort_values([*COMPARABLE_WITHIN, "fid", "trial"])
-    return rows[_COLUMNS].reset_index(drop=True)
+    groups = [group for _, group in rows.groupby(COMPARABLE_WITHIN, sort=True)]
+    ranked = [row for group in groups for row in _ranked(group)]
+    return pd.DataFrame(ranked, columns=list(_COLUMNS)).astype(_COLUMNS)
 
 
 def comparable_reports(results: Results, model: str | None = None) -> pd.DataFrame:
@@ -87,3 +95,67 @@ def comparable_reports(results: Results, model: str | None = None) -> pd.DataFra
             )
         reports = reports[reports["model"] == model]
     return reports[reports["comparable"] & (reports["stage"] == "search")].copy()
+
+
+def require_alike(results: Results, rows: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Refuse to rank FIDs that were measured in different ways.
+
+    Args:
+        results: Where they come from.
+        rows: Rows of ``reports``, at least one.
+        columns: What must agree, of `COMPARABLE_WITHIN`.
+
+    Raises:
+        MollituneError: If the rows differ in one of the columns; it says in which.
+    """
+    for column in columns:
+        values = sorted(rows[column].unique())
+        if len(values) > 1:
+            shown = ", ".join(map(str, values))
+            models = " and ".join(repr(name) for name in sorted(rows["model"].unique()))
+            raise MollituneError(
+                f"the FIDs of {models} in {results.name!r} cannot be ranked: they differ in "
+                f"{column} ({shown}); see the leaderboard, which keeps them apart"
+            )
+
+
+def _ranked(alike: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of the leaderboard for runs that were measured alike, best first."""
+    board = pd.DataFrame(_configurations(alike))
+    vanilla = board["family"] == "vanilla"
+    board["vanilla_mean"] = alike.loc[alike["family"] == "vanilla", "fid"].mean()
+    board["vanilla_expected"] = board.loc[vanilla, "fid_expected"].mean()
+    board["difference"] = board["fid_expected"] - board["vanilla_expected"]
+    board["rank"] = board["fid_expected"].rank(method="min").astype("int64")
+    ordered = board.sort_values(["rank", "configuration"])
+    return [{str(k): v for k, v in row.items()} for row in ordered.to_dict("records")]
+
+
+def _configurations(alike: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    runs = [own.sort_values("trial") for _, own in alike.groupby("configuration", sort=True)]
+    schedules = [_schedule(own) for own in runs]
+    values, seeds = ([own[name].tolist() for own in runs] for name in ("fid", "seed"))
+    expected = expectations(schedules, values, seeds)
+    for own, expectation in zip(runs, expected, strict=True):
+        first = own.iloc[0].to_dict()
+        same = ("model", "configuration", "family", "step", "extractor", "fid_samples")
+        yield {
+            **{name: first[name] for name in same},
+            "schedule": schedule_text(first),
+            "runs": len(own),
+            "fid_mean": own["fid"].mean(),
+            "fid_sd": own["fid"].std(),
+            "fid_lowest": own["fid"].min(),
+            "fid_expected": expectation.fid,
+            "fid_low": expectation.low,
+            "fid_high": expectation.high,
+            "bpd_mean": own["bpd"].mean(),
+            "trials": ", ".join(map(str, own["trial"])),
+        }
+
+
+def _schedule(runs: pd.DataFrame) -> Schedule | None:
+    try:
+        return schedule_of(runs.iloc[0].to_dict())
+    except ValueError:
+        return None

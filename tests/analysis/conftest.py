@@ -41,12 +41,18 @@ class FakeTrial:
     seed: int = 7
     error: str | None = None
     non_finite: int = 0
+    configuration: int | None = None  # None: one of its own
+
+    @property
+    def group(self) -> int:
+        return self.number if self.configuration is None else self.configuration
 
     def start_of_row(self) -> dict[str, Any]:
         params = {f"params.{k}": v for k, v in self.schedule.to_dict()["params"].items()}
         return {
             "search": "fake",
             "trial": self.number,
+            "configuration": self.group,
             "attempt": 1,
             "seed": self.seed,
             "stage": self.stage,
@@ -79,6 +85,8 @@ class FakeTrial:
             "precision": None,
             "recall": None,
             "fid_infinity": None,
+            "probe_fid": None,
+            "probe_steps": 0,
             "fid_samples": 500,
             "fid_reference": "validation",
             "fid_reference_size": 300,
@@ -99,8 +107,10 @@ class FakeTrial:
         return {
             "search": "fake",
             "trial": self.number,
+            "configuration": self.group,
             "step": report["step"],
             "progress": progress,
+            "policy": "asha",
             "rung": rung,
             "action": "stop" if stop else ("continue" if clean else "skip"),
             "value": report["fid"],
@@ -126,6 +136,7 @@ class FakeTrial:
             "final_fid": self.final if done else None,
             "final_bpd": 3.0 + self.final / 100 if done else None,
             **{f"shape.{name}": value for name, value in features.items()},
+            "shape.clean_steps": round(STEPS * features["clean_share"]),
         }
 
     def write(self, store: Store) -> None:

@@ -1,10 +1,12 @@
 import math
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 
 from mollitune.analysis import Results
-from mollitune.analysis._figures import escape, fid_figure, fid_range, level_figure
+from mollitune.analysis._drawing import escape, log_axis
+from mollitune.analysis._figures import fid_figure, fid_range, level_figure
 from mollitune.analysis._palette import family_color
 from mollitune.analysis._report_data import FidCurve, LevelCurve, fid_curves, level_curves
 from mollitune.schedules import families
@@ -83,7 +85,7 @@ def test_level_figure_draws_the_winner_bold_and_good_ones_last(results: Results)
     lines = [trace for trace in level_figure(curves, winner=2).data if trace.mode == "lines"]
     assert len(lines) == len(curves)
     assert lines[-1].line.width > max(line.line.width for line in lines[:-1])
-    level = next(c.level for c in curves if c.trial == 2)
+    level = next(c.level for c in curves if c.configuration == 2)
     assert lines[-1].y == pytest.approx(np.array(level), rel=1e-6)
 
 
@@ -107,6 +109,16 @@ def test_colour_bar_says_when_it_is_cut() -> None:
     labels = level_figure(curves).data[-1].marker.colorbar.ticktext
     assert labels[0] == "10"
     assert labels[-1] == "≥ 14"
+
+
+@pytest.mark.parametrize(("low", "high"), [(20, 24), (28.7, 29.1), (31, 58), (5, 900)])
+def test_axis_has_some_ticks_whatever_its_range(low: float, high: float) -> None:
+    figure = go.Figure()
+    log_axis(figure, low, high)
+    inside = [tick for tick in figure.layout.yaxis.tickvals if low <= tick <= high]
+    assert 4 <= len(inside) <= 25
+    shown = [figure.layout.yaxis.ticktext[figure.layout.yaxis.tickvals.index(t)] for t in inside]
+    assert [float(text) for text in shown] == pytest.approx(inside)
 
 
 def test_families_have_colours_of_their_own() -> None:

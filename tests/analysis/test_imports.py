@@ -9,4 +9,4 @@ def test_analysis_imports_neither_ray_nor_the_rest_of_search() -> None:
         " or m.startswith(('mollitune.search.', 'mollitune.models'))))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['mollitune.search.schema']"
+    assert done.stdout.strip() == "['mollitune.search._fills', 'mollitune.search.schema']"

@@ -10,9 +10,9 @@ from mollitune.schedules import build
 from mollitune.search.store import Store
 
 
-def test_finished_trials_are_ranked_within_their_model(results: Results) -> None:
+def test_finished_configurations_are_ranked_within_their_model(results: Results) -> None:
     board = leaderboard(results)
-    found = board[["model", "rank", "trial", "fid", "difference"]]
+    found = board[["model", "rank", "configuration", "fid_expected", "difference"]]
     assert list(found.itertuples(index=False, name=None)) == [
         ("glow", 1, 2, 20.0, -10.0),
         ("glow", 2, 1, 25.0, -5.0),
@@ -64,10 +64,37 @@ def test_without_vanilla_there_is_no_difference(make_search: MakeSearch) -> None
     assert board["rank"].tolist() == [1, 2]
 
 
-def test_vanilla_is_the_mean_over_its_seeds(make_search: MakeSearch) -> None:
-    again = dataclasses.replace(TRIALS[0], number=20, final=40.0, seed=8)
+def test_seeds_of_a_configuration_share_a_row(make_search: MakeSearch) -> None:
+    again = dataclasses.replace(TRIALS[1], number=20, configuration=1, final=29.0, seed=8)
     board = leaderboard(load_results(make_search((*TRIALS[:3], again))))
-    assert set(board["vanilla_fid"]) == {35.0}
+    row = board[board["configuration"] == 1].iloc[0]
+    assert (row["runs"], row["trials"]) == (2, "1, 20")
+    assert (row["fid_mean"], row["fid_lowest"], row["fid_expected"]) == (27.0, 25.0, 27.0)
+    assert row["fid_sd"] == pytest.approx(8**0.5)
+    assert row["fid_low"] < 27 < row["fid_high"]
+    assert row["bpd_mean"] == pytest.approx(3.27)
+    alone = board[board["configuration"] == 2].iloc[0]
+    assert math.isnan(alone["fid_sd"])
+    assert alone["fid_high"] / 20 > row["fid_high"] / 27
+
+
+def test_vanilla_is_the_mean_over_its_seeds(make_search: MakeSearch) -> None:
+    again = dataclasses.replace(TRIALS[0], number=20, configuration=0, final=40.0, seed=8)
+    board = leaderboard(load_results(make_search((*TRIALS[:3], again))))
+    assert set(board["vanilla_mean"]) == {35.0}
+    assert set(board["vanilla_expected"]) == {35.0}
+
+
+def test_differences_are_those_of_the_expected_fids(make_search: MakeSearch) -> None:
+    """From 8 configurations on, vanilla's one lucky run is pulled up like any other."""
+    weak = [FakeTrial(i, build("linear", until=0.01 * i), 30.0 + i % 3) for i in range(1, 9)]
+    board = leaderboard(load_results(make_search((FakeTrial(0, build("vanilla"), 20.0), *weak))))
+    vanilla = board[board["family"] == "vanilla"].iloc[0]
+    assert vanilla["vanilla_mean"] == 20.0 < vanilla["fid_expected"]
+    assert vanilla["difference"] == 0.0
+    wanted = board["fid_expected"] - board["vanilla_expected"]
+    assert board["difference"].tolist() == wanted.tolist()
+    assert board["fid_expected"].is_monotonic_increasing
 
 
 @pytest.mark.parametrize(
@@ -90,14 +117,14 @@ def test_values_that_were_measured_differently_are_ranked_apart(
         other = FakeTrial(10, build("linear", until=0.5), 1.0)
         store.report({**other.report(1.0), **change})
     board = leaderboard(load_results(location))
-    alone = board[board["trial"] == 10].iloc[0]
+    alone = board[board["configuration"] == 10].iloc[0]
     assert alone["rank"] == 1
     assert math.isnan(alone["difference"])
-    assert board[board["trial"] == 1]["rank"].tolist() == [1]
+    assert board[board["configuration"] == 1]["rank"].tolist() == [1]
 
 
-def test_tied_trials_share_a_rank(make_search: MakeSearch) -> None:
+def test_tied_configurations_share_a_rank(make_search: MakeSearch) -> None:
     tied = dataclasses.replace(TRIALS[1], number=20)
     board = leaderboard(load_results(make_search((TRIALS[0], TRIALS[1], tied))))
     assert board["rank"].tolist() == [1, 1, 3]
-    assert board["trial"].tolist() == [1, 20, 0]
+    assert board["configuration"].tolist() == [1, 20, 0]

@@ -159,6 +159,25 @@ def test_corrupt_trials_are_named(make_search: MakeSearch) -> None:
         load_results(location)
 
 
+def test_a_search_of_version_2_loads_with_the_present_columns(make_search: MakeSearch) -> None:
+    location = make_search()
+    now = load_results(location)
+    since = {"configuration", "probe_fid", "probe_steps", "policy"}
+    since |= {"shape.share_below_hundredth", "shape.clean_steps"}
+    for path in Path(location).glob("*/*.parquet"):
+        table = pq.read_table(path, partitioning=None)
+        old = table.drop_columns([name for name in table.column_names if name in since])
+        pq.write_table(old.replace_schema_metadata({VERSION_KEY: b"2"}), path)
+    then = load_results(location)
+    unknown = "shape.share_below_hundredth"
+    assert then.trials[unknown].isna().all()
+    for name in TABLES:
+        left, right = (
+            getattr(r, name).drop(columns=unknown, errors="ignore") for r in (then, now)
+        )
+        pd.testing.assert_frame_equal(left, right)
+
+
 def test_foreign_and_newer_files_are_refused(make_search: MakeSearch) -> None:
     location = make_search()
     newer = SCHEMA_VERSION + 1

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 from pyarrow import fs
-from tests.analysis.conftest import METADATA, TRIALS, FakeTrial, MakeSearch
+from tests.analysis.conftest import METADATA, PARAMS, TRIALS, FakeTrial, MakeSearch
 
 from mollitune._errors import MollituneError
 from mollitune.analysis import Results, load_results, write_report
 from mollitune.schedules import build
+from mollitune.search.store import Store
 
 _VOID = {"meta", "link", "img", "br"}
 
@@ -95,7 +96,7 @@ def test_plotly_is_there_once(results: Results) -> None:
 
 def test_summary_stands_on_top_best_model_first(results: Results) -> None:
     text = page_of(results).text
-    first, second = text.index("reached FID 20 against 30"), text.index("On vae, no schedule beat")
+    first, second = text.index("has expected FID 20 (1 run)"), text.index("On vae, no schedule is")
     assert first < second < text.index("Leaderboard")
 
 
@@ -146,10 +147,41 @@ def test_long_leaderboard_is_folded(make_search: MakeSearch) -> None:
 
 def test_only_vanilla(make_search: MakeSearch) -> None:
     text = page_of(load_results(make_search(TRIALS[:1]))).text
-    assert "no schedule beat vanilla training, which reached FID 30" in text
+    assert "no schedule is expected to beat vanilla training and its FID of 30" in text
 
 
 def test_odd_metadata_does_not_break_the_page(make_search: MakeSearch) -> None:
     odd = dict.fromkeys(METADATA, "text")
     text = page_of(load_results(make_search(TRIALS[:2], metadata=odd))).text
     assert "Provenance" in text
+
+
+def test_both_numbers_stand_on_top(make_search: MakeSearch) -> None:
+    again = dataclasses.replace(TRIALS[2], number=20, configuration=2, final=30.0, seed=8)
+    text = page_of(load_results(make_search((*TRIALS[:3], again)))).text
+    top = text[: text.index("Real images")]
+    assert "has expected FID 25 (1 run)" in top
+    assert "The lowest single FID, 20, is a run of sigmoid" in top
+
+
+def test_report_says_whether_stopping_was_safe(make_search: MakeSearch) -> None:
+    text = page_of(load_results(make_search(TRIALS))).text
+    assert "Was stopping safe?" in text
+    assert "On glow, asha stopped 1 run and saved 7% of the training steps." in text
+    assert "No run was audited, so nothing is known of what it cost." in text
+
+
+def test_report_without_any_decision(make_search: MakeSearch) -> None:
+    newborn = FakeTrial(0, build("vanilla"), 30.0, status="running", end=0.0)
+    text = page_of(load_results(make_search((newborn,), samples=False))).text
+    assert "No run was judged before its end, so there is nothing to audit." in text
+    assert "No FIDs that can be ranked." in text
+
+
+def test_report_of_values_that_do_not_compare(make_search: MakeSearch) -> None:
+    location = make_search(TRIALS[:3])
+    with Store.open(location, PARAMS) as store:
+        store.report({**TRIALS[0].report(1.0), "fid_samples": 50000})
+    text = page_of(load_results(location)).text
+    assert "cannot be ranked: they differ in fid_samples (500, 50000)" in text
+    assert "No FIDs that can be ranked." in text

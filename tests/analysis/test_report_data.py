@@ -10,6 +10,7 @@ from mollitune.analysis._report_data import (
     failures,
     fid_curves,
     level_curves,
+    shape_points,
     stopping_summary,
 )
 from mollitune.schedules import build
@@ -42,7 +43,7 @@ def test_values_that_are_not_finite_are_left_out(
 
 
 def test_level_curves_are_relative_to_their_start(results: Results) -> None:
-    curves = {curve.trial: curve for curve in level_curves(results, "glow")}
+    curves = {curve.configuration: curve for curve in level_curves(results, "glow")}
     assert set(curves) == {1, 2, 3, 4, 5}  # vanilla has no curve
     linear, blur = curves[1], curves[3]
     assert (linear.level[0], blur.level[0]) == (1.0, 1.0)
@@ -62,6 +63,7 @@ def test_stopping_summary(results: Results) -> None:
     assert (summary.trials, summary.stopped) == (6, 1)
     assert summary.saved == pytest.approx(0.4 / 6)
     table = summary.rungs.set_index("rung")
+    assert set(table["policy"]) == {"asha"}
     assert table["judged"].tolist() == [6, 5, 5, 4, 4]
     assert table["stop"].tolist() == [0, 0, 1, 0, 0]
     assert table["skip"].tolist() == [5, 3, 0, 0, 0]
@@ -93,3 +95,44 @@ def test_failures(make_search: MakeSearch) -> None:
 
 def test_no_failures(make_search: MakeSearch) -> None:
     assert failures(load_results(make_search(TRIALS[:2])), "glow").empty
+
+
+def test_rungs_of_a_race_and_of_the_rule_inside_it_are_apart(make_search: MakeSearch) -> None:
+    location = make_search(TRIALS[:3])
+    with Store.open(location, PARAMS) as store:
+        for trial in TRIALS[1:3]:
+            promoted = {"policy": "race", "action": "promote", "step": 1001}
+            store.decision({**trial.decision(0, 1.0), **promoted})
+    rungs = stopping_summary(load_results(location), "glow").rungs
+    race, asha = (rungs[rungs["policy"] == name].iloc[0] for name in ("race", "asha"))
+    assert [race[name] for name in ("rung", "judged", "promote", "stop")] == [0, 2, 2, 0]
+    assert [asha[name] for name in ("rung", "judged", "promote")] == [0, 3, 0]
+
+
+def test_shape_points(make_search: MakeSearch) -> None:
+    again = dataclasses.replace(TRIALS[1], number=20, configuration=1, final=29.0, seed=8)
+    points = shape_points(load_results(make_search((*TRIALS[:3], again))), "glow")
+    assert [p.configuration for p in points] == [2, 1, 0]
+    linear = points[1]
+    assert (linear.trials, linear.seeds, linear.fids) == ([1, 20], [7, 8], [25.0, 29.0])
+    assert linear.area == pytest.approx(0.25)
+    assert linear.expected == 27.0
+    assert linear.low < 27 < linear.high
+
+
+def test_no_shape_points_where_values_are_unlike(make_search: MakeSearch) -> None:
+    location = make_search(TRIALS[:3])
+    with Store.open(location, PARAMS) as store:
+        store.report({**TRIALS[0].report(1.0), "fid_samples": 50000})
+    results = load_results(location)
+    assert shape_points(results, "glow") == []
+    assert all(curve.fid is None for curve in level_curves(results, "glow"))
+
+
+def test_configuration_whose_trial_is_not_written_yet_has_no_point(
+    make_search: MakeSearch,
+) -> None:
+    location = make_search(TRIALS[:3])
+    with Store.open(location, PARAMS) as store:
+        store.report(FakeTrial(9, build("linear", until=0.2), 22.0).report(1.0))
+    assert [p.configuration for p in shape_points(load_results(location), "glow")] == [2, 1, 0]

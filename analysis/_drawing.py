@@ -1,0 +1,52 @@
+"""What the figures share: layout, logarithmic axes, safe text."""
+
+import math
+
+import plotly.graph_objects as go
+
+NEUTRAL = "#8A8F98"
+_TICKS = (1, 1.5, 2, 3, 4, 5, 6, 8)
+_FEWEST_TICKS = 4
+_TRANSPARENT = "rgba(0,0,0,0)"
+
+
+def lay_out(figure: go.Figure, x: str, y: str) -> None:
+    """Set what all figures share, and the titles of the axes."""
+    figure.update_layout(
+        template="none",
+        paper_bgcolor=_TRANSPARENT,
+        plot_bgcolor=_TRANSPARENT,
+        margin={"l": 64, "r": 16, "t": 16, "b": 56},
+        hovermode="closest",
+        legend={"orientation": "h", "yanchor": "top", "x": 0},
+    )
+    figure.update_xaxes(title={"text": x}, showgrid=False, zeroline=False, ticks="outside")
+    figure.update_yaxes(title={"text": y}, zeroline=False)
+
+
+def log_axis(figure: go.Figure, low: float, high: float) -> None:
+    """Make the vertical axis logarithmic from ``low`` to ``high``, both > 0."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
+    ticks = [step * 10.0**decade for decade in decades for step in _TICKS]
+    if sum(low <= tick <= high for tick in ticks) < _FEWEST_TICKS:
+        ticks = _even_ticks(low, high)
+    figure.update_yaxes(
+        type="log",
+        range=[math.log10(low), math.log10(high)],
+        tickvals=ticks,
+        ticktext=[f"{tick:g}" for tick in ticks],
+    )
+
+
+def _even_ticks(low: float, high: float) -> list[float]:
+    """At least four ticks in round steps, for an axis of less than about half a decade."""
+    size = 10.0 ** math.floor(math.log10((high - low) / 4))
+    step = next(size * k for k in (5, 2, 1) if size * k <= (high - low) / 4)
+    first = math.ceil(low / step)
+    return [step * k for k in range(first, math.floor(high / step) + 1)]
+
+
+def escape(text: str) -> str:
+    """Make text safe inside a Plotly label, which knows a few HTML tags and ``%{}``."""
+    safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return safe.replace("%{", "%&#123;")

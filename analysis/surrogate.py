@@ -1,0 +1,259 @@
+"""What the shape of a schedule says about its FID: a Gaussian process over shape features.
+
+Seeds move FID as much as schedules do, so the smallest of many noisy values is mostly luck. The
+process shares what neighbouring shapes have shown, and shrinks each schedule's own mean towards
+it.
+
+| Gaussian Processes for Machine Learning (Rasmussen and Williams, 2006), chapters 2 and 5
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import norm
+
+from mollitune.schedules import Mollifier, NoiseSchedule, Schedule, shape_features
+
+from ._hyperparameters import Array, Hyperparameters, prior_draws
+
+MODELLED = 8
+"""Schedules below which nothing is modelled: the mean over seeds is all that is believed."""
+_JITTER = 1e-8
+_WEIGHED = 150  # runs that weigh the draws; more change nothing but the time
+_KEPT = 0.02  # share of the weight below which a draw is dropped once weighed
+
+
+@lru_cache(maxsize=4096)
+def coordinates(schedule: Schedule) -> tuple[float, ...]:
+    """Return where a schedule lies for the process, every coordinate about in [0, 1].
+
+    Mollified share, area under the level curve, half-life, whether it blurs, and how strongly it
+    starts: the variance of the noise, or a tenth of the width of the blur in pixels.
+    """
+    shape = shape_features(schedule)
+    start = schedule.level(0.0)
+    blurs = isinstance(schedule, Mollifier) and not isinstance(schedule, NoiseSchedule)
+    return (
+        1 - shape["clean_share"],
+        shape["area"],
+        shape["half_life"],
+        float(blurs),
+        min(1.0, start / 10 if blurs else start) if start > 0 else 1.0,
+    )
+
+
+@dataclass(frozen=True)
+class Belief:
+    """What is believed of the expected FID of some schedules, seeds averaged out.
+
+    The beliefs are normal in the logarithm of FID.
+
+    Arguments:
+        location: Mean of the logarithm, with shape (n,).
+        scale: Standard deviation of the logarithm, given the level m, with shape (n,).
+        level_scale: What not knowing m adds to it. That moves all schedules alike, so it counts
+            in intervals and not in comparisons.
+    """
+
+    location: Array
+    scale: Array
+    level_scale: Array
+
+    @property
+    def fid(self) -> Array:
+        """The median of the belief, as an FID."""
+        return np.exp(self.location)
+
+    def interval(self, level: float = 0.9) -> tuple[Array, Array]:
+        """Lower and upper ends of the central interval of this probability, as FIDs."""
+        half = norm.ppf((1 + level) / 2) * np.hypot(self.scale, self.level_scale)
+        return np.exp(self.location - half), np.exp(self.location + half)
+
+    def improvement(self, best: float) -> Array:
+        """Expected fall of the logarithm of FID below that of ``best`` (Jones et al., 1998)."""
+        gap = np.log(best) - self.location
+        scale = np.maximum(self.scale, 1e-12)
+        z = gap / scale
+        improvement: Array = gap * norm.cdf(z) + scale * norm.pdf(z)
+        return improvement
+
+
+def expected_fid(
+    schedules: Sequence[Schedule],
+    values: Sequence[Sequence[float]],
+    seeds: Sequence[Sequence[int]] | None = None,
+) -> list[float]:
+    """Return the FID to expect of each schedule on a fresh seed; the lowest is to be chosen.
+
+    Args:
+        schedules: Schedules with complete runs of one model, n of them.
+        values: For each its FIDs, one per run, positive and measured alike.
+        seeds: For each the seeds of these runs, see `ShapeSurrogate`.
+
+    Returns:
+        The belief of a `ShapeSurrogate` about each schedule, or the mean over its runs while
+        there are fewer than `MODELLED` schedules.
+
+    Raises:
+        ValueError: As for `ShapeSurrogate`.
+    """
+    _check(schedules, values, seeds)
+    if len(schedules) < MODELLED:
+        return [float(np.mean(v)) for v in values]
+    return [float(fid) for fid in ShapeSurrogate(schedules, values, seeds).tried().fid]
+
+
+class ShapeSurrogate:
+    r"""A Gaussian process for the logarithm of FID of complete runs of one model.
+
+    With shape coordinates x, schedule i and seed s,
+
+    .. math:: \log \mathrm{FID}_{is} = m + f(x_i) + c_i + u_s + g_s(x_i) + \epsilon_{is},
+
+    where f and each seed's own g are smooth (Matern 5/2, a length per coordinate), c belongs to
+    the schedule, u to the seed and :math:`\epsilon` to the run. Runs of one seed share initial
+    weights and batches, so what one seed likes, g, must not be taken for what is good, f + c. The
+    scales are averaged over draws from their priors, weighted by marginal likelihood: that has no
+    local optimum to fall into and stays sound with few runs.
+
+    Arguments:
+        schedules: The schedules that were tried, n of them.
+        values: For each its FIDs, one per complete run, all positive and finite.
+        seeds: For each the seeds of these runs; None: every run has another one.
+        scales: The scales to average over, in units of the standard deviation of all log FIDs;
+            by default draws from their priors.
+
+    Raises:
+        ValueError: If there is no schedule, one has no value, a value is not positive, or values
+            and seeds differ in number.
+    """
+
+    def __init__(
+        self,
+        schedules: Sequence[Schedule],
+        values: Sequence[Sequence[float]],
+        seeds: Sequence[Sequence[int]] | None = None,
+        scales: Hyperparameters | None = None,
+    ) -> None:
+        _check(schedules, values, seeds)
+        fids = np.array([fid for v in values for fid in v], dtype=float)
+        self._x = _points(schedules)
+        self._owner = np.repeat(np.arange(len(schedules)), [len(v) for v in values])
+        flat = range(len(fids)) if seeds is None else [s for each in seeds for s in each]
+        self._seed = np.array(flat)
+        self._centre, self._unit = float(np.log(fids).mean()), float(np.log(fids).std()) or 1.0
+        self._y = (np.log(fids) - self._centre) / self._unit
+        self._scales = scales or prior_draws(self._x.shape[1])
+        self._weigh()
+
+    def tried(self) -> Belief:
+        """Return the belief about the schedules that were tried, in their order."""
+        own = self._owner[None, :] == np.arange(len(self._x))[:, None]
+        return self._believe(self._x, own)
+
+    def at(self, schedules: Sequence[Schedule]) -> Belief:
+        """Return the belief about schedules that were not tried."""
+        return self._believe(_points(schedules), np.zeros((len(schedules), len(self._y)), bool))
+
+    @property
+    def seed_scale(self) -> float:
+        """Standard deviation between seeds of the logarithm of FID, as believed."""
+        s = self._scales
+        return float(
+            self._unit * np.sqrt(self._weights @ (s.seed**2 + s.seed_shape**2 + s.run**2))
+        )
+
+    def _weigh(self) -> None:
+        """Weigh the draws by how well they explain the runs, drop the hopeless, solve for all."""
+        count = len(self._y)
+        if count > _WEIGHED:
+            few = np.linspace(0, count - 1, _WEIGHED).round().astype(int)
+            self._weights = _normalised(self._solve(few))
+            best = np.flatnonzero(self._weights >= min(_KEPT, self._weights.max()))
+            self._scales = self._scales.keep(best)
+        self._weights = _normalised(self._solve(np.arange(count)))
+
+    def _solve(self, runs: npt.NDArray[np.intp]) -> Array:
+        """Factorise the covariance of some runs; return the log evidence of each draw."""
+        s, n = self._scales, len(runs)
+        x, owner, seed = self._x[self._owner[runs]], self._owner[runs], self._seed[runs]
+        correlation = _matern(x, x, s)
+        same_seed = seed[:, None] == seed[None, :]
+        covariance = (
+            _square(s.shape) * correlation
+            + _square(s.own) * (owner[:, None] == owner[None, :])
+            + same_seed * (_square(s.seed) + _square(s.seed_shape) * correlation)
+        )
+        covariance[:, np.arange(n), np.arange(n)] += s.run[:, None] ** 2 + _JITTER
+        self._root = np.linalg.cholesky(covariance)
+        # the constant m is estimated along, as the generalised mean
+        both = np.stack([self._y[runs], np.ones(n)], axis=1)
+        half = np.linalg.solve(self._root, np.broadcast_to(both, (len(self._root), n, 2)))
+        self._one: Array = half[..., 1]
+        self._total: Array = (self._one**2).sum(1)
+        self._mean = (half[..., 0] * self._one).sum(1) / self._total
+        self._half: Array = half[..., 0] - self._mean[:, None] * self._one
+        evidence: Array = (
+            -0.5 * (self._half**2).sum(1)
+            - np.log(np.diagonal(self._root, axis1=1, axis2=2)).sum(1)
+            - 0.5 * np.log(self._total)
+        )
+        return evidence
+
+    def _believe(self, x: Array, own: npt.NDArray[np.bool_]) -> Belief:
+        """Believe in f + c at points; ``own`` says which runs share a point's c."""
+        s = self._scales
+        cross = _square(s.shape) * _matern(x, self._x[self._owner], s) + _square(s.own) * own
+        half = np.linalg.solve(self._root, np.swapaxes(cross, 1, 2))
+        location = self._mean[:, None] + (half * self._half[..., None]).sum(1)
+        prior = s.shape**2 + s.own**2
+        variance = np.maximum(prior[:, None] - (half**2).sum(1), 0.0)
+        mean = self._weights @ location
+        spread = self._weights @ (variance + location**2) - mean**2
+        scale = self._unit * np.sqrt(np.maximum(spread, 0.0))
+        by_mean = 1 - (half * self._one[..., None]).sum(1)
+        level = self._unit * np.sqrt(self._weights @ (by_mean**2 / self._total[:, None]))
+        return Belief(self._centre + self._unit * mean, scale, level)
+
+
+def _matern(a: Array, b: Array, scales: Hyperparameters) -> Array:
+    """Matern 5/2 correlation between points for each draw, with shape (k, len(a), len(b))."""
+    squares = (a[:, None, :] - b[None, :, :]) ** 2
+    r = np.sqrt(5 * np.einsum("ijd,kd->kij", squares, scales.length**-2))
+    correlation: Array = (1 + r + r * r / 3) * np.exp(-r)
+    return correlation
+
+
+def _square(scale: Array) -> Array:
+    squared: Array = scale[:, None, None] ** 2
+    return squared
+
+
+def _normalised(evidence: Array) -> Array:
+    weights = np.exp(evidence - evidence.max())
+    normalised: Array = weights / weights.sum()
+    return normalised
+
+
+def _check(
+    schedules: Sequence[Schedule],
+    values: Sequence[Sequence[float]],
+    seeds: Sequence[Sequence[int]] | None,
+) -> None:
+    counts = [len(v) for v in values]
+    if not schedules or len(schedules) != len(values) or 0 in counts:
+        raise ValueError("a surrogate needs schedules with at least one FID each")
+    if not all(math.isfinite(fid) and fid > 0 for v in values for fid in v):
+        raise ValueError("FIDs must be positive and finite")
+    if seeds is not None and [len(s) for s in seeds] != counts:
+        raise ValueError("each FID needs one seed")
+
+
+def _points(schedules: Sequence[Schedule]) -> Array:
+    return np.array([coordinates(schedule) for schedule in schedules])
