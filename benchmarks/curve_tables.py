@@ -105,7 +105,7 @@ def _shape(schedule: Schedule, steps: int) -> dict[str, float | int]:
 
 def _dataset(run: Run) -> str:
     # without the folder: where the file lies is nobody's business
-    return run.data if run.data == "digits" else Path(run.data).stem
+    return run.data if run.data == "digits" else Path(run.data).name.replace(".parquet", "")
 
 
 def _metadata(name: str, run: Run, time: datetime) -> dict[str, Any]:

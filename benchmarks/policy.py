@@ -25,7 +25,7 @@ from mollitune.search.policy.recording import record
 from mollitune.search.policy.replay import Outcome, Recording, replay
 
 TABLES = Path(__file__).parent / "curves"
-SIDES = {"digits": 8, "cifar10": 32}
+SIDES = {"digits": 8, "cifar10": 16}
 
 Play = Callable[[int], Outcome]
 

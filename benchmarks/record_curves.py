@@ -24,7 +24,8 @@ from mollitune.search.trial import TrialSpec
 PROBES = (1 / 3, 1 / 2, 2 / 3)
 PROBE_EXTRA = 0.3
 TABLES = Path(__file__).parent / "curves"
-CIFAR = "parquet:../shared/data/cifar10-train.parquet"
+LATE = (1 / 2, 2 / 3)
+CIFAR = "parquet:../shared/data/cifar10-train.parquet@16"  # resized to 16x16
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,8 @@ class Study:
 STUDIES = {
     "digits-realnvp": Study("digits", "realnvp", 240),
     "digits-vae": Study("digits", "vae", 1000, held_out_seeds=8),
-    "cifar10-vae": Study(CIFAR, "vae", 400, 32, 24, 2, 2, 6, (1 / 2, 2 / 3)),
-    "cifar10-glow": Study(CIFAR, "glow", 100, 16, 16, 2, 2, 6, (1 / 2, 2 / 3)),
+    "cifar10-vae": Study(CIFAR, "vae", 400, 64, 32, 3, 4, 6, LATE),
+    "cifar10-glow": Study(CIFAR, "glow", 150, 32, 24, 2, 3, 6, LATE, {"levels": 2, "steps": 4}),
 }
 
 
@@ -108,7 +109,7 @@ def main() -> None:
     options = parser.parse_args()
     for name in options.studies:
         study = STUDIES[name]
-        side = 8 if study.data == "digits" else 32
+        side = 8 if study.data == "digits" else 16
         planned = list(runs(study, side))
         results = run_all(planned, options.workers, options.out / f"{name}.jsonl")
         write_tables(TABLES / name, planned, results, study.search_seeds)

@@ -18,7 +18,7 @@ from ray.tune.schedulers.async_hyperband import _Bracket
 from mollitune.schedules import Schedule
 from mollitune.search.policy.replay import Outcome, Point, Recording
 from mollitune.search.policy.source import PoolSource
-from mollitune.search.space import FamilySpace, suggest
+from mollitune.search.space import FamilySpace, parameter_key, suggest
 
 REDUCTION = 4  # Ray Tune's default
 GRACE = 1
@@ -45,17 +45,37 @@ def asha_with_optuna(recording: Recording, budget: float, seed: int, *, side: in
         try:
             proposed = suggest(asked, spaces, side)
         except ValueError:
-            study.tell(asked, state=optuna.trial.TrialState.FAIL)
-            continue
-        number, curve = draws.take(proposed)
-        point = _until_stopped(bracket, asked.number, curve)
-        used += point.step / curve[-1].step
-        stopped += point.progress < 1
-        runs += 1
-        lowest[number] = min(point.fid, lowest.get(number, math.inf))
-        study.tell(asked, point.fid)
+            proposed = None
+        if proposed is not None:
+            number, curve = draws.take(proposed)
+            point = _until_stopped(bracket, asked.number, curve)
+            used += point.step / curve[-1].step
+            stopped += point.progress < 1
+            runs += 1
+            lowest[number] = min(point.fid, lowest.get(number, math.inf))
+            _teach(study, recording.schedules[number], point.fid, spaces, side)
+        study.tell(asked, state=optuna.trial.TrialState.FAIL)
     best = min(lowest, key=lambda n: lowest[n])
     return Outcome(best, best, used, len(lowest), runs, stopped)
+
+
+def _teach(
+    study: optuna.Study,
+    schedule: Schedule,
+    fid: float,
+    spaces: dict[str, FamilySpace],
+    side: int,
+) -> None:
+    """Tell the study of the schedule that was trained, which is only near the one it proposed."""
+    space = spaces.get(schedule.family)
+    point = None if space is None else space.point(schedule, side)
+    if point is None:
+        return
+    keys = {parameter_key(schedule.family, name): value for name, value in point.items()}
+    study.enqueue_trial({"family": schedule.family, **keys})
+    trained = study.ask()
+    suggest(trained, spaces, side)
+    study.tell(trained, fid)
 
 
 def _until_stopped(bracket: _Bracket, trial: int, curve: Sequence[Point]) -> Point:

@@ -37,7 +37,9 @@ Overrides = Annotated[
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name under the results, or a path.")]
 Root = Annotated[str, typer.Option("--results", help="Folder or URI that holds the searches.")]
-Model = Annotated[str | None, typer.Option(help="Model; default: the one with the lowest FID.")]
+Model = Annotated[
+    str | None, typer.Option(help="Model; default: the one with the lowest expected FID.")
+]
 
 
 @app.command()

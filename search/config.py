@@ -88,7 +88,7 @@ class StoppingConfig(_Section):
         "branches), none (train every trial to its end)",
     )
     within: Rule = Field(
-        "late_cut",
+        "none",
         description="what stops the first run of a configuration in a race: late_cut, asha, probe "
         "or none",
     )
@@ -210,7 +210,7 @@ class SearchConfig(_Section):
     steps: int = Field(1000, ge=2, description="training steps at full budget")
     stopping: StoppingConfig = StoppingConfig()
     sampler: Literal["shape", "tpe", "gp", "random"] = Field(
-        "tpe",
+        "shape",
         description="what chooses configurations: shape (a Gaussian process on the curves' "
         "shapes), Optuna's tpe or gp on their parameters, or random",
     )

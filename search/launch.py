@@ -346,5 +346,3 @@ def _remove_ray_files(folder: str) -> None:
 
 def _shape(shape: tuple[int, int, int]) -> str:
     return "x".join(map(str, shape))
-
-

@@ -39,9 +39,7 @@ class Cost:
     configurations: int
 
 
-def plan_cost(
-    config: SearchConfig, arms: Sequence[tuple[str, Schedule]], source: Source
-) -> Cost:
+def plan_cost(config: SearchConfig, arms: Sequence[tuple[str, Schedule]], source: Source) -> Cost:
     """Estimate the cost of a search.
 
     Its own early stopping and race run on schedules of its own space. What is invented are the

@@ -35,8 +35,6 @@ class Run:
         """Why the run must not be stopped, or None."""
         if self.vanilla:
             return "vanilla is the baseline and is never stopped"
-        if self.repeat:
-            return "a repeated run is evidence on seeds and is never stopped"
         return None
 
 
@@ -62,7 +60,7 @@ class Evaluation:
 
 
 class Stopping:
-    """Judges every evaluation of every run once.
+    """Judges every evaluation of a configuration's first run once; repeated runs go to the end.
 
     Arguments:
         rule: ``asha``, ``late_cut``, ``probe`` or ``none``; the name that decisions carry.
@@ -92,7 +90,8 @@ class Stopping:
         before = self._progress.get(run.trial, 0.0)
         self._progress[run.trial] = max(before, evaluation.progress)
         rung = self._rungs.passed(before, evaluation.progress)
-        if rung is None or evaluation.progress >= 1:
+        # repeated runs are those of good configurations: on a rung they would harden it
+        if rung is None or evaluation.progress >= 1 or run.repeat:
             return None
         fid = evaluation.probe_fid if self.rule == PROBE else evaluation.fid
         if fid is None or (evaluation.phase != "clean" and self.rule != PROBE):

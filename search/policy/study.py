@@ -70,9 +70,14 @@ class StudySampler:
         Raises:
             ValueError: If 100 draws in a row were no legal schedule.
         """
-        self._asked[configuration], proposed = self._ask()
+        asked, proposed = self._ask()
         schedule = self._source.nearest(proposed)
-        self._source.take(schedule)
+        if schedule is proposed:
+            self._source.take(schedule)
+            self._asked[configuration] = asked
+        else:  # the study must learn from what is trained, not from what it asked for
+            self._study.tell(asked, state=TrialState.FAIL)
+            self.arm(configuration, schedule)
         return schedule
 
     def tell(self, run: Run, outcome: str, value: float | None, step: int) -> None:

@@ -23,7 +23,7 @@ def test_two_keys_are_enough(tmp_path: Path) -> None:
     assert [space.family for space in config.families] == [
         name for name in families() if name != "vanilla"
     ]
-    assert (config.stopping.policy, config.stopping.rule) == ("race", "late_cut")
+    assert (config.stopping.policy, config.stopping.rule) == ("race", "none")
     assert config.root == "results"
 
 
@@ -65,10 +65,10 @@ def test_the_resolved_config_is_plain_and_reads_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "rule", "races", "marks"),
     [
-        ({}, "late_cut", True, (2 / 3,)),
+        ({}, "none", True, ()),
+        ({"within": "late_cut"}, "late_cut", True, (2 / 3,)),
         ({"within": "asha", "grace": 0.1}, "asha", True, (0.1, 0.3, 0.9)),
         ({"within": "probe", "grace": 0.25, "reduction_factor": 2}, "probe", True, (0.25, 0.5)),
-        ({"within": "none"}, "none", True, ()),
         # `within` is of a race alone
         ({"policy": "asha", "within": "none", "grace": 0.25}, "asha", False, (0.25, 0.75)),
         ({"policy": "probe", "grace": 0.5}, "probe", False, (0.5,)),

@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -9,13 +10,22 @@ from ray.tune.search import Searcher
 
 from mollitune.schedules import Schedule, Sigmoid
 from mollitune.search.config import SearchConfig
-from mollitune.search.sampler import ScheduleSearcher, arms, outcome_of
+from mollitune.search.policy.samplers import RandomSampler, ShapeSampler
+from mollitune.search.policy.study import StudySampler
+from mollitune.search.sampler import ScheduleSearcher, arms, outcome_of, sampler
 
 LAST = {"progress": 1.0, "phase": "clean", "step": 90, "fid": 5.0}
 
 
 def config(**keys: object) -> SearchConfig:
-    plain = {"name": "run", "model": ["vae"], "families": ["linear", "sigmoid"], "trials": 30}
+    plain = {
+        "name": "run",
+        "model": ["vae"],
+        "families": ["linear", "sigmoid"],
+        "trials": 30,
+        "sampler": "tpe",
+        "stopping": {"policy": "late_cut"},
+    }
     return SearchConfig.model_validate({**plain, **keys})
 
 
@@ -50,17 +60,17 @@ def studies(monkeypatch: pytest.MonkeyPatch) -> list[optuna.Study]:
     return created
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_one_seed_gives_one_sequence_and_another_seed_another(sampler: str) -> None:
+@pytest.mark.parametrize("name", ["shape", "tpe", "gp", "random"])
+def test_one_seed_gives_one_sequence_and_another_seed_another(name: str) -> None:
     def sequence(seed: int) -> list[dict[str, Any]]:
-        searcher = ScheduleSearcher(config(seed=seed, sampler=sampler), side=8)
-        return [s["schedule"] for s in run(searcher, 20, lambda s: 10 * s.until)]
+        searcher = ScheduleSearcher(config(seed=seed, sampler=name), side=8)
+        return [s["schedule"] for s in run(searcher, 12, lambda s: 1 + 10 * s.until)]
 
     first = sequence(seed=4)
     assert sequence(seed=4) == first
     other = sequence(seed=5)
     assert other[:3] == first[:3]  # the arms
-    assert all(one != two for one, two in zip(first[3:], other[3:], strict=True))
+    assert all(one != two for one, two in zip(first[3:6], other[3:6], strict=True))
 
 
 def test_arms_come_first_for_each_model() -> None:
@@ -78,6 +88,13 @@ def test_arms_come_first_for_each_model() -> None:
     assert [s["model"] for s in given[6:]] == ["vae", "realnvp"]  # then in turn
     assert [s["trial"] for s in given] == list(range(8))
     assert {s["seed"] for s in given} == {0}
+
+
+@pytest.mark.parametrize("name", ["shape", "tpe", "gp", "random"])
+def test_models_do_not_draw_the_same_schedules(name: str) -> None:
+    searcher = ScheduleSearcher(config(model=["vae", "realnvp"], sampler=name), side=8)
+    given = [s["schedule"] for s in run(searcher, 12, lambda _: 5.0)][6:]
+    assert all(one != two for one, two in zip(given[::2], given[1::2], strict=True))
 
 
 def test_vanilla_in_the_families_is_no_second_baseline() -> None:
@@ -107,6 +124,7 @@ ENDS: dict[str, tuple[dict[str, Any] | None, bool, TrialState]] = {
         TrialState.PRUNED,
     ),
     "NaN on the way": ({**LAST, "progress": 0.7, "fid": math.nan}, False, TrialState.PRUNED),
+    "mollified to the end": ({**LAST, "phase": "mollified"}, False, TrialState.FAIL),
     "NaN at the end": ({**LAST, "fid": math.nan}, False, TrialState.FAIL),
     "infinite at the end": ({**LAST, "fid": math.inf}, False, TrialState.FAIL),
     "diverged": ({"failure": "loss", "done": True, "step": 9}, False, TrialState.FAIL),
@@ -202,3 +220,92 @@ def test_tpe_finds_the_better_end_of_a_parameter() -> None:
 )
 def test_outcomes(result: dict[str, Any], outcome: str) -> None:
     assert outcome_of(result) == outcome
+
+
+# Races through Ray's interface.
+
+
+RACE = {"policy": "race", "within": "none", "reduction_factor": 3, "max_seeds": 3}
+
+
+def test_the_best_get_more_seeds() -> None:
+    searcher = ScheduleSearcher(config(stopping=RACE, seed=5, sampler="random"), side=8)
+    given = run(searcher, 30, lambda s: 20 + 30 * abs(s.until - 0.7))
+    repeated = [s for s in given if s["repeat"]]
+    assert {s["repeat"] for s in repeated} == {1, 2}
+    assert all(s["seed"] == 5 + s["repeat"] for s in given)
+    first = {s["configuration"]: s for s in given if s["repeat"] == 0}
+    assert all(s["schedule"] == first[s["configuration"]]["schedule"] for s in repeated)
+    assert [s["trial"] for s in given] == list(range(30))
+    decisions = searcher.take_decisions()
+    assert [d.configuration for d in decisions] == [s["configuration"] for s in repeated]
+    assert {(d.policy, d.action, d.step, d.phase) for d in decisions} == (
+        {("race", "promote", 90, "clean")}
+    )
+    assert searcher.take_decisions() == []
+
+
+@pytest.mark.parametrize("stopping", [{"policy": "none"}, {**RACE, "max_seeds": 1}])
+def test_without_a_race_every_trial_is_a_new_configuration(stopping: dict[str, Any]) -> None:
+    searcher = ScheduleSearcher(config(stopping=stopping, sampler="random"), side=8)
+    given = run(searcher, 30, lambda s: 1 + s.until)
+    assert [s["configuration"] for s in given] == list(range(30))
+    assert {(s["repeat"], s["seed"]) for s in given} == {(0, 0)}
+
+
+NO_VALUE: dict[str, tuple[dict[str, Any] | None, bool]] = {
+    "stopped": ({**LAST, "progress": 0.7, "fid": 0.1}, False),
+    "failed": ({"failure": "loss", "done": True, "step": 9}, False),
+    "NaN": ({**LAST, "fid": math.nan}, False),
+    "error": ({**LAST, "fid": 0.1}, True),
+    "mollified to the end": ({**LAST, "phase": "mollified", "fid": 0.1}, False),
+}
+
+
+@pytest.mark.parametrize("case", NO_VALUE)
+def test_what_has_no_final_value_is_not_promoted(case: str) -> None:
+    searcher = ScheduleSearcher(config(stopping=RACE, sampler="random"), side=8)
+    for i in range(3):
+        searcher.suggest(f"t{i}")
+    searcher.on_trial_complete("t0", {**LAST, "fid": 9.0})
+    searcher.on_trial_complete("t1", {**LAST, "fid": 8.0})
+    result, error = NO_VALUE[case]
+    searcher.on_trial_complete("t2", result, error=error)
+    suggestion = searcher.suggest("t3")
+    assert isinstance(suggestion, dict)
+    assert (suggestion["configuration"], suggestion["repeat"]) == (1, 1)
+    (decision,) = searcher.take_decisions()
+    assert (decision.trial, decision.value, decision.competitors) == (1, 8.0, 3)
+
+
+def test_a_repeated_run_is_one_more_observation(studies: list[optuna.Study]) -> None:
+    searcher = ScheduleSearcher(config(stopping=RACE), side=8)
+    for i, fid in enumerate((30.0, 10.0, 20.0, 12.0)):
+        suggestion = searcher.suggest(f"t{i}")
+        searcher.on_trial_complete(f"t{i}", {**LAST, "fid": fid})
+    assert isinstance(suggestion, dict)
+    assert (suggestion["configuration"], suggestion["repeat"]) == (1, 1)
+    linear, sigmoid, again = studies[0].trials
+    assert [t.value for t in (linear, sigmoid, again)] == [10.0, 20.0, 12.0]
+    assert again.params == linear.params
+
+
+def test_samplers_are_those_of_the_config() -> None:
+    made = {
+        name: type(sampler(config(sampler=name), 8, 0))
+        for name in ("shape", "tpe", "gp", "random")
+    }
+    assert made == {
+        "shape": ShapeSampler,
+        "tpe": StudySampler,
+        "gp": StudySampler,
+        "random": RandomSampler,
+    }
+
+
+def test_nothing_is_left_to_rays_snapshots(tmp_path: Path) -> None:
+    searcher = ScheduleSearcher(config(), side=8)
+    searcher.save(str(tmp_path / "snapshot"))
+    assert list(tmp_path.iterdir()) == []
+    searcher.restore(str(tmp_path / "snapshot"))
+    assert isinstance(searcher.suggest("t0"), dict)

@@ -1,0 +1,215 @@
+"""What runs next, in searches whose results are invented."""
+
+import random
+from collections.abc import Sequence
+
+from tests.search.policy.worlds import STEPS
+
+from mollitune.schedules import Linear, Schedule, build
+from mollitune.search.policy.decision import Decision
+from mollitune.search.policy.proposer import Proposal, Proposer
+from mollitune.search.policy.samplers import RandomSampler
+from mollitune.search.policy.source import SpaceSource
+from mollitune.search.space import FamilySpace
+
+ARMS = [build("vanilla"), Linear(until=0.6)]
+
+
+def proposer(
+    models: Sequence[str] = ("vae",), seed: int = 0, eta: float | None = 3, seeds: int = 5
+) -> Proposer:
+    spaces = {name: FamilySpace(name) for name in ("linear", "edm")}
+    samplers = {
+        name: RandomSampler(SpaceSource(spaces, 8, seed + i), seed + i)
+        for i, name in enumerate(models)
+    }
+    return Proposer([(m, s) for s in ARMS for m in models], samplers, seed, eta, seeds)
+
+
+def fid_of(schedule: Schedule, seed: int) -> float:
+    return 20 + 30 * abs(schedule.until - 0.7) + seed % 3
+
+
+def search(run: Proposer, count: int) -> list[Proposal]:
+    """Make complete runs, one after the other."""
+    made = []
+    for _ in range(count):
+        made.append(run.next())
+        fid = fid_of(made[-1].schedule, made[-1].seed)
+        run.ended(made[-1].run.trial, "completed", fid, STEPS)
+    return made
+
+
+def test_arms_come_first_for_each_model_and_then_the_models_take_turns() -> None:
+    made = search(proposer(["vae", "glow"], eta=None), 9)
+    assert [(p.run.model, p.schedule) for p in made[:4]] == [
+        ("vae", ARMS[0]),
+        ("glow", ARMS[0]),
+        ("vae", ARMS[1]),
+        ("glow", ARMS[1]),
+    ]
+    assert [p.run.model for p in made[4:]] == ["vae", "glow", "vae", "glow", "vae"]
+    assert [p.run.vanilla for p in made] == [True, True, *[False] * 7]
+
+
+def test_without_a_race_every_run_is_a_new_configuration_with_one_seed() -> None:
+    run = proposer(seed=9, eta=None, seeds=5)
+    made = search(run, 12)
+    assert [p.run.trial for p in made] == list(range(12))
+    assert [p.run.configuration for p in made] == list(range(12))
+    assert {(p.run.repeat, p.seed) for p in made} == {(0, 9)}
+    assert run.take_decisions() == []
+
+
+def test_promoted_configurations_get_the_next_seed() -> None:
+    run = proposer(seed=9)
+    made = search(run, 40)
+    assert [p.run.trial for p in made] == list(range(40))
+    first = [p for p in made if p.run.repeat == 0]
+    assert [p.run.configuration for p in first] == list(range(len(first)))
+    for p in made:
+        assert p.seed == 9 + p.run.repeat
+        assert p.schedule is first[p.run.configuration].schedule
+    repeats = [p.run.repeat for p in made]
+    # 25 configurations at least are needed to promote two of them twice
+    assert 0 < repeats.count(2) < repeats.count(1) < repeats.count(0)
+    best = [p for p in made if p.run.repeat == max(repeats)]
+    middle = sorted(abs(p.schedule.until - 0.7) for p in first)[len(first) // 3]
+    assert all(abs(p.schedule.until - 0.7) <= middle for p in best)
+
+
+def test_every_promotion_is_a_decision() -> None:
+    run = proposer(seed=9)
+    made = search(run, 40)
+    decisions = run.take_decisions()
+    repeated = [p for p in made if p.run.repeat]
+    assert [d.configuration for d in decisions] == [p.run.configuration for p in repeated]
+    assert run.take_decisions() == []
+    for decision, p in zip(decisions, repeated, strict=True):
+        assert (decision.policy, decision.action, decision.phase) == ("race", "promote", "clean")
+        assert (decision.step, decision.progress) == (STEPS, 1.0)
+        assert decision.rung == p.run.repeat - 1
+        assert decision.value is not None
+        assert decision.cutoff is not None
+        assert decision.value <= decision.cutoff
+        before = [q for q in made[: p.run.trial] if q.run.configuration == p.run.configuration]
+        assert decision.trial == before[-1].run.trial
+        reached = {
+            q.run.configuration for q in made[: p.run.trial] if q.run.repeat == decision.rung
+        }
+        assert decision.competitors == len(reached)
+
+
+def test_a_decision_in_full() -> None:
+    run = proposer(seed=9)
+    for fid in (10.0, 5.0, 20.0):
+        run.ended(run.next().run.trial, "completed", fid, STEPS)
+    promoted = run.next()
+    (decision,) = run.take_decisions()
+    assert (promoted.run.configuration, promoted.run.repeat, promoted.seed) == (1, 1, 10)
+    assert decision == Decision(
+        trial=1,
+        configuration=1,
+        step=STEPS,
+        progress=1.0,
+        policy="race",
+        rung=0,
+        action="promote",
+        value=5.0,
+        cutoff=5.0,
+        competitors=3,
+        phase="clean",
+        reason="among the best of 3 with 1 run(s): seed 10 is trial 3",
+    )
+
+
+def test_the_expected_fid_promotes_and_not_the_lowest_value() -> None:
+    asked: list[tuple[list[list[float]], list[list[int]]]] = []
+
+    def expect(
+        schedules: Sequence[Schedule],
+        values: Sequence[Sequence[float]],
+        seeds: Sequence[Sequence[int]],
+    ) -> list[float]:
+        asked.append(([list(v) for v in values], [list(s) for s in seeds]))
+        return [s.until for s in schedules]
+
+    spaces = {"linear": FamilySpace("linear")}
+    sampler = RandomSampler(SpaceSource(spaces, 8, 0), 0)
+    arms = [("vae", Linear(until=u)) for u in (0.9, 0.2, 0.5)]
+    run = Proposer(arms, {"vae": sampler}, 0, 3, 5, expect)
+    for fid in (1.0, 3.0, 2.0):
+        run.ended(run.next().run.trial, "completed", fid, STEPS)
+    assert run.next().run.configuration == 1  # the worst value, and the lowest expected one
+    assert asked[-1] == ([[1.0], [3.0], [2.0]], [[0], [0], [0]])
+
+
+def test_models_race_apart() -> None:
+    run = proposer(["vae", "glow"])
+    made = []
+    for _ in range(24):
+        made.append(run.next())
+        fid = 1.0 if made[-1].run.model == "vae" else 100 + made[-1].run.trial
+        run.ended(made[-1].run.trial, "completed", fid, STEPS)
+    for model in ("vae", "glow"):
+        own = [p for p in made if p.run.model == model]
+        assert len(own) == 12
+        assert {p.run.repeat for p in own} >= {0, 1}
+    models = {p.run.configuration: p.run.model for p in made}
+    assert all(models[d.configuration] == made[d.trial].run.model for d in run.take_decisions())
+
+
+def sequence(seed: int, count: int = 30) -> list[tuple[Proposal, ...] | list[Decision]]:
+    run = proposer(["vae", "glow"], seed)
+    return [tuple(search(run, count)), run.take_decisions()]
+
+
+def test_one_seed_gives_one_sequence_and_another_seed_another() -> None:
+    first = sequence(4)
+    assert sequence(4) == first
+    other = sequence(5)
+    schedules = [[p.schedule for p in s[0]] for s in (first, other)]  # type: ignore[union-attr]
+    assert schedules[0][:4] == schedules[1][:4]  # the arms
+    assert schedules[0][4:] != schedules[1][4:]
+
+
+def test_several_runs_may_be_open() -> None:
+    """Four workers that end in any order: numbers stay right, no seed comes twice."""
+    rng, run = random.Random(0), proposer(["vae", "glow"])
+    open_runs: list[Proposal] = []
+    made: list[Proposal] = []
+    for _ in range(60):
+        while len(open_runs) < 4:
+            made.append(run.next())
+            open_runs.append(made[-1])
+        ended = open_runs.pop(rng.randrange(4))
+        run.ended(ended.run.trial, "completed", fid_of(ended.schedule, ended.seed), STEPS)
+    assert [p.run.trial for p in made] == list(range(len(made)))
+    pairs = [(p.run.configuration, p.run.repeat) for p in made]
+    assert len(set(pairs)) == len(pairs)
+    for configuration, repeat in pairs:
+        assert repeat == 0 or (configuration, repeat - 1) in pairs
+    assert max(repeat for _, repeat in pairs) >= 2
+
+
+def test_failed_and_stopped_runs_get_no_second_seed() -> None:
+    run, lost = proposer(), set()
+    for trial in range(40):
+        made = run.next()
+        assert made.run.configuration not in lost
+        if trial % 3 == 0:
+            lost.add(made.run.configuration)
+            run.ended(trial, ("failed", "stopped")[trial % 2], 0.1, 40)
+        elif trial % 7 == 0:
+            lost.add(made.run.configuration)
+            run.ended(trial, "completed", None, STEPS)
+        else:
+            run.ended(trial, "completed", fid_of(made.schedule, made.seed), STEPS)
+    assert any(d.rung for d in run.take_decisions())
+
+
+def test_a_search_of_which_all_fails_goes_on() -> None:
+    run = proposer()
+    for trial in range(12):
+        assert run.next().run.configuration == trial
+        run.ended(trial, "failed", None, 0)

@@ -1,0 +1,167 @@
+"""A race by hand."""
+
+import random
+from collections.abc import Mapping
+
+import pytest
+
+from mollitune.search.policy.race import Promotion, Race
+
+
+def mean(complete: Mapping[int, Mapping[int, float]]) -> dict[int, float]:
+    return {c: sum(runs.values()) / len(runs) for c, runs in complete.items()}
+
+
+def race(eta: float = 3, seeds: int = 5) -> Race:
+    return Race(eta, seeds, mean)
+
+
+def first_runs(race: Race, fids: list[float | None]) -> None:
+    for configuration, fid in enumerate(fids):
+        assert race.start(configuration) == 0
+        race.end(configuration, 0, fid)
+
+
+def promoted(race: Race, fid: float | None = None) -> int | None:
+    """Promote the next one, if any, and end its run with a FID if one is given."""
+    found = race.promotion()
+    if found is None:
+        return None
+    repeat = race.start(found.configuration)
+    assert repeat == found.rung + 1
+    if fid is not None:
+        race.end(found.configuration, repeat, fid)
+    return found.configuration
+
+
+def test_nine_configurations_by_hand() -> None:
+    contest = race()
+    first_runs(contest, [50.0, 20, 90, 10, 60, 30, 80, 40, 70])
+    # rung 0 holds nine, so the best three get a second seed
+    assert contest.promotion() == Promotion(3, 0, 10, 30, 9)
+    assert contest.promotion() == Promotion(3, 0, 10, 30, 9)  # to look changes nothing
+    assert promoted(contest, 24.0) == 3  # worth 17 now
+    assert contest.promotion() == Promotion(1, 0, 20, 30, 9)
+    assert promoted(contest, 12.0) == 1  # worth 16
+    assert contest.promotion() == Promotion(5, 0, 30, 30, 9)
+    assert promoted(contest, 28.0) == 5  # worth 29
+    # rung 1 holds three, so the best of them gets a third seed: 1 by its mean, not 3 by its lowest
+    assert contest.promotion() == Promotion(1, 1, 16, 16, 3)
+    assert promoted(contest, 16.0) == 1
+    assert contest.promotion() is None  # rung 2 holds one, and a third of it is nobody
+
+
+def test_higher_rungs_go_first() -> None:
+    contest = race()
+    first_runs(contest, [float(k) for k in range(1, 10)])
+    for fid in (1.0, 5.0, 5.0):
+        promoted(contest, fid)
+    first = contest.promotion()
+    assert first is not None
+    assert first.rung == 1
+    contest.start(9)
+    contest.end(9, 0, 0.1)  # a newcomer deserves a second seed, too, but later
+    assert contest.promotion() == first
+    promoted(contest, 1.0)
+    second = contest.promotion()
+    assert second is not None
+    assert (second.configuration, second.rung, second.competitors) == (9, 0, 10)
+
+
+def test_a_promotion_waits_for_enough_competitors() -> None:
+    contest = race()
+    for configuration, fid in enumerate([5.0, 6.0]):
+        contest.start(configuration)
+        contest.end(configuration, 0, fid)
+        assert contest.promotion() is None
+    contest.start(2)
+    assert contest.promotion() is None  # the third has not ended
+    contest.end(2, 0, 9.0)
+    assert contest.promotion() == Promotion(0, 0, 5, 5, 3)
+
+
+def test_ties_go_to_the_older_whatever_the_order_of_results() -> None:
+    for seed in range(20):
+        contest = race()
+        order = list(range(6))
+        for configuration in order:
+            contest.start(configuration)
+        random.Random(seed).shuffle(order)
+        for configuration in order:
+            contest.end(configuration, 0, 7.0)
+        assert [promoted(contest), promoted(contest), promoted(contest)] == [0, 1, None]
+
+
+def test_the_order_of_results_changes_nothing() -> None:
+    fids = [50.0, 20, None, 10, 60, 30, 80, 40, 70]
+    expected = None
+    for seed in range(20):
+        contest = race()
+        order = list(range(9))
+        for configuration in order:
+            contest.start(configuration)
+        random.Random(seed).shuffle(order)
+        for configuration in order:
+            contest.end(configuration, 0, fids[configuration])
+        found = [contest.promotion(), promoted(contest), promoted(contest), promoted(contest)]
+        expected = expected or found
+        assert found == expected
+    assert expected is not None
+    assert expected[1:] == [3, 1, 5]
+
+
+def test_stopped_and_failed_ones_compete_but_are_not_promoted() -> None:
+    contest = race()
+    first_runs(contest, [None, 9.0, None])
+    assert contest.promotion() == Promotion(1, 0, 9, 9, 3)
+    contest = race()
+    first_runs(contest, [None] * 9)
+    assert contest.promotion() is None
+
+
+def test_who_fails_on_a_later_seed_is_out_but_counts_there() -> None:
+    contest = race()
+    first_runs(contest, [float(k) for k in range(1, 10)])
+    for fid in (1.0, None, 3.0):
+        found = contest.promotion()
+        assert found is not None
+        contest.end(found.configuration, contest.start(found.configuration), fid)
+    assert contest.promotion() == Promotion(0, 1, 1, 1, 3)
+    contest.end(0, contest.start(0), None)
+    # 2, the last of the rung with all its runs, takes the place
+    assert contest.promotion() == Promotion(2, 1, 3, 3, 3)
+
+
+def test_an_open_run_is_not_promoted_again() -> None:
+    contest = race()
+    first_runs(contest, [1.0, 2, 3, 4, 5, 6])
+    assert [promoted(contest), promoted(contest), promoted(contest)] == [0, 1, None]
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3])
+def test_no_configuration_gets_more_runs_than_seeds(seeds: int) -> None:
+    contest = race(eta=2, seeds=seeds)
+    first_runs(contest, [float(k) for k in range(32)])
+    started = [1] * 32
+    while (configuration := promoted(contest, 1.0)) is not None:
+        started[configuration] += 1
+    assert max(started) == seeds
+    assert started.count(seeds) == 32 // 2 ** (seeds - 1)
+
+
+def test_the_score_decides_and_sees_every_run() -> None:
+    seen = []
+
+    def last(complete: Mapping[int, Mapping[int, float]]) -> dict[int, float]:
+        seen.append({c: dict(runs) for c, runs in complete.items()})
+        return {c: -runs[0] for c, runs in complete.items()}
+
+    contest = Race(3, 5, last)
+    first_runs(contest, [1.0, 2.0, None, 3.0])
+    found = contest.promotion()
+    assert found == Promotion(3, 0, -3, -3, 4)
+    assert seen == [{0: {0: 1.0}, 1: {0: 2.0}, 3: {0: 3.0}}]
+
+
+def test_an_empty_race_has_nobody_to_promote() -> None:
+    assert race().promotion() is None

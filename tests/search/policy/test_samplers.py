@@ -1,0 +1,206 @@
+"""Random draws and the process over shapes, on a landscape that shapes decide."""
+
+import math
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from tests.search.policy.worlds import completed
+
+from mollitune.analysis.surrogate import MODELLED, coordinates
+from mollitune.schedules import Linear, Schedule, build, curve_distance, families, shape_features
+from mollitune.search.policy.samplers import STARTUP, RandomSampler, Sampler, ShapeSampler
+from mollitune.search.policy.source import PoolSource, SpaceSource
+from mollitune.search.policy.stopping import Run
+from mollitune.search.space import FamilySpace
+
+SEARCHED = [name for name in families() if name not in ("vanilla", "blur")]
+
+
+def source(seed: int, names: list[str] | None = None) -> SpaceSource:
+    return SpaceSource({name: FamilySpace(name) for name in names or SEARCHED}, 8, seed)
+
+
+def landscape(schedule: Schedule) -> float:
+    """FID with one basin: mollified for .7 of the training, with an area of .25."""
+    shape = shape_features(schedule)
+    share, area = 1 - shape["clean_share"], shape["area"]
+    return 20 * math.exp(4 * (share - 0.7) ** 2 + 20 * (area - 0.25) ** 2)
+
+
+def search(sampler: Sampler, count: int, noise: float = 0.0, seed: int = 0) -> list[Schedule]:
+    """Make complete runs one after the other."""
+    rng = np.random.default_rng(seed)
+    tried = []
+    for configuration in range(count):
+        tried.append(sampler.ask(configuration))
+        fid = landscape(tried[-1]) * math.exp(noise * rng.normal())
+        completed(sampler, configuration, fid)
+    return tried
+
+
+BUILDS: list[Callable[[SpaceSource, int], Sampler]] = [RandomSampler, ShapeSampler]
+
+
+@pytest.mark.parametrize("make", BUILDS)
+def test_one_seed_gives_one_sequence_and_another_seed_another(
+    make: Callable[[SpaceSource, int], Sampler],
+) -> None:
+    first = search(make(source(4), 4), STARTUP + 4)
+    assert search(make(source(4), 4), STARTUP + 4) == first
+    other = search(make(source(5), 5), STARTUP + 4)
+    assert all(one != two for one, two in zip(first, other, strict=True))
+
+
+@pytest.mark.parametrize("make", BUILDS)
+def test_no_curve_comes_twice(make: Callable[[SpaceSource, int], Sampler]) -> None:
+    sampler = make(source(0, ["linear", "polynomial"]), 0)
+    arm = Linear(until=0.6)
+    sampler.arm(99, arm)
+    tried = [arm, *search(sampler, 14)]
+    for i, one in enumerate(tried):
+        assert all(curve_distance(one, other) > 0.01 for other in tried[:i])
+
+
+def test_random_draws_are_uniform_over_families() -> None:
+    names, count = ["edm", "cosine_shift", "polynomial"], 60
+    sampler = RandomSampler(source(2, names), 2)
+    drawn = Counter(sampler.ask(k).family for k in range(count))
+    # binomial, 4 standard deviations
+    assert all(abs(drawn[name] - count / 3) < 4 * math.sqrt(count * 2 / 9) for name in names)
+
+
+def test_random_draws_learn_nothing() -> None:
+    told, untold = RandomSampler(source(1), 1), RandomSampler(source(1), 1)
+    for configuration in range(5):
+        assert told.ask(configuration) == untold.ask(configuration)
+        completed(told, configuration, 5.0)
+
+
+def test_the_first_draws_are_random() -> None:
+    shape = search(ShapeSampler(source(7), 7), STARTUP)
+    assert shape == search(RandomSampler(source(7), 7), STARTUP)
+
+
+def test_what_did_not_complete_does_not_end_the_startup() -> None:
+    shape, chance = ShapeSampler(source(7), 7), RandomSampler(source(7), 7)
+    for configuration in range(STARTUP):
+        assert shape.ask(configuration) == chance.ask(configuration)
+        outcome = ("stopped", "failed")[configuration % 2]
+        shape.tell(Run(configuration, configuration, "vae"), outcome, 5.0, 40)
+    assert shape.ask(STARTUP) == chance.ask(STARTUP)
+
+
+def test_the_basin_is_found_better_than_by_chance() -> None:
+    """At equal budget, from one pool, over fixed seeds; values are noisy as with a VAE."""
+    seeds, budget = range(4), 13
+    best: dict[str, list[float]] = {"shape": [], "random": []}
+    late: dict[str, list[float]] = {"shape": [], "random": []}
+    for seed in seeds:
+        drawn = list(source(seed).candidates())[:80]
+        for name, make in (("shape", ShapeSampler), ("random", RandomSampler)):
+            tried = search(make(PoolSource(drawn), seed), budget, 0.05, seed)
+            above = [landscape(s) - min(map(landscape, drawn)) for s in tried]
+            best[name].append(min(above))
+            late[name].append(float(np.mean(above[STARTUP + 2 :])))
+    # once it knows something, it looks where FID is low, in each of the 4 searches
+    assert all(s < r for s, r in zip(late["shape"], late["random"], strict=True))
+    assert np.mean(best["shape"]) < 0.5 * np.mean(best["random"])
+
+
+# A pool of linear schedules with a basin at .5: what the others do moves the next choice.
+
+GRID: list[Schedule] = [Linear(until=k / 40) for k in range(4, 39)]
+
+
+def told(
+    beliefs: dict[float, str] | None = None, step: int = 8
+) -> tuple[ShapeSampler, list[Schedule]]:
+    """A sampler that knows every ``step``-th of the grid, and of others what became of them."""
+    pool = PoolSource(GRID)
+    sampler = ShapeSampler(pool, 0, startup=1)
+    known = [*GRID[::step], GRID[1], GRID[33], GRID[14]]
+    for configuration, schedule in enumerate(known):
+        sampler.arm(configuration, schedule)
+        completed(sampler, configuration, 20 * math.exp(4 * (schedule.until - 0.5) ** 2))
+    for configuration, (until, end) in enumerate((beliefs or {}).items(), start=len(known)):
+        (schedule,) = [s for s in pool.candidates() if s.until == until]
+        sampler.arm(configuration, schedule)
+        if end != "running":
+            sampler.tell(Run(configuration, configuration, "vae"), end, None, 40)
+    return sampler, list(pool.candidates())
+
+
+def expected_gain(sampler: ShapeSampler, schedules: list[Schedule]) -> np.ndarray:
+    surrogate, best = sampler._surrogate()
+    return surrogate.at(schedules).improvement(best)
+
+
+def test_the_next_is_where_most_is_to_be_gained() -> None:
+    sampler, left = told()
+    gain = expected_gain(sampler, left)
+    assert sampler.ask(50) is left[int(np.argmax(gain))]
+    assert abs(left[int(np.argmax(gain))].until - 0.5) < 0.15
+
+
+@pytest.mark.parametrize("end", ["running", "stopped", "failed"])
+def test_open_and_lost_runs_repel(end: str) -> None:
+    sampler, _ = told()
+    target = sampler.ask(50)
+    without, left = told()
+    around = [s for s in left if 0 < abs(s.until - target.until) < 0.06]
+    assert len(around) >= 2
+    repelled, _ = told({target.until: end})
+    assert (expected_gain(repelled, around) < expected_gain(without, around)).all()
+    assert repelled.ask(51) is not target
+
+
+def test_a_lost_run_repels_more_than_an_open_one() -> None:
+    target = told()[0].ask(50)
+    near = [s for s in GRID if 0 < abs(s.until - target.until) < 0.06]
+    gains = {
+        end: expected_gain(told({target.until: end})[0], near) for end in ("running", "failed")
+    }
+    assert gains["failed"].sum() < 0.9 * gains["running"].sum()
+
+
+def test_open_and_lost_runs_are_never_the_best() -> None:
+    """The incumbent is a complete run's belief, whatever is believed of the others."""
+    _, best = told()[0]._surrogate()
+    for end in ("running", "stopped", "failed"):
+        sampler, _ = told({0.525: end, 0.475: end})
+        assert sampler._surrogate()[1] == best
+
+
+def test_the_value_of_a_stopped_run_does_not_count() -> None:
+    sampler, left = told()
+    sampler.arm(60, left[3])
+    sampler.tell(Run(60, 60, "vae"), "stopped", 0.001, 40)
+    other, _ = told()
+    other.arm(60, left[3])
+    other.tell(Run(60, 60, "vae"), "stopped", None, 0)
+    assert sampler.ask(61) is other.ask(61)
+
+
+def test_a_repeat_that_fails_leaves_the_first_value() -> None:
+    sampler, left = told()
+    gain = expected_gain(sampler, left)
+    sampler.tell(Run(70, 0, "vae", 1), "failed", None, 40)
+    assert (expected_gain(sampler, left) == gain).all()
+
+
+def test_repeats_count_with_their_seed() -> None:
+    sampler, left = told()
+    gain = expected_gain(sampler, left)
+    completed(sampler, len(GRID[::8]) + 2, 30.0, repeat=1)  # the incumbent, 20 with its first seed
+    changed, best = sampler._surrogate()
+    assert best > 20
+    assert (changed.at(left).improvement(best) != gain).any()
+
+
+def test_families_meet_in_the_same_coordinates() -> None:
+    assert coordinates(Linear(until=0.5)) == pytest.approx(
+        coordinates(build("polynomial", power=1.0, until=0.5))
+    )
+    assert STARTUP <= MODELLED

@@ -1,0 +1,185 @@
+"""What Optuna's studies are told, and what they learn from it."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+from tests.search.policy.worlds import completed
+
+from mollitune.schedules import Float, Linear, Schedule, build, families
+from mollitune.search.policy.source import PoolSource, SpaceSource
+from mollitune.search.policy.stopping import Run
+from mollitune.search.policy.study import STARTUP_TRIALS, StudySampler
+from mollitune.search.space import FamilySpace
+
+NAMES = ["linear", "sigmoid"]
+SEARCHED = [name for name in families() if name != "vanilla"]
+Studies = list[optuna.Study]
+
+
+@pytest.fixture
+def studies(monkeypatch: pytest.MonkeyPatch) -> Studies:
+    """The Optuna studies that are created."""
+    created: Studies = []
+    create = optuna.create_study
+
+    def keep(**kwargs: Any) -> optuna.Study:
+        created.append(create(**kwargs))
+        return created[-1]
+
+    monkeypatch.setattr(optuna, "create_study", keep)
+    return created
+
+
+def spaces(entries: list[Any]) -> dict[str, FamilySpace]:
+    return {space.family: space for space in map(FamilySpace.parse, entries)}
+
+
+def study_sampler(
+    name: str = "tpe", entries: list[Any] | None = None, seed: int = 0, workers: int = 1
+) -> StudySampler:
+    searched = spaces(entries or NAMES)
+    return StudySampler(name, searched, 8, seed, workers, SpaceSource(searched, 8, seed))
+
+
+def search(sampler: StudySampler, count: int, fid: Callable[[Schedule], float]) -> list[Schedule]:
+    tried = []
+    for configuration in range(count):
+        tried.append(sampler.ask(configuration))
+        completed(sampler, configuration, fid(tried[-1]))
+    return tried
+
+
+ENDS: dict[str, tuple[str, float | None, TrialState, dict[int, float]]] = {
+    "completed": ("completed", 5.0, TrialState.COMPLETE, {}),
+    "completed without a value": ("completed", None, TrialState.FAIL, {}),
+    "stopped": ("stopped", 5.0, TrialState.PRUNED, {40: 5.0}),
+    "stopped while mollified": ("stopped", None, TrialState.PRUNED, {}),
+    "stopped at NaN": ("stopped", math.nan, TrialState.PRUNED, {}),
+    "failed": ("failed", None, TrialState.FAIL, {}),
+    "failed after a value": ("failed", 5.0, TrialState.FAIL, {}),
+}
+
+
+@pytest.mark.parametrize("case", ENDS)
+@pytest.mark.parametrize("name", ["tpe", "gp"])
+def test_an_end_is_told_as_what_it_is(name: str, case: str, studies: Studies) -> None:
+    outcome, fid, state, values = ENDS[case]
+    sampler = study_sampler(name)
+    sampler.ask(0)
+    sampler.tell(Run(0, 0, "vae"), outcome, fid, 40)
+    (trial,) = studies[0].trials  # and nothing is left running
+    assert (trial.state, trial.intermediate_values) == (state, values)
+    assert trial.value == (5.0 if values or state == TrialState.COMPLETE else None)
+
+
+def test_no_end_leaves_a_zombie(studies: Studies) -> None:
+    sampler = study_sampler(workers=2)
+    for configuration, (outcome, fid, _, _) in enumerate(ENDS.values()):
+        sampler.ask(configuration)
+        sampler.tell(Run(configuration, configuration, "vae"), outcome, fid, 40)
+    sampler.ask(99)
+    states = [trial.state for trial in studies[0].trials]
+    assert states.count(TrialState.RUNNING) == 1
+    assert states[-1] == TrialState.RUNNING
+
+
+def test_repeats_are_further_observations_of_the_point(studies: Studies) -> None:
+    sampler = study_sampler()
+    sampler.ask(0)
+    completed(sampler, 0, 5.0)
+    completed(sampler, 0, 7.0, repeat=1)
+    sampler.tell(Run(5, 0, "vae", 2), "failed", None, 40)
+    sampler.tell(Run(6, 0, "vae", 3), "stopped", 1.0, 40)
+    first, second = studies[0].trials
+    assert [first.value, second.value] == [5.0, 7.0]
+    assert first.params == second.params
+    assert {t.state for t in (first, second)} == {TrialState.COMPLETE}
+
+
+def test_a_repeat_of_what_is_not_in_the_study_is_ignored(studies: Studies) -> None:
+    sampler = study_sampler()
+    sampler.arm(0, build("vanilla"))
+    completed(sampler, 0, 5.0)
+    completed(sampler, 0, 5.0, repeat=1)
+    assert studies[0].trials == []
+
+
+@pytest.mark.parametrize("name", ["tpe", "gp"])
+def test_arms_teach_the_study(name: str, studies: Studies) -> None:
+    sampler = study_sampler(name)
+    for configuration, entry in enumerate(["linear", "sigmoid"]):
+        sampler.arm(configuration, FamilySpace(entry).default(8))
+        completed(sampler, configuration, 7.0 + configuration)
+    linear, sigmoid = studies[0].trials
+    assert [t.value for t in (linear, sigmoid)] == [7.0, 8.0]
+    assert linear.params["family"] == "linear"
+    assert linear.params["linear.until"] == 0.6
+    own = {k: v for k, v in sigmoid.params.items() if not k.startswith("linear")}
+    assert own == pytest.approx(
+        {"family": "sigmoid", "sigmoid.start": 0, "sigmoid.end": 3 / 0.7, "sigmoid.until": 0.6}
+    )
+    # a Gaussian process knows only points that have every parameter
+    assert ("linear.until" in sigmoid.params) == (name == "gp")
+
+
+def test_tpe_has_a_group_for_each_family(studies: Studies) -> None:
+    for schedule in search(study_sampler("tpe", SEARCHED), 14, lambda s: 1 + s.until):
+        assert schedule.family in SEARCHED
+    for trial in studies[0].trials:
+        family = trial.params["family"]
+        assert all(k == "family" or k.startswith(f"{family}.") for k in trial.params)
+
+
+@pytest.mark.parametrize("name", ["tpe", "gp"])
+def test_one_seed_gives_one_sequence_and_another_seed_another(name: str) -> None:
+    def sequence(seed: int) -> list[Schedule]:
+        return search(study_sampler(name, seed=seed), STARTUP_TRIALS + 2, lambda s: 1 + s.until)
+
+    first, other = sequence(4), sequence(5)
+    assert sequence(4) == first
+    startup = slice(STARTUP_TRIALS)  # later both may go to one end of the space
+    assert all(a != b for a, b in zip(first[startup], other[startup], strict=True))
+
+
+def test_gp_proposes_legal_schedules_of_all_families() -> None:
+    searched = spaces(SEARCHED)
+    tried = search(
+        study_sampler("gp", SEARCHED, seed=3), STARTUP_TRIALS + 4, lambda s: 1 + s.until
+    )
+    assert all(searched[s.family].point(s, 8) is not None for s in tried)
+    assert len({s.family for s in tried}) > 3
+    assert len(set(tried)) == len(tried)
+
+
+def test_gp_learns_where_to_look() -> None:
+    entry = {"linear": {"until": [0.1, 0.9]}}
+    tried = search(study_sampler("gp", [entry]), 16, lambda s: 1 + 10 * abs(s.until - 0.85))
+    late = [abs(s.until - 0.85) for s in tried[-6:]]
+    # uniform draws fall there with probability .125, so 5 of 6 with 2e-4
+    assert sorted(late)[4] < 0.05
+    assert len({s.until for s in tried}) == 16  # not one point again and again
+
+
+def test_an_illegal_proposal_is_told_as_failed_and_asked_again(studies: Studies) -> None:
+    half = {"linear": FamilySpace("linear", {"until": Float(0.5, 1.5)})}  # until ends at 1
+    sampler = StudySampler("tpe", half, 8, 0, 1, SpaceSource(half, 8, 0))
+    assert all(s.until <= 1 for s in search(sampler, 6, lambda s: 1 + s.until))
+    states = [t.state for t in studies[0].trials]
+    assert states.count(TrialState.COMPLETE) == 6
+    assert states.count(TrialState.FAIL) == len(states) - 6 > 0
+    none = {"linear": FamilySpace("linear", {"until": Float(1.5, 2.5)})}
+    sampler = StudySampler("tpe", none, 8, 0, 1, SpaceSource(half, 8, 0))
+    with pytest.raises(ValueError, match="until must be in"):
+        sampler.ask(0)
+    assert {t.state for t in studies[-1].trials} == {TrialState.FAIL}
+
+
+def test_from_a_pool_the_nearest_is_taken_and_none_twice() -> None:
+    pool = [Linear(until=k / 10) for k in range(1, 10)]
+    sampler = StudySampler("tpe", spaces(["linear"]), 8, 0, 1, PoolSource(pool))
+    tried = search(sampler, 9, lambda s: 1 + s.until)
+    assert sorted(s.until for s in tried) == [s.until for s in pool]

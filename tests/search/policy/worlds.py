@@ -1,0 +1,71 @@
+"""Invented runs for the tests of the policy."""
+
+import math
+from typing import Any
+
+import pytest
+
+from mollitune.schedules import Schedule, build
+from mollitune.search.policy.decision import Decision
+from mollitune.search.policy.likeness import Likeness, Value
+from mollitune.search.policy.replay import Point, Recording
+from mollitune.search.policy.samplers import Sampler
+from mollitune.search.policy.stopping import Evaluation, Run, Stopping
+
+STEPS = 60
+
+
+def about(number: float) -> Any:
+    """Stand in for a float in an expected dataclass."""
+    return pytest.approx(number)
+
+
+def value(fid: float, model: str = "vae", step: int = 40, phase: str = "clean") -> Value:
+    return Value(fid, phase, Likeness(model, step))
+
+
+def evaluated(
+    stopping: Stopping, run: Run, step: int, fid: float, until: float = 0.5
+) -> Decision | None:
+    """Let a run be judged whose data are mollified until a share of the training."""
+    progress = step / STEPS
+    phase = "mollified" if progress < until else "clean"
+    like = Likeness(run.model, step)
+    return stopping.judge(run, Evaluation(step, progress, phase, fid, None, like))
+
+
+def action(decision: Decision | None) -> str:
+    assert decision is not None
+    return decision.action
+
+
+def linear(count: int) -> list[Schedule]:
+    """Linear schedules, mollified for longer and longer."""
+    return [build("linear", until=(k + 1) / (count + 1)) for k in range(count)]
+
+
+def completed(sampler: Sampler, configuration: int, fid: float, repeat: int = 0) -> None:
+    sampler.tell(Run(configuration, configuration, "vae", repeat), "completed", fid, STEPS)
+
+
+def curve(finals: float, early: float = 0.0, until: float = 0.5, probe: int = 0) -> list[Point]:
+    """Evaluations at a third, two thirds and the end; ``early`` adds to all but the last."""
+    points = []
+    for step in (20, 40, STEPS):
+        progress = step / STEPS
+        fid = finals + (early if step < STEPS else 0.0)
+        branch = (fid, probe) if probe and step < STEPS else (None, 0)
+        phase = "mollified" if progress < until else "clean"
+        points.append(Point(step, progress, phase, fid, *branch))
+    return points
+
+
+def recording(finals: list[list[float]], truth: list[float] | None = None) -> Recording:
+    """A pool of linear schedules; for each its FID at every step of a run, seed by seed."""
+    judged = truth or [math.fsum(seeds) / len(seeds) for seeds in finals]
+    return Recording(
+        model="vae",
+        schedules=tuple(linear(len(finals))),
+        curves=tuple(tuple(tuple(curve(fid)) for fid in seeds) for seeds in finals),
+        truth=tuple((fid,) for fid in judged),
+    )
