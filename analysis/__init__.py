@@ -13,7 +13,7 @@ from ._schedules import schedule_of
 from .audit import AuditSummary, PolicyAudit, RungAudit, audit
 from .best import Best, best, export_best
 from .leaderboard import COMPARABLE_WITHIN, leaderboard
-from .load import load_results
+from .load import find_search, load_results
 from .report import write_report
 from .results import Results
 
@@ -27,6 +27,7 @@ __all__ = [
     "audit",
     "best",
     "export_best",
+    "find_search",
     "leaderboard",
     "load_results",
     "schedule_of",

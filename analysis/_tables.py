@@ -2,7 +2,7 @@
 
 import posixpath
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,8 +14,11 @@ from mollitune.search.schema import (
     KEYS,
     SCHEMA_VERSION,
     TRIALS_FILE,
+    Column,
+    columns,
     deduplicate,
     missing_parts,
+    params_of,
     part_names,
     upgraded,
     version_of,
@@ -51,7 +54,7 @@ def read_table(
         paths, missing = _list(filesystem, root, table)
         if not missing:
             try:
-                return _merge([_read(filesystem, path) for path in paths], table)
+                return _merge([_read(filesystem, path, table) for path in paths], table)
             except FileNotFoundError:
                 pass
         sleep(wait)
@@ -78,17 +81,17 @@ def _part_names(filesystem: fs.FileSystem, folder: str) -> list[str]:
     return part_names(info.base_name for info in listing)
 
 
-def _read(filesystem: fs.FileSystem, path: str) -> pa.Table:
+def _read(filesystem: fs.FileSystem, path: str, table: str) -> pa.Table:
     # Whole in one go: a file that is replaced halfway must not be mixed from two versions.
     with filesystem.open_input_file(path) as file:
         data = file.read()
     try:
-        table = pq.read_table(pa.BufferReader(data))
-    except (pa.ArrowException, OSError) as error:
+        found = pq.read_table(pa.BufferReader(data))
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise MollituneError(
             f"{path} is corrupt ({first_line(error)}); restore it from a copy or delete it"
         ) from error
-    version = version_of(table.schema)
+    version = version_of(found.schema)
     if version is None:
         raise MollituneError(f"{path} was not written by Mollitune; move it away")
     if version > SCHEMA_VERSION:
@@ -96,12 +99,46 @@ def _read(filesystem: fs.FileSystem, path: str) -> pa.Table:
             f"{path} has schema version {version}, this Mollitune reads up to {SCHEMA_VERSION}; "
             "update Mollitune"
         )
-    return upgraded(table)
+    return _checked(path, found, table)
+
+
+def _checked(path: str, found: pa.Table, table: str) -> pa.Table:
+    """Return the rows with today's columns, once they have those of their table.
+
+    Columns that are not known stay: a later version may have added them.
+    """
+    try:
+        rows = upgraded(found)
+        wrong = next(_differences(rows, columns(table, params_of(rows.schema))), None)
+    except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        wrong = first_line(error)
+    if wrong is not None:
+        raise MollituneError(
+            f"{path} does not hold {table} ({wrong}); restore it from a copy or move it away"
+        )
+    return rows
+
+
+def _differences(rows: pa.Table, wanted: Iterable[Column]) -> Iterator[str]:
+    for column in wanted:
+        if rows.column_names.count(column.name) != 1:
+            yield f"not one column {column.name!r}"
+        elif rows[column.name].type != column.type:
+            yield f"{column.name!r} is {rows[column.name].type}, not {column.type}"
+        elif rows[column.name].null_count and not column.nullable:
+            yield f"{column.name!r} has empty cells"
 
 
 def _merge(tables: Iterable[pa.Table], table: str) -> pa.Table | None:
     parts = list(tables)
     if not parts:
         return None
-    merged = deduplicate(pa.concat_tables(parts, promote_options="default"), KEYS[table])
+    try:
+        merged = pa.concat_tables(parts, promote_options="default")
+    except pa.ArrowException as error:
+        raise MollituneError(
+            f"the files of {table} do not fit together ({first_line(error)}); move away the one "
+            "of another search"
+        ) from error
+    merged = deduplicate(merged, KEYS[table])
     return merged.sort_by([(column, "ascending") for column in KEYS[table]])

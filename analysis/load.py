@@ -40,7 +40,7 @@ def load_results(
         MollituneError: If there is no such search, it has no results yet, or a file of it
             cannot be read. The message says which searches there are, or which file it is.
     """
-    filesystem, folder = _find(os.fspath(path), os.fspath(root))
+    filesystem, folder = resolve(find_search(os.fspath(path), os.fspath(root)))
     try:
         metadata = _read_metadata(filesystem, folder)
         read = {table: read_table(filesystem, folder, table) for table in TABLES}
@@ -57,8 +57,16 @@ def load_results(
     return Results(name, metadata, ordered, filesystem, folder)
 
 
-def _find(path: str, root: str) -> tuple[fs.FileSystem, str]:
-    """The folder of a search; a plain name is looked up below the root first."""
+def find_search(path: str, root: str = "results") -> str:
+    """Return the path or URI of the folder of a search.
+
+    Args:
+        path: Name of a search, looked up below ``root`` first, or the path or URI of its folder.
+        root: Folder of all results, a local path or a URI.
+
+    Raises:
+        MollituneError: If there is no such folder. The message says which searches there are.
+    """
     is_name = "/" not in path and os.sep not in path
     places = [f"{root.rstrip('/')}/{path}", path] if is_name else [path]
     for place in places:
@@ -68,7 +76,7 @@ def _find(path: str, root: str) -> tuple[fs.FileSystem, str]:
         except OSError as error:
             raise MollituneError(f"cannot look at {place}: {first_line(error)}") from error
         if path and info.type == fs.FileType.Directory:
-            return filesystem, folder
+            return place
     parent, _, name = path.rstrip("/").rpartition("/")
     raise MollituneError(_not_found(name, root if is_name else parent or "/"))
 
@@ -107,8 +115,10 @@ def _read_metadata(filesystem: fs.FileSystem, folder: str) -> dict[str, Any]:
         return {}
     try:
         metadata = json.loads(data)
-    except ValueError as error:
-        raise MollituneError(f"{path} is corrupt ({error}); restore it from a copy") from error
+    except (ValueError, RecursionError) as error:
+        raise MollituneError(
+            f"{path} is corrupt ({first_line(error)}); restore it from a copy"
+        ) from error
     if not isinstance(metadata, dict) or metadata.get("format") != METADATA_FORMAT:
         raise MollituneError(f"{path} is not the description of a Mollitune search")
     return metadata

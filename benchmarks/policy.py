@@ -99,7 +99,7 @@ def limits(recording: Recording) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("studies", nargs="*", default=sorted(p.name for p in TABLES.iterdir()))
+    parser.add_argument("studies", nargs="*", help="default: all")
     parser.add_argument("--orders", type=int, default=500)
     parser.add_argument("--budgets", type=float, nargs="+", default=[24.0], help="complete runs")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
@@ -108,7 +108,7 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     spawn = get_context("spawn")
     with ProcessPoolExecutor(options.workers, mp_context=spawn, initializer=_quiet) as pool:
-        for name in options.studies:
+        for name in options.studies or sorted(p.name for p in options.tables.iterdir()):
             data, model = name.split("-")
             recording = record(load_results(str(options.tables / name)), model)
             for budget in options.budgets:

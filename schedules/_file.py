@@ -11,6 +11,7 @@ from ._errors import ScheduleFileError
 
 FORMAT = "mollitune.schedule"
 VERSION = 1
+MAX_BYTES = 2**20
 _RESERVED = ("format", "version", "family", "params")
 
 
@@ -43,20 +44,20 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     Raises:
         ScheduleFileError: If the file is missing, unreadable, no JSON object, of another format,
-            or of a version that this release does not know.
+            of a version that this release does not know, or larger than 1 MiB.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = _text(Path(path))
     except FileNotFoundError as error:
         raise ScheduleFileError(
             f"{path}: no such file; check the path, or make one with schedule.save(path)"
         ) from error
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ScheduleFileError(
             f"{path}: not readable ({_one_line(error)}); give a JSON file that you may read"
         ) from error
     try:
-        document = json.loads(text, parse_constant=_reject_constant)
+        document = json.loads(text, parse_constant=_reject_constant, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         raise ScheduleFileError(
             f"{path}: not valid JSON ({_one_line(error)}); mend it or save the schedule again"
@@ -64,6 +65,25 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     _check_header(path, document)
     checked: dict[str, Any] = document
     return checked
+
+
+def _text(path: Path) -> str:
+    with path.open("rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"larger than {MAX_BYTES:,} bytes")
+    return data.decode("utf-8")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Build a JSON object; a name that stands twice would leave open which value was meant."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("an object has a name twice")
+    odd = [name for name in found if not name.isprintable()]
+    if odd:
+        raise ValueError(f"the name {odd[0]!r} holds a character that does not print")
+    return found
 
 
 def _check_header(path: str | os.PathLike[str], document: object) -> None:

@@ -71,6 +71,26 @@ class PartFolder:
             self._names = part_names(found)
         return self._names
 
+    def tidy(self) -> None:
+        """Delete what a compaction that was killed in the middle had already merged."""
+        ranges = {name: part_range(name) for name in self.names()}
+        for name, (first, last) in ranges.items():
+            merged = any(
+                other != name and begin <= first and last < end
+                for other, (begin, end) in ranges.items()
+            )
+            if merged:
+                self._filesystem.delete_file(self.path(name))
+        self._names = None
+
+    def columns(self, names: list[str]) -> list[dict[str, object]]:
+        """Return some columns of all rows."""
+        rows: list[dict[str, object]] = []
+        for name in self.names():
+            with self._filesystem.open_input_file(self.path(name)) as file:
+                rows += pq.read_table(file, columns=names).to_pylist()
+        return rows
+
     def append(self, table: pa.Table) -> None:
         """Write rows as one new file."""
         names = self.names()

@@ -1,4 +1,4 @@
-"""The command line: ``mollitune space | search | query | report | best | replay``."""
+"""The command line: ``mollitune space | search | resume | extend | query | report | best ...``."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from mollitune._errors import MollituneError
 
 if TYPE_CHECKING:
     from .config import SearchConfig
+    from .launch import Outcome
 
 # Other packages' deprecations are for their developers, not for the person who searches.
 warnings.filterwarnings("ignore", category=FutureWarning)
@@ -37,6 +39,9 @@ Overrides = Annotated[
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name under the results, or a path.")]
 Root = Annotated[str, typer.Option("--results", help="Folder or URI that holds the searches.")]
+Address = Annotated[
+    str | None, typer.Option(help="Ray cluster to join, e.g. auto; default: this machine.")
+]
 Model = Annotated[
     str | None, typer.Option(help="Model; default: the one with the lowest expected FID.")
 ]
@@ -70,14 +75,9 @@ def space(config: Config, overrides: Overrides = None) -> None:
 def search(
     config: Config,
     overrides: Overrides = None,
-    address: Annotated[
-        str | None, typer.Option(help="Ray cluster to join, e.g. auto; default: this machine.")
-    ] = None,
+    address: Address = None,
 ) -> None:
     """Run a search with live progress, then print the winner, its report and its export."""
-    from mollitune.analysis import best as find_best
-    from mollitune.analysis import export_best, load_results, write_report
-
     from .config import load_config
     from .rayenv import set_local_token
 
@@ -87,27 +87,25 @@ def search(
         set_local_token()
 
     from .launch import run_search
-    from .progress import duration
 
-    console = Console()
-    outcome = run_search(search_config, console)
-    counts = ", ".join(f"{count} {status}" for status, count in outcome.trials.items())
-    console.print(f"{counts} in {duration(outcome.seconds)}", highlight=False)
-    results = load_results(outcome.folder)
-    if outcome.interrupted:
-        console.print(f"interrupted; what was reported is in {outcome.folder}", soft_wrap=True)
-        raise typer.Exit(130)
-    for entry in search_config.model:
-        try:
-            console.print(find_best(results, entry.name).sentence, soft_wrap=True, highlight=False)
-        except MollituneError as error:
-            console.print(str(error), soft_wrap=True, highlight=False)
-    if "://" not in outcome.folder:
-        folder = Path(outcome.folder)
-        page = write_report(results, folder / "report.html")
-        console.print(f"report:   {page}", soft_wrap=True, highlight=False)
-        exported = export_best(results, folder / "best.json")
-        console.print(f"schedule: {exported}", soft_wrap=True, highlight=False)
+    _finish(run_search(search_config, Console()))
+
+
+@app.command()
+def resume(name: Name, results: Root = "results", address: Address = None) -> None:
+    """Go on with a search that was killed or interrupted, as if it had not been."""
+    _go_on(name, results, 0, address)
+
+
+@app.command()
+def extend(
+    name: Name,
+    trials: Annotated[int, typer.Option(help="Trials to add.", min=1)],
+    results: Root = "results",
+    address: Address = None,
+) -> None:
+    """Add trials to a search, finished or not."""
+    _go_on(name, results, trials, address)
 
 
 @app.command()
@@ -118,9 +116,12 @@ def query(
     from mollitune.analysis import load_results
 
     frame = load_results(name, results).sql(sql)
-    table = Table(*[str(column) for column in frame.columns], box=None, pad_edge=False)
+    # as text: what stands in a table is data, and brackets in it are no markup
+    table = Table(box=None, pad_edge=False)
+    for column in frame.columns:
+        table.add_column(Text(str(column)))
     for row in frame.itertuples(index=False):
-        table.add_row(*[_cell(value) for value in row])
+        table.add_row(*[Text(_cell(value)) for value in row])
     # a pipe has no width; rows must not be cut to 80 columns there
     Console(width=None if sys.stdout.isatty() else 10_000).print(table)
 
@@ -168,14 +169,15 @@ def replay(
     orders: Annotated[int, typer.Option(help="Random orders per policy.", min=2)] = 50,
 ) -> None:
     """Replay every search policy on the recorded curves of a search, and print its regret."""
-    from mollitune.analysis import load_results
+    from mollitune.analysis import find_search, load_results
 
+    from .metadata import read_metadata
     from .policy.comparison import compare
     from .policy.recording import record
 
     loaded = load_results(name, results)
     recording = record(loaded, model or str(loaded.reports["model"].iloc[0]))
-    side = max(loaded.metadata["dataset"]["shape"][1:])
+    side = max(read_metadata(find_search(name, results))["dataset"]["shape"][1:])
     runs = budget or max(8.0, 3 / 8 * len(recording.schedules))
     console = Console()
     table = Table("policy", "regret", "±", "cost", "schedules", "runs", "stopped")
@@ -194,8 +196,55 @@ def main(args: list[str] | None = None) -> None:
     try:
         app(args, prog_name="mollitune")
     except MollituneError as error:
-        typer.echo(f"mollitune: {error}", err=True)
+        # one line whatever a path or a value holds
+        text = "".join(c if c.isprintable() else " " for c in str(error))
+        typer.echo(f"mollitune: {text}", err=True)
         raise SystemExit(2) from None
+
+
+def _go_on(name: str, results: str, more: int, address: str | None) -> None:
+    from mollitune.analysis import find_search
+
+    from .metadata import config_of, read_metadata
+    from .rayenv import set_local_token
+
+    folder = find_search(name, results)
+    if config_of(read_metadata(folder), more, address).address is None:
+        set_local_token()
+
+    from .launch import resume_search
+
+    _finish(resume_search(folder, Console(), more, address))
+
+
+def _finish(outcome: Outcome) -> None:
+    """Print how a search ended, its recommendation, and write report and export."""
+    from mollitune.analysis import best as find_best
+    from mollitune.analysis import export_best, load_results, write_report
+
+    from .progress import duration
+
+    console = Console()
+    counts = ", ".join(f"{count} {status}" for status, count in outcome.trials.items())
+    console.print(f"{counts} in {duration(outcome.seconds)}", highlight=False)
+    results = load_results(outcome.folder)
+    if outcome.interrupted:
+        console.print(f"interrupted; what was reported is in {outcome.folder}", soft_wrap=True)
+        console.print(f"go on with: mollitune resume {outcome.folder}", soft_wrap=True)
+        raise typer.Exit(130)
+    for entry in results.metadata["config"]["model"]:
+        try:
+            sentence = find_best(results, entry["name"]).sentence
+        except MollituneError as error:
+            sentence = str(error)
+        console.print(sentence, soft_wrap=True, highlight=False, markup=False)
+    if "://" not in outcome.folder:
+        folder = Path(outcome.folder)
+        page = write_report(results, folder / "report.html")
+        console.print(f"report:   {page}", soft_wrap=True, highlight=False)
+        # of the search itself: an export that somebody made lies where they wanted it
+        exported = export_best(results, folder / "best.json", overwrite=True)
+        console.print(f"schedule: {exported}", soft_wrap=True, highlight=False)
 
 
 def _print_cost(config: SearchConfig, side: int, console: Console) -> None:

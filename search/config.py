@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -20,14 +21,22 @@ from mollitune._errors import MollituneError
 from mollitune.models import build as build_model
 from mollitune.schedules import families as family_names
 
+from ._yaml import parse_yaml, read_yaml
 from .extra_metrics import Extra
 from .extractors import INCEPTION, check_extractor_name
 from .space import FamilySpace
 
+# Far above any real search, and low enough that a slip of some zeros cannot fill the memory.
+MAX_STEPS = 10**9
+MAX_RUNGS = 100
+
+MAX_SHOWN = 400
+"""Characters of a value or reason that a message repeats."""
+
 
 class _Section(BaseModel):
     # strict, because YAML has types: `trials: "8"` or `trials: true` is a slip, not a number.
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class FidConfig(_Section):
@@ -38,7 +47,7 @@ class FidConfig(_Section):
         description="lenet (trained on the labels), inception-v3-compat, efficientnet-lite0, "
         "file:PATH or module:Class",
     )
-    samples: int = Field(2000, ge=2, description="generated images per evaluation")
+    samples: int = Field(2000, ge=2, le=10**7, description="generated images per evaluation")
     every: float = Field(
         1 / 6, gt=0, le=1, description="share of the training between two evaluations"
     )
@@ -104,7 +113,10 @@ class StoppingConfig(_Section):
         3, ge=2, description="a rung stops nobody before it holds this many values"
     )
     max_seeds: int = Field(
-        5, ge=1, description="most complete runs per configuration in a race, each with a new seed"
+        5,
+        ge=1,
+        le=1000,
+        description="most complete runs per configuration in a race, each with a new seed",
     )
     probe_extra: float = Field(
         0.3, gt=0, description="length of a cooldown branch as a share of the steps so far"
@@ -116,6 +128,15 @@ class StoppingConfig(_Section):
         description="share of the trials to be stopped that go on to the end, to check that "
         "stopping was right",
     )
+
+    @model_validator(mode="after")
+    def _few_rungs(self) -> Self:
+        if -math.log(self.grace) > MAX_RUNGS * math.log(self.reduction_factor):
+            raise ValueError(
+                f"grace {self.grace} and reduction_factor {self.reduction_factor} make more than "
+                f"{MAX_RUNGS} rungs; raise one of them"
+            )
+        return self
 
     @property
     def races(self) -> bool:
@@ -146,6 +167,9 @@ class ResourcesConfig(_Section):
     gpu: float | None = Field(
         None, ge=0, description="GPU share per trial; null: divide the GPUs among the workers"
     )
+    checkpoint_seconds: float = Field(
+        60.0, ge=0, description="least time between two checkpoints of a trial"
+    )
 
 
 class ModelConfig(_Section):
@@ -156,8 +180,10 @@ class ModelConfig(_Section):
     hparams: dict[str, bool | int | float | str] = Field(
         default_factory=dict, description="arguments of the model, over the preset's"
     )
-    steps: int | None = Field(None, ge=2, description="training steps; null: the search's steps")
-    batch_size: int = Field(128, ge=1, description="images per training step")
+    steps: int | None = Field(
+        None, ge=2, le=MAX_STEPS, description="training steps; null: the search's steps"
+    )
+    batch_size: int = Field(128, ge=1, le=2**20, description="images per training step")
     lr: float = Field(1e-3, gt=0, description="peak learning rate of Adam")
     clip_norm: float | None = Field(
         10.0, gt=0, description="longest gradient of the loss in nats per dim; null: any"
@@ -199,15 +225,15 @@ class SearchConfig(_Section):
         min_length=1,
         description="schedule families to search; vanilla is always an arm",
     )
-    trials: int = Field(24, ge=1, description="trials of the whole search")
-    workers: int = Field(2, ge=1, description="trials at once")
+    trials: int = Field(24, ge=1, le=100_000, description="trials of the whole search")
+    workers: int = Field(2, ge=1, le=100_000, description="trials at once")
     seed: int = Field(
         0,
         ge=0,
         lt=2**31,
         description="seed of sampler, weights, batches and noise; repeated runs count up from it",
     )
-    steps: int = Field(1000, ge=2, description="training steps at full budget")
+    steps: int = Field(1000, ge=2, le=MAX_STEPS, description="training steps at full budget")
     stopping: StoppingConfig = StoppingConfig()
     sampler: Literal["shape", "tpe", "gp", "random"] = Field(
         "shape",
@@ -222,6 +248,8 @@ class SearchConfig(_Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.root.rstrip("/").endswith(":"):
+            raise ValueError(f"storage {self.root} names no bucket or folder; add it")
         _unique([entry.name for entry in self.model], "model")
         _unique([entry.family for entry in self.families], "families")
         arms = len(self.model) * (1 + len([f for f in self.families if f.family != "vanilla"]))
@@ -271,7 +299,7 @@ def load_config(path: str | Path, overrides: list[str] | None = None) -> SearchC
         MollituneError: If the file cannot be read or anything in it is not allowed. The message
             names the key, its value and what is allowed.
     """
-    raw = _read_yaml(Path(path))
+    raw = _read_mapping(Path(path))
     for override in overrides or []:
         _apply_override(raw, override)
     try:
@@ -293,13 +321,8 @@ def check_models(config: SearchConfig, shape: tuple[int, int, int]) -> None:
             raise MollituneError(f"model {entry.name}: {error}") from None
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise MollituneError(f"{path}: cannot read the config ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise MollituneError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+def _read_mapping(path: Path) -> dict[str, Any]:
+    raw = read_yaml(path)
     if not isinstance(raw, dict):
         raise MollituneError(f"{path}: a config is a mapping of keys to values, e.g. `name: run1`")
     return raw
@@ -308,35 +331,47 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 def _apply_override(raw: dict[str, Any], override: str) -> None:
     key, sign, text = override.partition("=")
     if not sign or not key:
-        raise MollituneError(f"override {override!r} is not of the form key=value")
+        raise MollituneError(f"override {_shown(override)} is not of the form key=value")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise MollituneError(f"override {override!r}: the value is not valid YAML") from None
+        value = parse_yaml(text)
+    except ValueError as error:
+        raise MollituneError(
+            f"override {_shown(override)}: the value is not valid YAML ({error})"
+        ) from None
     *parents, leaf = key.split(".")
     target = raw
     for parent in parents:
         target = target.setdefault(parent, {})
         if not isinstance(target, dict):
-            raise MollituneError(f"override {override!r}: {parent} has no keys of its own")
+            raise MollituneError(
+                f"override {_shown(override)}: {_shown(parent, str)} has no keys of its own"
+            )
     target[leaf] = value
 
 
 def _one_line(error: ValidationError) -> str:
     """Describe the first finding: key, value and what is allowed."""
     finding = error.errors()[0]
-    key = ".".join(str(part) for part in finding["loc"]) or "config"
+    key = _shown(".".join(str(part) for part in finding["loc"]) or "config")
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if finding["type"] == "extra_forbidden":
-        return f"unknown key {key!r}; {_allowed(finding['loc'])}{more}"
+        return f"unknown key {key}; {_allowed(finding['loc'])}{more}"
     if finding["type"] == "missing":
-        return f"key {key!r} is missing{more}"
-    message = finding["msg"].removeprefix("Value error, ")
+        return f"key {key} is missing{more}"
+    message = _shown(finding["msg"].removeprefix("Value error, "), str)
     shown = finding["input"]
     value = (
-        f" is {shown!r}" if isinstance(shown, str | int | float | bool) or shown is None else ""
+        f" is {_shown(shown)}"
+        if isinstance(shown, str | int | float | bool) or shown is None
+        else ""
     )
-    return f"key {key!r}{value}: {message}{more}"
+    return f"key {key}{value}: {message}{more}"
+
+
+def _shown(value: object, spell: Callable[[object], str] = repr) -> str:
+    """A value in a message, of a very long one the beginning."""
+    text = spell(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
 def _allowed(location: tuple[int | str, ...]) -> str:

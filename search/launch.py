@@ -32,18 +32,25 @@ from rich.console import Console  # noqa: E402
 from mollitune._errors import MollituneError  # noqa: E402
 from mollitune._files import first_line, resolve  # noqa: E402
 
+from .budget import Plan  # noqa: E402
+from .checkpoints import CHECKPOINTS  # noqa: E402
 from .config import SearchConfig, check_models  # noqa: E402
 from .dataset import Images, split  # noqa: E402
 from .extra_metrics import NEED_REAL_FEATURES, check_extras  # noqa: E402
 from .extractors import Extractor, cache_folder, prepare_extractor  # noqa: E402
 from .fid import Reference  # noqa: E402
+from .journal import Journal  # noqa: E402
+from .lease import Lease  # noqa: E402
+from .metadata import config_of, read_metadata  # noqa: E402
 from .planning import plan_evaluations  # noqa: E402
 from .policy.likeness import Likeness  # noqa: E402
 from .progress import ProgressView  # noqa: E402
-from .recorder import Recorder, StopAll  # noqa: E402
+from .recorder import Recorder  # noqa: E402
+from .recovery import fold  # noqa: E402
 from .sampler import ScheduleSearcher  # noqa: E402
 from .sources import load_images  # noqa: E402
 from .space import parameter_types  # noqa: E402
+from .stop_all import StopAll  # noqa: E402
 from .stopping import PolicyScheduler  # noqa: E402
 from .store import Store, create_search_folder  # noqa: E402
 from .trainable import ScheduleTrainable, Shared, picture  # noqa: E402
@@ -86,18 +93,68 @@ def run_search(config: SearchConfig, console: Console) -> Outcome:
             a trial has run.
     """
     folder = create_search_folder(config.root, config.name)
-    try:
+    with Lease(folder):
+        try:
+            shared = _prepare(config, folder, console)
+            _start_ray(config)
+            plans = plan_evaluations(shared, _resources(config), console)
+            shared = replace(shared, plans=plans)
+        except BaseException:
+            ray.shutdown()
+            _remove_claim(folder)
+            raise
+        try:
+            return _run(shared, console)
+        finally:
+            ray.shutdown()
+
+
+def resume_search(
+    folder: str, console: Console, more: int = 0, address: str | None = None
+) -> Outcome:
+    """Go on with a search that was killed, interrupted, or finished and is to be extended.
+
+    The policy is brought to where it was from the record; trials that had not ended go on from
+    their checkpoints.
+
+    Args:
+        folder: The search, a path or URI.
+        console: Where progress goes.
+        more: Trials beyond those of the config.
+        address: Ray cluster to join instead of the config's.
+
+    Returns:
+        How it ended.
+
+    Raises:
+        MollituneError: If there is no such search, another driver works on it, nothing is left to
+            do, the data or the extractor have changed, or the record is damaged.
+    """
+    metadata = read_metadata(folder)
+    config = config_of(metadata, more, address)
+    with Lease(folder):
         shared = _prepare(config, folder, console)
+        _check_unchanged(metadata, shared)
+        plans = {name: Plan(**plan) for name, plan in metadata["evaluation"].items()}
+        shared = replace(shared, plans=plans)
         _start_ray(config)
-        shared = replace(shared, plans=plan_evaluations(shared, _resources(config), console))
-    except BaseException:
-        ray.shutdown()
-        _remove_claim(folder)
-        raise
-    try:
-        return _run(shared, console)
-    finally:
-        ray.shutdown()
+        try:
+            _remove_ray_files(folder)
+            return _run(shared, console, created=metadata["created"])
+        finally:
+            ray.shutdown()
+
+
+def _check_unchanged(metadata: dict[str, Any], shared: Shared) -> None:
+    """Refuse to go on with other images or another extractor: values would not compare."""
+    extractor = shared.reference.extractor
+    found = {"dataset": shared.splits.train.sha256, "extractor": extractor.sha256}
+    for name, digest in found.items():
+        if metadata[name]["sha256"] != digest:
+            raise MollituneError(
+                f"the {name} has changed since the search began: sha256 {digest[:12]} instead of "
+                f"{metadata[name]['sha256'][:12]}; restore it, or start a search with a new name"
+            )
 
 
 def _prepare(config: SearchConfig, folder: str, console: Console) -> Shared:
@@ -137,29 +194,36 @@ def _reference(config: SearchConfig, extractor: Extractor, images: Images) -> Re
         ) from None
 
 
-def _run(shared: Shared, console: Console) -> Outcome:
+def _run(shared: Shared, console: Console, created: str | None = None) -> Outcome:
     config = shared.config
     start = time.monotonic()
+    journal, stop = Journal.open(shared.folder), StopAll()
     store = Store.open(shared.folder, parameter_types(f.family for f in config.families))
-    store.write_file("samples/real.png", picture(shared.splits.validation.pixels))
     metadata = _metadata(shared)
+    if created is not None:
+        metadata["created"] = created
+    # before anything else: from here on the search can be resumed
     store.write_metadata({**metadata, "status": "running", "elapsed_seconds": 0.0})
-    scheduler = PolicyScheduler(config.stopping, config.seed, _likeness(shared))
-    searcher = ScheduleSearcher(config, max(shared.splits.shape[1:]))
-    stop = StopAll()
+    store.write_file("samples/real.png", picture(shared.splits.validation.pixels))
+    scheduler = PolicyScheduler(config.stopping, config.seed, _likeness(shared), journal, stop)
+    searcher = ScheduleSearcher(config, max(shared.splits.shape[1:]), journal, stop)
     with ProgressView(config.trials, console) as view, _interruptible() as interrupted:
-        recorder = Recorder(store, shared, [searcher, scheduler], view, stop)
-        _tuner(shared, searcher, scheduler, recorder, stop).fit()
+        recorder = Recorder(store, shared, [searcher, scheduler], view, journal, stop)
+        with view.silent():
+            fold(journal, searcher, scheduler, recorder)
+        if searcher.left:
+            _tuner(shared, searcher, scheduler, recorder, stop).fit()
     whole = len(recorder.outcomes) == config.trials and "running" not in recorder.outcomes
     cut_off = interrupted.is_set() or not whole
     recorder.close()
-    if recorder.failure is not None:
-        raise recorder.failure
+    if stop.failure is not None:
+        raise stop.failure
     seconds = time.monotonic() - start
     status = "interrupted" if cut_off else "finished"
     store.write_metadata({**metadata, "status": status, "elapsed_seconds": seconds})
     if not cut_off:
         _remove_ray_files(shared.folder)
+        _delete(shared.folder, CHECKPOINTS)
     counts = {name: recorder.outcomes.count(name) for name in sorted(set(recorder.outcomes))}
     return Outcome(shared.folder, counts, cut_off, seconds)
 
@@ -197,7 +261,7 @@ def _tuner(
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=scheduler,
-            num_samples=config.trials,
+            num_samples=searcher.left,
             max_concurrent_trials=config.workers,
             reuse_actors=True,
             trial_name_creator=_trial_name,
@@ -209,7 +273,7 @@ def _tuner(
             storage_filesystem=filesystem,
             callbacks=[recorder],
             failure_config=tune.FailureConfig(max_failures=RETRIES),
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_at_end=False),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             stop=stop,
             verbose=0,
         ),
@@ -338,10 +402,14 @@ def _remove_claim(folder: str) -> None:
 
 
 def _remove_ray_files(folder: str) -> None:
-    """Delete Ray's snapshots and checkpoints of a finished search; the tables hold the results."""
+    """Delete Ray's snapshots: nothing is ever read from them."""
+    _delete(folder, RAY_FOLDER)
+
+
+def _delete(folder: str, name: str) -> None:
     filesystem, path = resolve(folder)
     with contextlib.suppress(OSError):
-        filesystem.delete_dir(f"{path}/{RAY_FOLDER}")
+        filesystem.delete_dir(f"{path}/{name}")
 
 
 def _shape(shape: tuple[int, int, int]) -> str:

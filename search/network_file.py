@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ from torch.export.passes import move_to_device_pass
 from mollitune._errors import MollituneError
 from mollitune._files import first_line
 
+_SAFE_SETTING = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+_RUNS_CODE = ("data/constants/opaque_obj", "data/constants/custom_obj", "data/aotinductor/")
 _KINDS = "expected a file of torch.export.save or torch.jit.save"
 
 
@@ -45,11 +48,12 @@ def open_network(name: str, data: bytes) -> nn.Module:
         data: The file's bytes.
 
     Raises:
-        MollituneError: If the bytes are no such file, or one that this torch cannot load.
+        MollituneError: If the bytes are no such file, one that this torch cannot load, or one
+            with Python objects or machine code inside, which loading would run.
     """
     scripted = _is_torchscript(name, data)
     try:
-        with _no_deprecation():
+        with _no_deprecation(), _no_pickle():
             if scripted:
                 network: nn.Module = torch.jit.load(io.BytesIO(data), map_location="cpu")
                 return network
@@ -97,8 +101,40 @@ def _is_torchscript(name: str, data: bytes) -> bool:
     if any(entry.endswith("/constants.pkl") for entry in entries):
         return True
     if any(entry.endswith("/archive_format") for entry in entries):
+        _check_exported(name, data)
         return False
     raise MollituneError(f"fid.extractor: {name} holds no compiled network; {_KINDS}")
+
+
+def _check_exported(name: str, data: bytes) -> None:
+    """Refuse what `torch.export.load` would unpickle or link without a check of its own."""
+    try:
+        # the loader's own list: another reader of the same bytes may find other entries
+        entries = torch._C.PyTorchFileReader(io.BytesIO(data)).get_all_records()
+    except RuntimeError as error:
+        raise MollituneError(
+            f"fid.extractor: {name} is damaged ({first_line(error)}); {_KINDS}"
+        ) from None
+    for entry in entries:
+        if entry.lower().startswith(_RUNS_CODE):
+            raise MollituneError(
+                f"fid.extractor: {name} holds {entry}, which may run code when it is loaded; "
+                "export a network of tensors alone"
+            )
+
+
+@contextlib.contextmanager
+def _no_pickle() -> Iterator[None]:
+    # torch.export.load asks torch.load for any object; only this setting is stronger
+    before = os.environ.get(_SAFE_SETTING)
+    os.environ[_SAFE_SETTING] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_SAFE_SETTING]
+        else:
+            os.environ[_SAFE_SETTING] = before
 
 
 @contextlib.contextmanager

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rich.console import Console, Group, RenderableType
@@ -82,6 +83,7 @@ class ProgressView:
         self.tally = Tally(total)
         self._console = console
         self._live: Live | None = None
+        self._silent = False
 
     def __enter__(self) -> ProgressView:
         if self._console.is_terminal:
@@ -96,7 +98,14 @@ class ProgressView:
 
     def __getstate__(self) -> dict[str, object]:
         # Ray pickles its callbacks; a terminal stays where it is
-        return {"tally": self.tally, "_console": None, "_live": None}
+        return {"tally": self.tally, "_console": None, "_live": None, "_silent": True}
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Count what is told meanwhile, but print nothing: it was printed when it happened."""
+        self._silent = True
+        yield
+        self._silent = False
 
     def started(self, trial: int, model: str, schedule: str) -> None:
         """Show a trial as running."""
@@ -110,7 +119,7 @@ class ProgressView:
     def ended(self, trial: int, outcome: str, fid: float | None) -> None:
         """Count a trial out; without a terminal this prints a line."""
         line = self.tally.end(trial, outcome, fid)
-        if self._live is None:
+        if self._live is None and not self._silent:
             self._console.print(self._plain(trial, outcome, line), highlight=False, soft_wrap=True)
 
     def _plain(self, trial: int, outcome: str, line: Line) -> str:

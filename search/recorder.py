@@ -8,15 +8,18 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from ray.tune import Callback, Stopper
+from ray.tune import Callback
 
+from mollitune._errors import MollituneError
 from mollitune.schedules import Schedule, shape_features
 
+from .journal import ERROR, REPORT, START, Event, Journal, time_of
 from .policy.decision import Decision
 from .progress import ProgressView
 from .sampler import outcome_of
-from .schema import is_comparable
-from .store import Store, StoreError
+from .schema import KEYS, is_comparable
+from .stop_all import StopAll
+from .store import Store
 from .trainable import Shared
 
 _MEASURED = (
@@ -25,6 +28,8 @@ _MEASURED = (
     *("probe_fid", "probe_steps"),
     *("non_finite_losses", "non_finite_samples"),
 )
+NOT_FINITE = "FID at full budget is not finite"
+UNKNOWN_ERROR = "unknown error"
 _OF_THE_TRIAL = (
     *("search", "trial", "configuration", "attempt", "seed", "stage"),
     *("model", "dataset", "family"),
@@ -38,33 +43,20 @@ class DecisionSource(Protocol):
         """Return the decisions since the last call."""
 
 
-class StopAll(Stopper):  # type: ignore[misc]
-    """Ends the whole search once ``now`` is set, e.g. when results can no longer be written."""
-
-    def __init__(self) -> None:
-        self.now = False
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Return False: no single trial is stopped here."""
-        return False
-
-    def stop_all(self) -> bool:
-        """Return whether the search must end."""
-        return self.now
-
-
 class Recorder(Callback):  # type: ignore[misc]
     """Writes what Ray Tune reports to the store, and tells the progress view.
 
-    A store that fails ends the search instead of Ray's event loop: the first failure is kept in
-    ``failure`` and raised by the launcher.
+    The tables are a fold over the record: rows that a killed driver had not written yet are
+    written when the search is resumed. A store that fails ends the search instead of Ray's event
+    loop.
 
     Arguments:
         store: The result tables.
         shared: Config, data and reference of the search.
         sources: Where the decisions come from.
         view: The progress view.
-        stop: What to set when results can no longer be written.
+        journal: The record, for the errors that only Ray tells.
+        stop: What to tell when results can no longer be written.
     """
 
     def __init__(
@@ -73,20 +65,25 @@ class Recorder(Callback):  # type: ignore[misc]
         shared: Shared,
         sources: Sequence[DecisionSource],
         view: ProgressView,
+        journal: Journal,
         stop: StopAll,
     ) -> None:
         self._store = store
         self._shared = shared
         self._sources = sources
         self._view = view
+        self._journal = journal
         self._stop = stop
         self._rows: dict[int, dict[str, Any]] = {}
-        self.failure: StoreError | None = None
+        self._last: dict[int, dict[str, Any]] = {}
+        self._errors: dict[int, str] = {}
+        self._texts: dict[int, str] = {}
+        self._written = store.keys("reports") | store.keys("decisions")
 
     def __getstate__(self) -> dict[str, Any]:
         # the images stay in Ray's object store, not in every snapshot of the callbacks; nor are
         # scheduler and searcher in it once more
-        return {**self.__dict__, "_shared": None, "_sources": ()}
+        return {**self.__dict__, "_shared": None, "_sources": (), "_journal": None}
 
     @property
     def outcomes(self) -> list[str]:
@@ -95,12 +92,14 @@ class Recorder(Callback):  # type: ignore[misc]
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note a trial as running; a second start is another attempt."""
-        row = self._rows.get(trial.config["trial"])
-        if row is None:
-            self._open(trial.config)
-        else:
-            row["attempt"] += 1
-            self._write_trial(row)
+        number = trial.config["trial"]
+        if number not in self._rows:
+            self._open(trial.config, datetime.now(UTC))
+            return
+        row = self._rows[number]
+        row["attempt"] += 1
+        self._view.started(number, row["model"], self._texts[number])
+        self._write_trial(row)
 
     def on_trial_result(
         self,
@@ -111,12 +110,7 @@ class Recorder(Callback):  # type: ignore[misc]
         **info: Any,
     ) -> None:
         """Write an evaluation, and what was decided meanwhile."""
-        number = trial.config["trial"]
-        row = self._rows[number]
-        row["step"] = result["step"]
-        if "fid" in result:  # not when the training diverged between two evaluations
-            self._view.evaluated(number, result["progress"], result["fid"], result["phase"])
-            self._guard(lambda: self._store.report(self._report(row, result)))
+        self._evaluated(trial.config["trial"], result, datetime.now(UTC))
         self._write_decisions()
 
     def on_trial_complete(
@@ -125,21 +119,34 @@ class Recorder(Callback):  # type: ignore[misc]
         """Note how a trial ended, and what that decided."""
         self._write_decisions()
         result = trial.last_result or {}
-        outcome = outcome_of(result)
-        if outcome == "stopped" and self._stop.now:
+        if outcome_of(result) == "stopped" and self._stop.now:
             return  # it was cut off with the whole search, not judged
-        error = result.get("failure")
-        if outcome == "failed" and error is None:
-            error = "FID at full budget is not finite"
-        self._end(trial.config["trial"], outcome, result, error)
+        self._end(trial.config["trial"], outcome_of(result), result, datetime.now(UTC))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note a trial that failed for good, with the last line of its traceback."""
-        if trial.config["trial"] not in self._rows:
-            self._open(trial.config)  # its process did not even start
-        text = str(trial.get_error() or "unknown error")
+        number = trial.config["trial"]
+        if number not in self._rows:
+            self._open(trial.config, datetime.now(UTC))  # its process did not even start
+        text = str(trial.get_error() or UNKNOWN_ERROR)
         lines = [line.strip() for line in text.splitlines() if line.strip()]
-        self._end(trial.config["trial"], "failed", trial.last_result or {}, lines[-1])
+        self._errors[number] = lines[-1]
+        self._guard(lambda: self._journal.append(ERROR, number, text=lines[-1]))
+        self._end(number, "failed", trial.last_result or {}, datetime.now(UTC))
+
+    def fold(self, event: Event) -> None:
+        """Bring a recorded event into the tables, unless it is there already."""
+        number, time = event["trial"], time_of(event)
+        if event["event"] == START:
+            self._open(event["config"], time)
+        elif event["event"] == REPORT:
+            self._evaluated(number, event["result"], time)
+        elif event["event"] == ERROR:
+            self._errors[number] = self._rows[number]["error"] = event["text"]
+            self._write_trial(self._rows[number])
+        else:
+            self._end(number, event["outcome"], self._last.get(number, {}), time)
+        self._write_decisions()
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Write what was decided, and what has waited long enough."""
@@ -159,22 +166,36 @@ class Recorder(Callback):  # type: ignore[misc]
                 self._store.trial(row)
         self._store.close()
 
-    def _end(self, number: int, outcome: str, result: dict[str, Any], error: str | None) -> None:
+    def _evaluated(self, number: int, result: dict[str, Any], time: datetime) -> None:
+        row = self._rows[number]
+        self._last[number] = result
+        row["step"] = result["step"]
+        if "fid" in result:  # not when the training diverged between two evaluations
+            self._view.evaluated(number, result["progress"], result["fid"], result["phase"])
+            self._write_once("reports", self._report(row, result, time))
+
+    def _end(self, number: int, outcome: str, result: dict[str, Any], time: datetime) -> None:
         row = self._rows[number]
         final = outcome == "completed" and _comparable(result)
-        row.update(status=outcome, end=datetime.now(UTC), error=error)
+        error = self._errors.get(number) or result.get("failure")
+        if outcome == "failed" and error is None:
+            error = NOT_FINITE if result.get("progress", 0) >= 1 else UNKNOWN_ERROR
+        row.update(status=outcome, end=time, error=error)
         if final:
             row.update(final_fid=result["fid"], final_bpd=result["bpd"])
         self._view.ended(number, outcome, result["fid"] if final else None)
         self._write_trial(row)
 
-    def _open(self, config: dict[str, Any]) -> None:
+    def _open(self, config: dict[str, Any], time: datetime) -> None:
         schedule = Schedule.from_dict(config["schedule"])
-        row = self._rows[config["trial"]] = self._new_row(config, schedule)
+        row = self._rows[config["trial"]] = self._new_row(config, schedule, time)
+        self._texts[config["trial"]] = str(schedule)
         self._view.started(config["trial"], config["model"], str(schedule))
         self._write_trial(row)
 
-    def _new_row(self, config: dict[str, Any], schedule: Schedule) -> dict[str, Any]:
+    def _new_row(
+        self, config: dict[str, Any], schedule: Schedule, time: datetime
+    ) -> dict[str, Any]:
         shared = self._shared.config
         steps = shared.steps_of(config["model"])
         shapes = {**shape_features(schedule), "clean_steps": clean_steps(schedule, steps)}
@@ -190,7 +211,7 @@ class Recorder(Callback):  # type: ignore[misc]
             "family": schedule.family,
             **{f"params.{k}": v for k, v in schedule.to_dict()["params"].items()},
             "status": "running",
-            "start": datetime.now(UTC),
+            "start": time,
             "end": None,
             "step": 0,
             "steps": steps,
@@ -201,7 +222,9 @@ class Recorder(Callback):  # type: ignore[misc]
             **{f"shape.{name}": value for name, value in shapes.items()},
         }
 
-    def _report(self, row: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+    def _report(
+        self, row: dict[str, Any], result: dict[str, Any], time: datetime
+    ) -> dict[str, Any]:
         reference = self._shared.reference
         return {
             **{key: row[key] for key in _OF_THE_TRIAL},
@@ -218,13 +241,22 @@ class Recorder(Callback):  # type: ignore[misc]
             "step_seconds": result["step_seconds"],
             "eval_seconds": result["eval_seconds"],
             "device": result["device"],
-            "time": datetime.now(UTC),
+            "time": time,
         }
 
     def _write_decisions(self) -> None:
         for decision in (d for source in self._sources for d in source.take_decisions()):
             values = {"search": self._shared.config.name, **vars(decision)}
-            self._guard(lambda values=values: self._store.decision(values))
+            self._write_once("decisions", values)
+
+    def _write_once(self, table: str, row: dict[str, Any]) -> None:
+        """Write a row unless its key is in the table: the first value stays."""
+        key = tuple(row[name] for name in KEYS[table])
+        if key in self._written:
+            return
+        self._written.add(key)
+        write = self._store.report if table == "reports" else self._store.decision
+        self._guard(lambda: write(row))
 
     def _write_trial(self, row: dict[str, Any]) -> None:
         self._guard(lambda: self._store.trial(row))
@@ -233,9 +265,8 @@ class Recorder(Callback):  # type: ignore[misc]
         """Run a write; on failure remember it and ask Ray to end the search."""
         try:
             write()
-        except StoreError as error:
-            self.failure = self.failure or error
-            self._stop.now = True
+        except MollituneError as error:
+            self._stop.fail(error)
 
 
 def clean_steps(schedule: Schedule, steps: int) -> int:

@@ -11,55 +11,124 @@ from ray.tune.search import Searcher
 from mollitune.schedules import Schedule, build
 
 from .config import SearchConfig
+from .journal import END, START, Event, Journal, JournalError
 from .policy.decision import Decision
 from .policy.proposer import Proposal, Proposer
 from .policy.samplers import RandomSampler, Sampler, ShapeSampler
 from .policy.source import SpaceSource
 from .policy.study import StudySampler
 from .space import FamilySpace
+from .stop_all import StopAll
 
 
 class ScheduleSearcher(Searcher):  # type: ignore[misc]
     """Hands Ray Tune the runs of a search, each with its numbers, seed, model and schedule.
 
+    Every start and end is in the record before the policy acts on it.
+
     Arguments:
         config: The search.
         side: Side of the images in pixels.
+        journal: The record.
+        stop: Whether the whole search is being ended, so that no run was stopped for itself.
     """
 
-    def __init__(self, config: SearchConfig, side: int) -> None:
+    def __init__(
+        self,
+        config: SearchConfig,
+        side: int,
+        journal: Journal,
+        stop: StopAll,
+    ) -> None:
         super().__init__(metric="fid", mode="min")
         self._left = config.trials
         self._proposer = proposer(config, side)
+        self._journal = journal
+        self._stop = stop
         self._trials: dict[str, int] = {}
+        self._open: dict[int, dict[str, Any]] = {}
+        self._again: list[dict[str, Any]] = []
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+    def fold(self, event: Event) -> None:
+        """Learn from a recorded event as when it happened.
+
+        Raises:
+            JournalError: If the record is not that of this config and version.
+        """
+        if event["event"] == START:
+            made = trial_config(self._propose())
+            if made != event["config"]:
+                raise JournalError(
+                    f"the record starts trial {event['trial']} with {event['config']}, but this "
+                    f"version and config would start it with {made}; resume with the version that "
+                    "search.json names"
+                )
+        elif event["event"] == END:
+            self._end(event["trial"], event["outcome"], event["value"], event["step"])
+
+    def reissue(self) -> list[dict[str, Any]]:
+        """Queue the runs that never ended to be started again, and return them."""
+        self._again = list(self._open.values())
+        return list(self._again)
+
+    @property
+    def left(self) -> int:
+        """Runs that are still to be handed out."""
+        return self._left + len(self._again)
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the next trial's config, or ``FINISHED`` when all have been given."""
-        if self._left == 0:
+        if self._again:
+            config = self._again.pop(0)
+        elif self._left == 0:
             return str(Searcher.FINISHED)
-        self._left -= 1
-        proposal = self._proposer.next()
-        self._trials[trial_id] = proposal.run.trial
-        return trial_config(proposal)
+        else:
+            config = trial_config(self._propose())
+            try:
+                self._journal.append(START, config["trial"], config=config)
+            except JournalError as error:
+                self._stop.fail(error)
+                return None
+        self._trials[trial_id] = config["trial"]
+        return dict(config)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Tell the policy how the trial ended; unknown trials are ignored."""
-        if trial_id not in self._trials:
+        if trial_id not in self._trials or self._stop.now:
             return
-        last = result or {}
+        try:
+            self.end(self._trials.pop(trial_id), result or {}, error)
+        except JournalError as failure:
+            self._stop.fail(failure)
+
+    def end(self, trial: int, last: Mapping[str, Any], error: bool = False) -> Event:
+        """Record that a run has ended with this last result, and learn from it."""
         fid = last.get("fid")
         value = fid if fid is not None and math.isfinite(fid) else None
         outcome = "failed" if error else outcome_of(last)
         usable = value if last.get("phase") == "clean" else None
-        if outcome == "completed" and usable is None:
-            outcome = "failed"  # mollified to the very end: its FID measures the noise
-        self._proposer.ended(self._trials.pop(trial_id), outcome, usable, last.get("step", 0))
+        step = last.get("step", 0)
+        event = self._journal.append(END, trial, outcome=outcome, value=usable, step=step)
+        self._end(trial, outcome, usable, step)
+        return event
 
     def take_decisions(self) -> list[Decision]:
         """Return the promotions since the last call."""
         return self._proposer.take_decisions()
+
+    def _propose(self) -> Proposal:
+        self._left -= 1
+        proposal = self._proposer.next()
+        self._open[proposal.run.trial] = trial_config(proposal)
+        return proposal
+
+    def _end(self, trial: int, outcome: str, value: float | None, step: int) -> None:
+        del self._open[trial]
+        if outcome == "completed" and value is None:
+            outcome = "failed"  # mollified to the very end: its FID measures the noise
+        self._proposer.ended(trial, outcome, value, step)
 
     def save(self, checkpoint_path: str) -> None:
         """Write nothing: a search is resumed from its own tables, not from Ray's snapshots."""

@@ -17,7 +17,9 @@ from mollitune._files import first_line, resolve, write_atomic
 
 from ._parts import PartFolder, StaleSchemaError, check_schema, to_parquet
 from ._rows import Row, check_row
+from .lease import LEASE_FILE
 from .schema import (
+    KEYS,
     METADATA_FILE,
     METADATA_FORMAT,
     SCHEMA_VERSION,
@@ -130,6 +132,23 @@ class Store:
     def trial(self, row: Mapping[str, object]) -> None:
         """Add a trial, or replace the row with its number; errors as for `report`."""
         self._add("trials", row)
+
+    def keys(self, table: str) -> set[tuple[Any, ...]]:
+        """Return the keys of the rows that are written, see `KEYS`.
+
+        Args:
+            table: ``reports`` or ``decisions``.
+
+        Raises:
+            StoreError: If the table cannot be read.
+        """
+        names = list(KEYS[table])
+        try:
+            self._parts[table].tidy()
+            rows = self._parts[table].columns(names)
+        except (OSError, pa.ArrowException) as error:
+            raise StoreError(f"cannot read {self._root}: {first_line(error)}") from error
+        return {tuple(row[name] for name in names) for row in rows}
 
     def flush(self) -> None:
         """Write the buffered rows now.
@@ -298,6 +317,8 @@ def create_search_folder(root: str, name: str) -> str:
     try:
         _create_new(filesystem, path)
     except FileExistsError:
+        if _never_began(filesystem, path):
+            return location
         raise StoreError(
             f"the search {name!r} exists already in {root}; choose another name, such as "
             f"name={name}-2, or move that folder away"
@@ -308,6 +329,14 @@ def create_search_folder(root: str, name: str) -> str:
             "write to"
         ) from error
     return location
+
+
+def _never_began(filesystem: fs.FileSystem, path: str) -> bool:
+    """Tell whether a driver was killed before it had written anything but its lease."""
+    if filesystem.get_file_info(path).type != fs.FileType.Directory:
+        return False
+    entries = filesystem.get_file_info(fs.FileSelector(path))
+    return [entry.base_name for entry in entries] == [LEASE_FILE]
 
 
 def _create_new(filesystem: fs.FileSystem, path: str) -> None:

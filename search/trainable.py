@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import io
 import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,13 +22,11 @@ from mollitune._files import resolve, write_atomic
 from mollitune.schedules import Schedule
 
 from .budget import Plan
+from .checkpoints import Checkpoints
 from .config import SearchConfig
 from .dataset import Splits
 from .fid import Reference
 from .trial import Evaluation, TrainingDivergedError, Trial, TrialSpec
-
-CHECKPOINT_SECONDS = 60.0
-CHECKPOINT_FILE = "trial.pt"
 
 
 @dataclass(frozen=True)
@@ -95,6 +94,9 @@ class ScheduleTrainable(tune.Trainable):  # type: ignore[misc]
         deterministic, so that trying again would not help. Any other exception is for Ray to
         retry.
         """
+        # of what has been reported already: a checkpoint is never ahead of the record
+        if self._trial.step > 0 and self._checkpoint_due():
+            self._save()
         try:
             evaluation = next(self._evaluations)
         except TrainingDivergedError as error:
@@ -106,19 +108,13 @@ class ScheduleTrainable(tune.Trainable):  # type: ignore[misc]
             **_columns(evaluation),
             "device": self._device_name(),
             "done": done,
-            "should_checkpoint": not done and self._checkpoint_due(),
         }
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Write the state of the trial."""
-        torch.save(self._trial.state_dict(), Path(checkpoint_dir) / CHECKPOINT_FILE)
-        self._saved = time.monotonic()
+        """Write nothing: checkpoints lie in the search's folder, where any driver finds them."""
 
     def load_checkpoint(self, checkpoint: str) -> None:
-        """Go on from a written state."""
-        path = Path(checkpoint) / CHECKPOINT_FILE
-        self._trial.load_state_dict(torch.load(path, self._device, weights_only=True))
-        self._evaluations = self._trial.run()
+        """Load nothing, see `save_checkpoint`."""
 
     def _begin(self, config: dict[str, Any]) -> None:
         shared = self._shared
@@ -132,10 +128,30 @@ class ScheduleTrainable(tune.Trainable):  # type: ignore[misc]
             self._device,
             shared.config.fid.extra,
         )
+        self._checkpoints = Checkpoints(shared.folder, self._number)
+        for state in self._checkpoints.load(self._device):
+            if self._go_on_from(state):
+                break
         self._evaluations = self._trial.run()
 
+    def _go_on_from(self, state: dict[str, Any]) -> bool:
+        """Load a state; one that is not of this trial is passed over, and leaves it as it was."""
+        fresh = copy.deepcopy(self._trial.state_dict())
+        try:
+            self._trial.load_state_dict(state)
+        except (KeyError, ValueError, TypeError, RuntimeError, AttributeError):
+            self._trial.load_state_dict(fresh)
+            return False
+        return True
+
+    def _save(self) -> None:
+        # only a precaution: that the disk is full is for the record to find and to say
+        with contextlib.suppress(OSError):
+            self._checkpoints.save(self._trial.state_dict())
+        self._saved = time.monotonic()
+
     def _checkpoint_due(self) -> bool:
-        return time.monotonic() - self._saved > CHECKPOINT_SECONDS
+        return time.monotonic() - self._saved >= self._shared.config.resources.checkpoint_seconds
 
     def _write_samples(self, pixels: npt.NDArray[np.uint8]) -> None:
         filesystem, folder = resolve(self._shared.folder)

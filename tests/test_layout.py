@@ -20,8 +20,8 @@ MAY_IMPORT = {
     "search": {"schedules", "models"},
     "analysis": {"schedules", "search.schema"},
 }
-# Who may look at the analysis: the command line, which prints what a search found; the policy, whose
-# race and sampler believe what the recommendation believes; and the replay, which reads tables.
+# Who may look at the analysis: the command line, which prints what a search found; the policy,
+# whose race and sampler believe what the recommendation believes; and the replay, which reads it.
 EXCEPTIONS = {
     "search/cli.py": {"analysis"},
     "search/policy/proposer.py": {"analysis.surrogate"},

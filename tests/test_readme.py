@@ -170,7 +170,8 @@ def test_every_block_has_a_language_that_is_checked() -> None:
     "page",
     [
         *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md"),
-        *("docs/models.md", "docs/fid.md"),
+        *("docs/models.md", "docs/fid.md", "docs/policy.md", "docs/analysis.md"),
+        "docs/clusters.md",
     ],
 )
 def test_relative_links_lead_somewhere(page: str) -> None:
@@ -294,6 +295,16 @@ def run_search(args: list[str], _: Any) -> None:
     assert "On realnvp, " in output
 
 
+def run_resume(args: list[str], _: Any) -> None:
+    assert "completed" in typed(args)  # nothing was left to do
+
+
+def run_extend(args: list[str], _: Any) -> None:
+    before = len(load_results("results/digits").trials)
+    assert f"[{before + 6}/{before + 6}]" in typed(args)
+    assert len(load_results("results/digits").trials) == before + 6
+
+
 def run_on_cluster(args: list[str], request: pytest.FixtureRequest) -> None:
     address = request.getfixturevalue("cluster")
     # more samples than the least, so that the cost of an evaluation is measured on the cluster
@@ -313,6 +324,8 @@ RUNS: dict[str, Callable[[list[str], Any], None]] = {
     "mollitune search examples/digits.yaml name=on-cluster --address auto": run_on_cluster,
     "mollitune query digits 'select family, count(*), min(fid) from reports where comparable "
     "group by family'": run_light,
+    "mollitune resume digits": run_resume,
+    "mollitune extend digits --trials 6": run_extend,
     "mollitune report digits": run_light,
     "mollitune best digits --model realnvp --export realnvp.json": run_light,
 }

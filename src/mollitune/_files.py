@@ -23,11 +23,12 @@ def resolve(location: str | os.PathLike[str]) -> tuple[fs.FileSystem, str]:
         The file system and the path that it understands (absolute for a local location).
 
     Raises:
-        MollituneError: If the URI names no known file system or one that cannot be reached.
+        MollituneError: If the URI names no known file system or one that cannot be reached, or
+            the path is none: it holds a null character, or the home of an unknown user.
     """
     text = os.fspath(location)
     if "://" not in text:
-        return fs.LocalFileSystem(), str(Path(text).expanduser().absolute())
+        return fs.LocalFileSystem(), _absolute(text)
     try:
         filesystem, path = fs.FileSystem.from_uri(text)
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -36,7 +37,18 @@ def resolve(location: str | os.PathLike[str]) -> tuple[fs.FileSystem, str]:
             f"cannot open the location {text!r}: {reason}; use a local path or a URI such as "
             "s3://bucket/folder"
         ) from error
+    if not path:
+        raise MollituneError(f"the location {text!r} names no bucket or folder; add it")
     return filesystem, path
+
+
+def _absolute(path: str) -> str:
+    if "\0" in path:
+        raise MollituneError(f"the path {path!r} holds a null character; remove it")
+    try:
+        return str(Path(path).expanduser().absolute())
+    except RuntimeError as error:
+        raise MollituneError(f"cannot find {path!r}: {first_line(error)}; spell it out") from None
 
 
 def write_atomic(filesystem: fs.FileSystem, path: str, data: bytes) -> None:

@@ -1,4 +1,5 @@
 import math
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ from ray.tune.search import Searcher
 
 from mollitune.schedules import Schedule, Sigmoid
 from mollitune.search.config import SearchConfig
+from mollitune.search.journal import Journal
 from mollitune.search.policy.samplers import RandomSampler, ShapeSampler
 from mollitune.search.policy.study import StudySampler
 from mollitune.search.sampler import ScheduleSearcher, arms, outcome_of, sampler
+from mollitune.search.stop_all import StopAll
 
 LAST = {"progress": 1.0, "phase": "clean", "step": 90, "fid": 5.0}
 
@@ -27,6 +30,17 @@ def config(**keys: object) -> SearchConfig:
         "stopping": {"policy": "late_cut"},
     }
     return SearchConfig.model_validate({**plain, **keys})
+
+
+def searcher_of(config: SearchConfig) -> ScheduleSearcher:
+    """A searcher with a record of its own."""
+    folder = tempfile.mkdtemp(dir=tempfile.gettempdir())
+    return ScheduleSearcher(config, 8, Journal.open(folder), StopAll())
+
+
+@pytest.fixture(autouse=True)
+def _records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 def schedule_of(suggestion: dict[str, Any]) -> Schedule:
@@ -63,7 +77,7 @@ def studies(monkeypatch: pytest.MonkeyPatch) -> list[optuna.Study]:
 @pytest.mark.parametrize("name", ["shape", "tpe", "gp", "random"])
 def test_one_seed_gives_one_sequence_and_another_seed_another(name: str) -> None:
     def sequence(seed: int) -> list[dict[str, Any]]:
-        searcher = ScheduleSearcher(config(seed=seed, sampler=name), side=8)
+        searcher = searcher_of(config(seed=seed, sampler=name))
         return [s["schedule"] for s in run(searcher, 12, lambda s: 1 + 10 * s.until)]
 
     first = sequence(seed=4)
@@ -74,7 +88,7 @@ def test_one_seed_gives_one_sequence_and_another_seed_another(name: str) -> None
 
 
 def test_arms_come_first_for_each_model() -> None:
-    searcher = ScheduleSearcher(config(model=["vae", "realnvp"]), side=8)
+    searcher = searcher_of(config(model=["vae", "realnvp"]))
     given = run(searcher, 8, lambda _: 5.0)
     assert [(s["model"], s["schedule"]["family"]) for s in given[:6]] == [
         ("vae", "vanilla"),
@@ -92,7 +106,7 @@ def test_arms_come_first_for_each_model() -> None:
 
 @pytest.mark.parametrize("name", ["shape", "tpe", "gp", "random"])
 def test_models_do_not_draw_the_same_schedules(name: str) -> None:
-    searcher = ScheduleSearcher(config(model=["vae", "realnvp"], sampler=name), side=8)
+    searcher = searcher_of(config(model=["vae", "realnvp"], sampler=name))
     given = [s["schedule"] for s in run(searcher, 12, lambda _: 5.0)][6:]
     assert all(one != two for one, two in zip(given[::2], given[1::2], strict=True))
 
@@ -103,13 +117,13 @@ def test_vanilla_in_the_families_is_no_second_baseline() -> None:
 
 
 def test_only_vanilla_is_searched_if_nothing_else_is_asked_for() -> None:
-    searcher = ScheduleSearcher(config(families=["vanilla"], trials=3), side=8)
+    searcher = searcher_of(config(families=["vanilla"], trials=3))
     given = run(searcher, 3, lambda _: 5.0)
     assert [s["schedule"]["family"] for s in given] == ["vanilla"] * 3
 
 
 def test_finished_after_all_trials() -> None:
-    searcher = ScheduleSearcher(config(trials=4), side=8)
+    searcher = searcher_of(config(trials=4))
     run(searcher, 4, lambda _: 5.0)
     assert searcher.suggest("t4") == Searcher.FINISHED
     assert searcher.suggest("t5") == Searcher.FINISHED
@@ -140,7 +154,7 @@ def test_the_end_of_a_trial_becomes_its_state_in_optuna(
     case: str, studies: list[optuna.Study]
 ) -> None:
     result, error, state = ENDS[case]
-    searcher = ScheduleSearcher(config(), side=8)
+    searcher = searcher_of(config())
     for i in range(4):  # the last one is the study's own proposal
         searcher.suggest(f"t{i}")
     searcher.on_trial_complete("t3", result, error=error)
@@ -158,7 +172,7 @@ def test_the_end_of_a_trial_becomes_its_state_in_optuna(
 
 
 def test_arms_teach_the_study_and_vanilla_is_not_in_it(studies: list[optuna.Study]) -> None:
-    searcher = ScheduleSearcher(config(), side=8)
+    searcher = searcher_of(config())
     run(searcher, 3, lambda s: 10 * s.until + 1)
     linear, sigmoid = studies[0].trials
     assert linear.params == {"family": "linear", "linear.until": 0.6}
@@ -170,14 +184,14 @@ def test_arms_teach_the_study_and_vanilla_is_not_in_it(studies: list[optuna.Stud
 
 def test_an_arm_outside_the_space_is_tried_but_not_taught(studies: list[optuna.Study]) -> None:
     narrow = [{"sigmoid": {"end": [2.0, 3.0]}}]  # the authors' end/tau is 4.3 there
-    searcher = ScheduleSearcher(config(families=narrow), side=8)
+    searcher = searcher_of(config(families=narrow))
     given = run(searcher, 2, lambda _: 5.0)
     assert schedule_of(given[1]) == Sigmoid(start=0, end=3, tau=0.7, until=0.6)
     assert studies[0].trials == []
 
 
 def test_models_have_studies_of_their_own(studies: list[optuna.Study]) -> None:
-    searcher = ScheduleSearcher(config(model=["vae", "realnvp"]), side=8)
+    searcher = searcher_of(config(model=["vae", "realnvp"]))
     for i in range(10):
         suggestion = searcher.suggest(f"t{i}")
         assert isinstance(suggestion, dict)
@@ -189,7 +203,7 @@ def test_models_have_studies_of_their_own(studies: list[optuna.Study]) -> None:
 
 
 def test_unknown_and_repeated_ends_are_ignored(studies: list[optuna.Study]) -> None:
-    searcher = ScheduleSearcher(config(), side=8)
+    searcher = searcher_of(config())
     searcher.suggest("t0")
     searcher.suggest("t1")
     searcher.on_trial_complete("stranger", LAST)
@@ -200,7 +214,7 @@ def test_unknown_and_repeated_ends_are_ignored(studies: list[optuna.Study]) -> N
 
 def test_tpe_finds_the_better_end_of_a_parameter() -> None:
     keys = {"families": [{"linear": {"until": [0.1, 0.9]}}], "trials": 50, "workers": 1}
-    searcher = ScheduleSearcher(config(**keys), side=8)
+    searcher = searcher_of(config(**keys))
     given = run(searcher, 50, lambda s: abs(s.until - 0.85))
     late = [abs(schedule_of(s).until - 0.85) for s in given[-20:]]
     # uniform draws are 0.31 away on average, their mean over 20 has a standard error of 0.047;
@@ -229,7 +243,7 @@ RACE = {"policy": "race", "within": "none", "reduction_factor": 3, "max_seeds": 
 
 
 def test_the_best_get_more_seeds() -> None:
-    searcher = ScheduleSearcher(config(stopping=RACE, seed=5, sampler="random"), side=8)
+    searcher = searcher_of(config(stopping=RACE, seed=5, sampler="random"))
     given = run(searcher, 30, lambda s: 20 + 30 * abs(s.until - 0.7))
     repeated = [s for s in given if s["repeat"]]
     assert {s["repeat"] for s in repeated} == {1, 2}
@@ -247,7 +261,7 @@ def test_the_best_get_more_seeds() -> None:
 
 @pytest.mark.parametrize("stopping", [{"policy": "none"}, {**RACE, "max_seeds": 1}])
 def test_without_a_race_every_trial_is_a_new_configuration(stopping: dict[str, Any]) -> None:
-    searcher = ScheduleSearcher(config(stopping=stopping, sampler="random"), side=8)
+    searcher = searcher_of(config(stopping=stopping, sampler="random"))
     given = run(searcher, 30, lambda s: 1 + s.until)
     assert [s["configuration"] for s in given] == list(range(30))
     assert {(s["repeat"], s["seed"]) for s in given} == {(0, 0)}
@@ -264,7 +278,7 @@ NO_VALUE: dict[str, tuple[dict[str, Any] | None, bool]] = {
 
 @pytest.mark.parametrize("case", NO_VALUE)
 def test_what_has_no_final_value_is_not_promoted(case: str) -> None:
-    searcher = ScheduleSearcher(config(stopping=RACE, sampler="random"), side=8)
+    searcher = searcher_of(config(stopping=RACE, sampler="random"))
     for i in range(3):
         searcher.suggest(f"t{i}")
     searcher.on_trial_complete("t0", {**LAST, "fid": 9.0})
@@ -279,7 +293,7 @@ def test_what_has_no_final_value_is_not_promoted(case: str) -> None:
 
 
 def test_a_repeated_run_is_one_more_observation(studies: list[optuna.Study]) -> None:
-    searcher = ScheduleSearcher(config(stopping=RACE), side=8)
+    searcher = searcher_of(config(stopping=RACE))
     for i, fid in enumerate((30.0, 10.0, 20.0, 12.0)):
         suggestion = searcher.suggest(f"t{i}")
         searcher.on_trial_complete(f"t{i}", {**LAST, "fid": fid})
@@ -304,8 +318,9 @@ def test_samplers_are_those_of_the_config() -> None:
 
 
 def test_nothing_is_left_to_rays_snapshots(tmp_path: Path) -> None:
-    searcher = ScheduleSearcher(config(), side=8)
+    searcher = searcher_of(config())
+    before = set(tmp_path.iterdir())
     searcher.save(str(tmp_path / "snapshot"))
-    assert list(tmp_path.iterdir()) == []
+    assert set(tmp_path.iterdir()) == before
     searcher.restore(str(tmp_path / "snapshot"))
     assert isinstance(searcher.suggest("t0"), dict)

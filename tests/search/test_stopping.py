@@ -1,6 +1,8 @@
 """Early stopping through Ray's interface; `policy/test_stopping.py` has the rules themselves."""
 
 import math
+import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,8 +11,10 @@ from ray.tune.schedulers import TrialScheduler
 
 from mollitune.schedules import Linear, Schedule, Vanilla
 from mollitune.search.config import StoppingConfig
+from mollitune.search.journal import Journal
 from mollitune.search.policy.likeness import Likeness, UnlikeValuesError
 from mollitune.search.policy.stopping import Run
+from mollitune.search.stop_all import StopAll
 from mollitune.search.stopping import PolicyScheduler, run_of
 
 STOP, CONTINUE = TrialScheduler.STOP, TrialScheduler.CONTINUE
@@ -20,7 +24,13 @@ LIKE = {name: Likeness(name, 0, samples=500, reference="360 images") for name in
 
 def scheduler(seed: int = 0, **stopping: Any) -> PolicyScheduler:
     config = {"policy": "late_cut", "min_competitors": 2, "audit": 0.0, **stopping}
-    return PolicyScheduler(StoppingConfig.model_validate(config), seed, LIKE)
+    journal = Journal.open(tempfile.mkdtemp(dir=tempfile.gettempdir()))
+    return PolicyScheduler(StoppingConfig.model_validate(config), seed, LIKE, journal, StopAll())
+
+
+@pytest.fixture(autouse=True)
+def _records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 def trial_of(

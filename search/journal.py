@@ -1,0 +1,148 @@
+"""The append-only record of a search: what was started, measured and ended, in order.
+
+Rungs, sampler, race, audit and tables are a fold over these events, so a search that was killed
+at any moment goes on from them as one that was not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import posixpath
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from pyarrow import fs
+
+from mollitune._errors import MollituneError
+from mollitune._files import first_line, resolve, write_atomic
+
+JOURNAL = "journal"
+START, REPORT, END, ERROR = "start", "report", "end", "error"
+
+Event = dict[str, Any]
+
+
+class JournalError(MollituneError):
+    """The record cannot be read or written."""
+
+
+class Journal:
+    """Writes events, each forced to disk before `append` returns, and reads them back.
+
+    On a local file system they are lines of one file; a line that a crash cut off is dropped. An
+    object store cannot append, so there each event is an object of its own.
+
+    Arguments:
+        filesystem: File system of the search's folder.
+        root: The folder's path on it.
+        events: What was written before.
+
+    Attributes:
+        events: All events, in order.
+    """
+
+    def __init__(self, filesystem: fs.FileSystem, root: str, events: list[Event]) -> None:
+        self._filesystem = filesystem
+        self._folder = posixpath.join(root, JOURNAL)
+        self.events = events
+
+    @classmethod
+    def open(cls, location: str) -> Self:
+        """Open the record of a search, which may be empty.
+
+        Raises:
+            JournalError: If it cannot be read, or is damaged elsewhere than at its end.
+        """
+        filesystem, root = resolve(location)
+        folder = posixpath.join(root, JOURNAL)
+        try:
+            if isinstance(filesystem, fs.LocalFileSystem):
+                events = _read_lines(Path(folder) / "events.jsonl")
+            else:
+                events = _read_objects(filesystem, folder)
+        except OSError as error:
+            raise JournalError(f"cannot read {folder}: {first_line(error)}") from None
+        return cls(filesystem, root, events)
+
+    def append(self, kind: str, trial: int, **values: object) -> Event:
+        """Write an event and return it with its time.
+
+        Raises:
+            JournalError: If it cannot be written; then nothing that depends on it may happen.
+        """
+        time = datetime.now(UTC).isoformat()
+        event: Event = {"event": kind, "trial": trial, "time": time, **values}
+        try:
+            self._write(json.dumps(event, default=float).encode() + b"\n")
+        except OSError as error:
+            raise JournalError(
+                f"cannot write {self._folder}: {first_line(error)}; free some space or mend the "
+                "permissions, then go on with mollitune resume"
+            ) from None
+        self.events.append(event)
+        return event
+
+    def _write(self, line: bytes) -> None:
+        if not isinstance(self._filesystem, fs.LocalFileSystem):
+            name = f"{len(self.events):08d}.json"
+            write_atomic(self._filesystem, posixpath.join(self._folder, name), line)
+            return
+        path = Path(self._folder) / "events.jsonl"
+        path.parent.mkdir(exist_ok=True)
+        with path.open("ab", buffering=0) as file:
+            end = file.tell()
+            try:
+                if file.write(line) != len(line):
+                    raise OSError("the disk is full")
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(end)  # half an event would hide all that come after
+                raise
+
+
+def trial_of(event: Mapping[str, Any]) -> int:
+    """Return the number of the trial that an event belongs to."""
+    return int(event["trial"])
+
+
+def time_of(event: Mapping[str, Any]) -> datetime:
+    """Return when an event was written."""
+    return datetime.fromisoformat(event["time"])
+
+
+def _read_lines(path: Path) -> list[Event]:
+    if not path.exists():
+        return []
+    data = path.read_bytes()
+    whole = data[: data.rfind(b"\n") + 1]
+    if whole != data:
+        # written by a process that was killed in the middle of a line
+        with path.open("r+b") as file:
+            file.truncate(len(whole))
+    return [_parse(line, path) for line in whole.splitlines()]
+
+
+def _read_objects(filesystem: fs.FileSystem, folder: str) -> list[Event]:
+    selector = fs.FileSelector(folder, allow_not_found=True)
+    names = sorted(info.path for info in filesystem.get_file_info(selector))
+    events = []
+    for name in names:
+        with filesystem.open_input_stream(name) as stream:
+            events.append(_parse(stream.read(), name))
+    return events
+
+
+def _parse(line: bytes, where: str | Path) -> Event:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        event = None
+    if not isinstance(event, dict) or not {"event", "trial", "time"} <= event.keys():
+        raise JournalError(
+            f"{where} is damaged: {line[:40]!r} is no event; restore the file from a backup, or "
+            "start a search with a new name"
+        )
+    return event

@@ -1,0 +1,114 @@
+"""One driver per search: a lease that its holder renews, and that expires when the holder dies."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import posixpath
+import secrets
+import socket
+import threading
+import time
+from types import TracebackType
+from typing import Any, Self
+
+from pyarrow import fs
+
+from mollitune._errors import MollituneError
+from mollitune._files import resolve, write_atomic
+
+LEASE_FILE = "lease.json"
+SECONDS = 60.0
+RENEWALS = 4
+
+
+class Lease:
+    """Held while a driver works on a search; a second driver is refused meanwhile.
+
+    A lease of a process of this machine that is gone is taken over at once, any other one after
+    it has expired.
+
+    Arguments:
+        location: Folder of the search, a path or URI.
+        seconds: How long a lease holds without being renewed.
+    """
+
+    def __init__(self, location: str, seconds: float = SECONDS) -> None:
+        self._filesystem, root = resolve(location)
+        self._path = posixpath.join(root, LEASE_FILE)
+        self._location = location
+        self._seconds = seconds
+        self._token = secrets.token_hex(8)
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._renew, daemon=True)
+
+    def __enter__(self) -> Self:
+        """Take the lease.
+
+        Raises:
+            MollituneError: If another driver holds it; the message says which and for how long.
+        """
+        self._refuse_if_held()
+        self._write()
+        self._refuse_if_held()  # of two that wrote at once, the later one holds it
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give the lease back."""
+        self._done.set()
+        self._thread.join()
+        with contextlib.suppress(OSError):
+            self._filesystem.delete_file(self._path)
+
+    def _refuse_if_held(self) -> None:
+        held = self._read()
+        if held is None or held.get("token") == self._token or _is_over(held):
+            return
+        left = max(0.0, float(held["expires"]) - time.time())
+        raise MollituneError(
+            f"another driver works on {self._location}: process {held['pid']} on {held['host']}; "
+            f"stop it, or wait {left:.0f} s if it is gone"
+        )
+
+    def _read(self) -> dict[str, Any] | None:
+        if self._filesystem.get_file_info(self._path).type == fs.FileType.NotFound:
+            return None
+        try:
+            with self._filesystem.open_input_stream(self._path) as stream:
+                held = json.loads(stream.read())
+        except (OSError, ValueError):
+            return None  # it went away meanwhile, or a crash left half of it
+        complete = isinstance(held, dict) and {"token", "pid", "host", "expires"} <= held.keys()
+        return held if complete else None
+
+    def _write(self) -> None:
+        held = {
+            "token": self._token,
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "expires": time.time() + self._seconds,
+        }
+        write_atomic(self._filesystem, self._path, json.dumps(held).encode())
+
+    def _renew(self) -> None:
+        while not self._done.wait(self._seconds / RENEWALS):
+            with contextlib.suppress(OSError):  # a full disk is for the tables to report
+                self._write()
+
+
+def _is_over(held: dict[str, Any]) -> bool:
+    if held["host"] == socket.gethostname():
+        try:
+            os.kill(int(held["pid"]), 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            pass
+    return float(held["expires"]) < time.time()

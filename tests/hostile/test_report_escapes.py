@@ -1,0 +1,90 @@
+"""A report about a search whose every text is an attack holds the same elements as any other."""
+
+import dataclasses
+from collections import Counter
+from html import escape
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.analysis.conftest import METADATA, PARAMS, TRIALS, FakeTrial
+
+from mollitune.analysis import load_results, write_report
+from mollitune.schedules import build
+from mollitune.search.store import Store, create_search_folder
+
+ATTACKS = [
+    "<script>alert(1)</script>",
+    "</script><script>alert(1)</script>",
+    "</title></style></pre><img src=x onerror=alert(1)>",
+    '"><svg onload=alert(1)>',
+    "' onmouseover='alert(1)' x='",
+    "<!--",
+    "]]>",
+    "<a href='javascript:alert(1)'>x</a>",
+    "&lt;b&gt; &#60;i&#62;",
+    "%{customdata} ${alert(1)} {{7*7}}",
+]
+
+
+class Elements(HTMLParser):
+    """Counts elements with the names of their attributes, and keeps the addresses."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: Counter[tuple[str, ...]] = Counter()
+        self.addresses: list[str] = []
+        self.other: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found[tag, *(name for name, _ in attrs)] += 1
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
+
+    def handle_comment(self, data: str) -> None:
+        self.other.append(data)
+
+
+def _texts(value: Any, text: str) -> Any:
+    """The same structure with one text for every text; the names of entries stay."""
+    if isinstance(value, dict):
+        return {name: _texts(inner, text) for name, inner in value.items()}
+    return text if isinstance(value, str) else value
+
+
+def _trial(trial: FakeTrial, text: str) -> FakeTrial:
+    error = text if trial.error else None
+    return dataclasses.replace(trial, model=f"{trial.model}{text}", error=error)
+
+
+def _page(folder: Path, text: str) -> str:
+    trials = [_trial(trial, text) for trial in TRIALS]
+    trials.append(FakeTrial(9, build("linear", until=0.3), 40.0, model=f"glow{text}"))
+    with Store.open(create_search_folder(str(folder), "s"), PARAMS) as store:
+        store.write_metadata({**_texts(METADATA, text), "config": {text: text}, "name": text})
+        for trial in trials:
+            start = {"dataset": text, "family": text} if trial.number == 9 else {"dataset": text}
+            report = {**trial.report(1.0), **start, "device": text, "extractor": text}
+            store.report({**report, "extractor_resize": text, "extractor_sha256": text})
+            store.decision({**trial.decision(0, 1.0), "reason": text})
+            store.trial({**trial.row(), **start})
+    return write_report(load_results(folder / "s")).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def harmless(tmp_path_factory: pytest.TempPathFactory) -> Elements:
+    return Elements(_page(tmp_path_factory.mktemp("page"), "harmless"))
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_no_element_or_attribute_comes_from_data(
+    tmp_path: Path, harmless: Elements, attack: str
+) -> None:
+    page = _page(tmp_path, attack)
+    found = Elements(page)
+    assert found.found == harmless.found
+    assert found.other == harmless.other
+    assert not [a for a in found.addresses if not a.startswith(("#", "data:"))]
+    assert escape(attack) in page
