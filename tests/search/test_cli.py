@@ -85,7 +85,7 @@ def image(value: int, side: int = 8) -> bytes:
         ("trials=1", ["trials is 1", "at least 2"]),
         ("workers=0", ["key 'workers' is 0", "greater than or equal to 1"]),
         ("fid.every=.nan", ["key 'fid.every' is nan"]),
-        ("stopping.policy=halving", ["stopping.policy", "'asha' or 'none'"]),
+        ("stopping.policy=halving", ["stopping.policy", "'race', 'asha', 'late_cut'"]),
         ("families=[{sigmoid: {tau: 0}}]", ["sigmoid", "tau", "0"]),
         ("families=[{cosine: {tau: 0}}]", ["cosine", "tau", "0"]),
         ("families=[{sigmoid: {tua: 1}}]", ["sigmoid", "tua"]),
@@ -264,5 +264,5 @@ def test_space_prints_the_plan_and_runs_nothing(run: Run, work: Path) -> None:
         assert len(words) == 1
         assert searched in words[0]
     assert "vae vanilla" in out
-    assert "at most 6 trials, 24 training steps, 2 trials at once" in out
+    assert "6 runs of about 4 schedules, 2 at once: 24 training steps if nothing is stopped" in out
     assert tree(work) == before
