@@ -212,7 +212,7 @@ def test_what_lies_beside_the_tables(place: Place, main: Results) -> None:
     assert metadata["status"] == "finished"
     assert metadata["config"]["trials"] == 12
     assert {path.name for path in folder.iterdir()} == {
-        *("reports", "decisions", "trials", "samples"),
+        *("reports", "decisions", "trials", "samples", "journal"),
         *("search.json", "report.html", "best.json"),
     }
 
