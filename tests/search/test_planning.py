@@ -33,11 +33,17 @@ def _plan(shared: Shared) -> tuple[dict[str, tuple[int, int]], str]:
 
 
 def test_each_model_gets_what_its_training_affords(digits: Splits, reference: Reference) -> None:
-    """Twenty steps afford nothing, ten million everything, on whatever machine."""
+    """Twenty steps afford nothing, ten million everything, on whatever machine.
+
+    On a busy one more samples may seem to cost nothing, and then they are kept.
+    """
     plans, text = _plan(_shared(digits, reference, steps=20, samples=1000))
-    assert plans == {"vae": (3, 500), "maf": (6, 1000)}
+    assert plans["maf"] == (6, 1000)
+    evaluations, samples = plans["vae"]
+    assert evaluations == 3
+    assert 500 <= samples <= 1000
     first, second = text.splitlines()
-    assert first.startswith("evaluation of vae: 3 times on 500 samples, about ")
+    assert first.startswith(f"evaluation of vae: 3 times on {samples:,} samples, about ")
     assert "(asked: every 0.167 on 1,000)" in first
     assert first.endswith("more than fid.budget=0.2, but never less than this")
     assert second.startswith("evaluation of maf: 6 times on 1,000 samples, about 0% of the time")
