@@ -103,6 +103,7 @@ def main() -> None:
     parser.add_argument("--orders", type=int, default=500)
     parser.add_argument("--budgets", type=float, nargs="+", default=[24.0], help="complete runs")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--skip-judges", type=int, default=0, help="leave out the first judges")
     parser.add_argument("--tables", type=Path, default=TABLES)
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -111,6 +112,8 @@ def main() -> None:
         for name in options.studies or sorted(p.name for p in options.tables.iterdir()):
             data, model = name.split("-")
             recording = record(load_results(str(options.tables / name)), model)
+            judges = tuple(fids[options.skip_judges :] for fids in recording.truth)
+            recording = replace(recording, truth=judges)
             for budget in options.budgets:
                 every = plays(recording, budget, SIDES[data])
                 orders = range(options.orders)
