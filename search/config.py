@@ -24,6 +24,7 @@ from mollitune.schedules import families as family_names
 from ._yaml import parse_yaml, read_yaml
 from .extra_metrics import Extra
 from .extractors import INCEPTION, check_extractor_name
+from .policy.arms import arms_within
 from .space import FamilySpace
 
 # Far above any real search, and low enough that a slip of some zeros cannot fill the memory.
@@ -160,6 +161,11 @@ class StoppingConfig(_Section):
         return tuple(marks[:1] if self.rule == "late_cut" else marks)
 
 
+ResourceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_:.-]*$", max_length=100)]
+Amount = Annotated[float, Field(ge=1e-4)]  # Ray counts in ten-thousandths
+_RAY_OWN = {"cpu", "gpu", "memory", "object_store_memory", "custom_resources", "bundle"}
+
+
 class ResourcesConfig(_Section):
     """What one trial occupies."""
 
@@ -167,9 +173,34 @@ class ResourcesConfig(_Section):
     gpu: float | None = Field(
         None, ge=0, description="GPU share per trial; null: divide the GPUs among the workers"
     )
+    custom: dict[ResourceName, Amount] = Field(
+        default_factory=dict,
+        description="Ray resources of other names per trial, e.g. "
+        "{'accelerator_type:A100': 0.001}",
+    )
     checkpoint_seconds: float = Field(
         60.0, ge=0, description="least time between two checkpoints of a trial"
     )
+    retries: int = Field(
+        2, ge=0, le=1000, description="how often a trial that fails is tried again"
+    )
+    hang_seconds: float | None = Field(
+        1800.0,
+        gt=0,
+        description="longest time of one training step or one batch of an evaluation: a trial "
+        "that takes longer is killed and tried again; null: wait for ever",
+    )
+
+    @model_validator(mode="after")
+    def _amounts_of_ray(self) -> Self:
+        for name, amount in self.custom.items():
+            if name.lower() in _RAY_OWN:
+                raise ValueError(f"custom names {name!r}, which is Ray's own; use cpu or gpu")
+            if amount > 1 and amount % 1:
+                raise ValueError(
+                    f"custom asks for {amount:g} of {name!r}; above 1 Ray takes whole numbers only"
+                )
+        return self
 
 
 class ModelConfig(_Section):
@@ -226,6 +257,12 @@ class SearchConfig(_Section):
         description="schedule families to search; vanilla is always an arm",
     )
     trials: int = Field(24, ge=1, le=100_000, description="trials of the whole search")
+    arms: int | None = Field(
+        None,
+        ge=1,
+        description="how many of vanilla and the families' defaults each model tries first; null: "
+        "all, but no more than half of its trials",
+    )
     workers: int = Field(2, ge=1, le=100_000, description="trials at once")
     seed: int = Field(
         0,
@@ -252,13 +289,21 @@ class SearchConfig(_Section):
             raise ValueError(f"storage {self.root} names no bucket or folder; add it")
         _unique([entry.name for entry in self.model], "model")
         _unique([entry.family for entry in self.families], "families")
-        arms = len(self.model) * (1 + len([f for f in self.families if f.family != "vanilla"]))
-        if self.trials < arms:
+        least = len(self.model) * self.arms_of_each
+        if self.trials < least:
             raise ValueError(
-                f"trials is {self.trials}; at least {arms} are needed to try vanilla and every "
-                "family once per model"
+                f"trials is {self.trials}; at least {least} are needed for {self.arms_of_each} "
+                "arm(s) of each model"
             )
         return self
+
+    @property
+    def arms_of_each(self) -> int:
+        """How many of vanilla and the families' defaults each model tries first."""
+        known = 1 + len([space for space in self.families if space.family != "vanilla"])
+        if self.arms is not None:
+            return min(known, self.arms)
+        return arms_within(known, self.trials / len(self.model))
 
     def steps_of(self, model: str) -> int:
         """Return the training steps of one model at full budget."""
@@ -284,6 +329,8 @@ class SearchConfig(_Section):
     def to_dict(self) -> dict[str, Any]:
         """Return the resolved configuration as plain JSON values."""
         plain = self.model_dump(exclude={"families"})
+        # resolved, so that a search that is extended keeps the arms that it had
+        plain["arms"] = self.arms_of_each
         plain["families"] = [family.to_dict() for family in self.families]
         return plain
 

@@ -12,6 +12,7 @@ from mollitune.schedules import Schedule, build
 
 from .config import SearchConfig
 from .journal import END, START, Event, Journal, JournalError
+from .policy.arms import first_tried
 from .policy.decision import Decision
 from .policy.proposer import Proposal, Proposer
 from .policy.samplers import RandomSampler, Sampler, ShapeSampler
@@ -186,9 +187,9 @@ def trial_config(proposal: Proposal) -> dict[str, Any]:
 
 
 def arms(config: SearchConfig, side: int) -> Iterable[tuple[str, Schedule]]:
-    """Yield what every search must try: vanilla and each family's default, for each model."""
-    searched = [space for space in config.families if space.family != "vanilla"]
-    for schedule in (build("vanilla"), *(space.default(side) for space in searched)):
+    """Yield what each model tries first, see `first_tried`."""
+    defaults = [space.default(side) for space in _spaces(config).values()]
+    for schedule in first_tried([build("vanilla"), *defaults])[: config.arms_of_each]:
         for entry in config.model:
             yield entry.name, schedule
 

@@ -23,7 +23,7 @@ def policies(side: int, arms: int, seeds: int) -> list[Policy]:
 
     Args:
         side: Side of the images in pixels, for TPE's and GP's search space.
-        arms: How many schedules at the head of the pool every search tries first.
+        arms: How many of vanilla and the families' defaults every search tries first.
         seeds: Most runs of one configuration in a race.
     """
     shape, chance = samplers(side)["shape"], samplers(side)["random"]

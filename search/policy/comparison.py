@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 
+from .arms import arms_within
 from .catalogue import policies
 from .replay import Outcome, Recording, replay
 
@@ -53,7 +54,7 @@ def compare(recording: Recording, budget: float, orders: int, side: int) -> list
         orders: Random orders of the pool, >= 2.
         side: Side of the images in pixels.
     """
-    known = policies(side, recording.arms, recording.seeds)
+    known = policies(side, arms_within(len(recording.arms), budget), recording.seeds)
     spawn = get_context("spawn")
     with ProcessPoolExecutor(os.cpu_count(), mp_context=spawn) as pool:
         plays = [partial(replay, recording, policy, budget) for policy in known]

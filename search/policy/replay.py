@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from mollitune.analysis.surrogate import expected_fid
 from mollitune.schedules import Schedule
 
+from .arms import first_tried
 from .likeness import Likeness
 from .proposer import Proposal, Proposer
 from .samplers import Build
@@ -57,9 +58,12 @@ class Recording:
     held_out: bool = True
 
     @property
-    def arms(self) -> int:
-        """How many schedules at the head of the pool are vanilla and the families' defaults."""
-        return 1 + len({schedule.family for schedule in self.schedules} - {"vanilla"})
+    def arms(self) -> list[Schedule]:
+        """Vanilla and the families' defaults at the head of the pool, as a search tries them."""
+        families = [schedule.family for schedule in self.schedules]
+        # the head ends where a family comes again: that is a sampler's choice
+        head = next((i for i, f in enumerate(families) if f in families[:i]), len(families))
+        return first_tried(self.schedules[:head])
 
     @property
     def caveat(self) -> str:
@@ -95,7 +99,7 @@ class Policy:
         eta: Reduction factor, of rungs and of the race.
         least: Fewer values on a rung stop nobody.
         seeds: Most runs of one configuration; 1: no race.
-        arms: Whether vanilla and the families' defaults come first.
+        arms: How many of vanilla and the families' defaults come first.
     """
 
     name: str
@@ -156,7 +160,7 @@ class _Player:
         # as in a search, all first runs share a seed, all second ones another
         self._drawn = rng.sample(range(recording.seeds), recording.seeds)
         self._proposer = Proposer(
-            arms=[(recording.model, recording.schedules[i]) for i in range(policy.arms)],
+            arms=[(recording.model, schedule) for schedule in recording.arms[: policy.arms]],
             samplers={recording.model: policy.sampler(self._source, seed)},
             seed=0,
             eta=policy.eta if policy.seeds > 1 else None,

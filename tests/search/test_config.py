@@ -59,7 +59,10 @@ def test_the_resolved_config_is_plain_and_reads_back(tmp_path: Path) -> None:
     config = read(tmp_path, text)
     plain = config.to_dict()
     assert plain["families"] == ["linear", {"sigmoid": {"tau": 0.7, "until": [0.2, 0.5]}}]
-    assert SearchConfig.model_validate(plain) == config
+    assert plain["arms"] == 3
+    again = SearchConfig.model_validate(plain)
+    assert again == config.model_copy(update={"arms": 3})
+    assert again.to_dict() == plain
 
 
 @pytest.mark.parametrize(
@@ -117,9 +120,11 @@ BAD = {
         r"linear has no parameter 'tau'; allowed: floor, peak, until",
     ),
     "too few trials": (
-        "trials: 2\nfamilies: [linear, cosine]",
-        "trials is 2; at least 3 are needed",
+        "trials: 2\nfamilies: [linear, cosine]\narms: 3",
+        r"trials is 2; at least 3 are needed for 3 arm\(s\)",
     ),
+    "too few trials for the models": ("model: [vae, maf]\ntrials: 1", "trials is 1; at least 2"),
+    "no arms": ("arms: 0", "arms.*greater than or equal to 1"),
     "family twice": ("families: [linear, linear]", "families lists linear more than once"),
     "model twice": ("model: [vae, vae]", "model lists vae more than once"),
     "no model": ("model: []", r"key 'model'.*at least 1"),

@@ -93,12 +93,12 @@ def test_arms_come_first_for_each_model() -> None:
     assert [(s["model"], s["schedule"]["family"]) for s in given[:6]] == [
         ("vae", "vanilla"),
         ("realnvp", "vanilla"),
-        ("vae", "linear"),
-        ("realnvp", "linear"),
         ("vae", "sigmoid"),
         ("realnvp", "sigmoid"),
+        ("vae", "linear"),
+        ("realnvp", "linear"),
     ]
-    assert schedule_of(given[4]) == Sigmoid(start=0, end=3, tau=0.7, until=0.6)
+    assert schedule_of(given[2]) == Sigmoid(start=0, end=3, tau=0.7, until=0.6)
     assert [s["model"] for s in given[6:]] == ["vae", "realnvp"]  # then in turn
     assert [s["trial"] for s in given] == list(range(8))
     assert {s["seed"] for s in given} == {0}
@@ -109,6 +109,41 @@ def test_models_do_not_draw_the_same_schedules(name: str) -> None:
     searcher = searcher_of(config(model=["vae", "realnvp"], sampler=name))
     given = [s["schedule"] for s in run(searcher, 12, lambda _: 5.0)][6:]
     assert all(one != two for one, two in zip(given[::2], given[1::2], strict=True))
+
+
+def test_arms_are_ordered_and_no_curve_comes_twice() -> None:
+    tried = arms(config(families=["edm", "linear", "knots", "sigmoid"]), side=8)
+    assert [s.family for _, s in tried] == ["vanilla", "sigmoid", "linear", "edm"]
+    apart = config(families=["edm", "linear", {"knots": {"until": 0.3}}])
+    assert [s.family for _, s in arms(apart, side=8)] == ["vanilla", "linear", "edm", "knots"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "count"),
+    [
+        ({"trials": 30}, 3),
+        ({"trials": 5}, 2),
+        ({"trials": 3}, 1),
+        ({"trials": 1}, 1),
+        ({"trials": 5, "arms": 3}, 3),
+        ({"trials": 30, "arms": 2}, 2),
+        ({"trials": 30, "arms": 9}, 3),
+        ({"trials": 9, "model": ["vae", "realnvp"]}, 2),
+    ],
+)
+def test_arms_take_half_of_the_trials_of_a_model_or_what_is_asked_for(
+    keys: dict[str, Any], count: int
+) -> None:
+    asked = config(**keys)
+    tried = [model for model, _ in arms(asked, side=8)]
+    assert [tried.count(entry.name) for entry in asked.model] == [count] * len(asked.model)
+
+
+def test_an_extended_search_keeps_the_arms_that_it_had() -> None:
+    stored = config(trials=4).to_dict()
+    longer = SearchConfig.model_validate({**stored, "trials": 40})
+    assert list(arms(longer, 8)) == list(arms(config(trials=4), 8))
+    assert len(list(arms(config(trials=40), 8))) == 3
 
 
 def test_vanilla_in_the_families_is_no_second_baseline() -> None:
@@ -174,7 +209,7 @@ def test_the_end_of_a_trial_becomes_its_state_in_optuna(
 def test_arms_teach_the_study_and_vanilla_is_not_in_it(studies: list[optuna.Study]) -> None:
     searcher = searcher_of(config())
     run(searcher, 3, lambda s: 10 * s.until + 1)
-    linear, sigmoid = studies[0].trials
+    sigmoid, linear = studies[0].trials
     assert linear.params == {"family": "linear", "linear.until": 0.6}
     assert sigmoid.params == pytest.approx(
         {"family": "sigmoid", "sigmoid.start": 0, "sigmoid.end": 3 / 0.7, "sigmoid.until": 0.6}

@@ -35,6 +35,7 @@ MAIN = {
     "model": [{"name": name, "steps": steps} for name, steps in STEPS.items()],
     "families": ["linear", "cosine", "sigmoid", "blur"],
     "trials": 12,
+    "arms": 5,
     "stopping": {"within": "late_cut"},
     "fid": {"samples": 200, "every": 0.3334},
 }
@@ -57,6 +58,7 @@ EVERY_MODEL = {
     ],
     "families": ["linear"],
     "trials": 2 * len(models()),
+    "arms": 2,
     "stopping": {"policy": "none"},
     "fid": {"samples": 50, "every": 1.0},
 }
@@ -160,7 +162,7 @@ def test_every_trial_has_its_evaluations(main: Results) -> None:
 
 def test_every_model_meets_vanilla_and_every_family_first(main: Results) -> None:
     arms = main.trials[main.trials["trial"] < 10]
-    families = ["vanilla", "linear", "cosine", "sigmoid", "blur"]
+    families = ["vanilla", "sigmoid", "cosine", "linear", "blur"]
     assert arms["family"].tolist() == [family for family in families for _ in STEPS]
     assert arms["model"].tolist() == [*STEPS] * len(families)
     vanilla = main.trials[main.trials["family"] == "vanilla"]

@@ -129,7 +129,7 @@ def test_the_curves_of_a_search(made: Made) -> None:
     assert [point.phase for point in found.curves[8][0]] == ["mollified", "mollified", "clean"]
     assert found.truth == tuple((10.0 + k,) for k in range(10))
     assert not found.held_out
-    assert (found.seeds, found.arms) == (1, 3)
+    assert (found.seeds, found.arms) == (1, SCHEDULES[:2])
 
 
 def test_probes_are_recorded(made: Made) -> None:

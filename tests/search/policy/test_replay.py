@@ -140,12 +140,6 @@ def test_the_mean_over_seeds_chooses_and_not_the_lowest_value() -> None:
     assert {(o.chosen, o.lowest, o.runs) for o in found} == {(1, 0, 5), (1, 1, 4)}
 
 
-def test_arms_come_first() -> None:
-    record = recording([[float(9 - k)] for k in range(9)])
-    found = replay(record, Policy("arms", RandomSampler, arms=3), 3, 0)
-    assert (found.chosen, found.lowest) == (2, 2)  # the best of the three
-
-
 def test_equal_schedules_keep_runs_of_their_own() -> None:
     twins = recording([[5.0], [4.0], [6.0]])
     same = tuple(Linear(until=0.5) for _ in range(3))
@@ -194,13 +188,27 @@ def test_recorded_seeds_come_in_a_random_order() -> None:
     assert {replay(record, policy, math.inf, seed).chosen for seed in range(12)} == {0, 1}
 
 
+def test_arms_are_tried_in_their_order() -> None:
+    pool = [
+        build("vanilla"),
+        build("blur", sigma_max=3.0),
+        build("linear"),
+        build("linear", until=0.3),
+    ]
+    record = dataclasses.replace(recording([[4.0], [1.0], [2.0], [3.0]]), schedules=tuple(pool))
+    for seed in range(5):
+        found = replay(record, Policy("two arms", InTurn, arms=2), 2, seed)
+        assert found.chosen == 2  # vanilla and linear, whatever the order; blur would be better
+
+
 def test_arms_seeds_values_and_caveat_of_a_recording() -> None:
-    schedules = (build("vanilla"), *linear(2), build("edm", until=0.4))
+    names = ("vanilla", "edm", "knots", "sigmoid", "edm", "cosine")
+    schedules = tuple(map(build, names))
     runs = (tuple(curve(1.0)),)
-    record = Recording(
-        "vae", schedules, (runs * 3, runs * 2, runs * 3, runs * 2), ((1.0, 3.0),) * 4
-    )
-    assert (record.arms, record.seeds, record.values) == (3, 2, [2.0] * 4)
+    record = Recording("vae", schedules, (runs * 3, runs * 2) * 3, ((1.0, 3.0),) * 6)
+    assert (record.seeds, record.values) == (2, [2.0] * 6)
+    # a family that comes again is a sampler's choice, and so is all that follows
+    assert [s.family for s in record.arms] == ["vanilla", "sigmoid", "edm", "knots"]
     assert record.caveat == "regret in FID, judged by 2 seed(s) that no policy has seen"
     seen = dataclasses.replace(record, held_out=False)
     assert seen.caveat.startswith("regret in FID, judged by the very runs that the policies see")

@@ -1,0 +1,35 @@
+"""What every search tries first: vanilla and the families' defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mollitune.schedules import Schedule, curve_distance
+
+from .source import SAME
+
+ORDER = ("vanilla", "sigmoid", "exponential", "polynomial", "cosine", "linear", "edm", "blur")
+"""Families whose defaults come first: the baseline, the paper's default, then as the defaults
+fared on the recorded tables, see ``benchmarks/README.md``."""
+
+
+def first_tried(defaults: Iterable[Schedule]) -> list[Schedule]:
+    """Return vanilla and defaults in the order in which they are tried, each curve once.
+
+    The default of a flexible family is often that of a simpler one: trying both would cost a run
+    and show nothing.
+    """
+    tried: list[Schedule] = []
+    for schedule in sorted(defaults, key=_place):
+        if all(curve_distance(schedule, other) > SAME for other in tried):
+            tried.append(schedule)
+    return tried
+
+
+def arms_within(known: int, runs: float) -> int:
+    """Return how many of ``known`` arms a model tries in this many runs: at most half of them."""
+    return min(known, max(1, int(runs // 2)))
+
+
+def _place(schedule: Schedule) -> int:
+    return ORDER.index(schedule.family) if schedule.family in ORDER else len(ORDER)
