@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import ray
 import torch
 from rich.console import Console
@@ -24,16 +26,26 @@ def plan_evaluations(
         resources: What one trial asks of Ray; the measurements ask for the same.
         console: Where the choice is told.
     """
+    fid = shared.config.fid
+    free = fid.budget is None or is_least(Plan(fid.every, fid.samples))
+    costs = {} if free else _costs(shared, resources)
+    return choose_plans(shared, costs, console)
+
+
+def choose_plans(shared: Shared, costs: Mapping[str, Costs], console: Console) -> dict[str, Plan]:
+    """Return a plan for every model, and say what was chosen.
+
+    Args:
+        shared: Config, data and reference of the search.
+        costs: What was measured of each model; one without gets what was asked for.
+        console: Where the choice is told.
+    """
     config = shared.config
-    asked = Plan(config.fid.every, config.fid.samples)
-    if config.fid.budget is None or is_least(asked):
-        plans = {entry.name: asked for entry in config.model}
-    else:
-        costs = _costs(shared, resources)
-        plans = {
-            name: make_plan(asked, config.steps_of(name), config.fid.budget, measured)
-            for name, measured in costs.items()
-        }
+    asked, budget = Plan(config.fid.every, config.fid.samples), config.fid.budget
+    plans = {entry.name: asked for entry in config.model}
+    if budget is not None:
+        for name, measured in costs.items():
+            plans[name] = make_plan(asked, config.steps_of(name), budget, measured)
     for name, plan in plans.items():
         console.print(_sentence(name, plan, config), soft_wrap=True)
     for samples in sorted({plan.samples for plan in plans.values()}):
@@ -50,7 +62,10 @@ def _costs(shared: Shared, resources: dict[str, float]) -> dict[str, Costs]:
         device = torch.device("cuda" if resources.get("gpu") else "cpu")
         return {name: _time_model(shared, name, device) for name in names}
     remote = ray.remote(_time_in_worker).options(
-        num_cpus=resources["cpu"], num_gpus=resources.get("gpu", 0), max_retries=2
+        num_cpus=resources["cpu"],
+        num_gpus=resources.get("gpu", 0),
+        resources=shared.config.resources.custom,
+        max_retries=2,
     )
     common = ray.put(shared)
     return {name: ray.get(remote.remote(common, name)) for name in names}

@@ -1,10 +1,11 @@
 import pytest
 from rich.console import Console
 
+from mollitune.search.budget import Costs
 from mollitune.search.config import SearchConfig
 from mollitune.search.dataset import Splits
 from mollitune.search.fid import Reference
-from mollitune.search.planning import plan_evaluations
+from mollitune.search.planning import choose_plans, plan_evaluations
 from mollitune.search.trainable import Shared
 
 
@@ -24,15 +25,37 @@ def _shared(digits: Splits, reference: Reference, steps: int, **fid: object) -> 
     return Shared(config, digits, reference, "nowhere", {})
 
 
-def _plan(shared: Shared) -> tuple[dict[str, tuple[int, int]], str]:
-    console = Console(record=True, width=200, quiet=True)
+def _plan(
+    shared: Shared, costs: dict[str, Costs] | None = None
+) -> tuple[dict[str, tuple[int, int]], str]:
+    console = Console(width=200)
     with console.capture() as captured:
-        console.quiet = False
-        plans = plan_evaluations(shared, {"cpu": 1}, console)
+        if costs is None:
+            plans = plan_evaluations(shared, {"cpu": 1}, console)
+        else:
+            plans = choose_plans(shared, costs, console)
     return {name: (p.evaluations, p.samples) for name, p in plans.items()}, captured.get()
 
 
-def test_each_model_gets_what_its_training_affords(digits: Splits, reference: Reference) -> None:
+def test_each_model_gets_what_its_costs_afford(digits: Splits, reference: Reference) -> None:
+    costs = dict.fromkeys(("vae", "maf"), Costs(step=0.01, evaluation=0.05, sample=0.001))
+    shared = _shared(digits, reference, steps=20, samples=1000)
+    assert _plan(shared, costs) == (
+        {"vae": (3, 500), "maf": (6, 1000)},
+        "evaluation of vae: 3 times on 500 samples, about 89% of the time (asked: every 0.167 on "
+        "1,000); more than fid.budget=0.2, but never less than this\n"
+        "evaluation of maf: 6 times on 1,000 samples, about 0% of the time\n",
+    )
+    shared = _shared(digits, reference, steps=1000, samples=1000)
+    plans, text = _plan(shared, costs)  # a quarter of 10 s are three times .05 s + 783 samples
+    assert plans["vae"] == (3, 700)
+    assert text.startswith(
+        "evaluation of vae: 3 times on 700 samples, about 18% of the time (asked: every 0.167 on "
+        "1,000)\n"
+    )
+
+
+def test_costs_are_measured(digits: Splits, reference: Reference) -> None:
     """Twenty steps afford nothing, ten million everything, on whatever machine.
 
     On a busy one more samples may seem to cost nothing, and then they are kept.
