@@ -7,7 +7,9 @@ SOURCES := src $(addprefix src/mollitune/,analysis models schedules search) test
 LOCK = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --quiet
 
-.PHONY: setup search test peers lint types format lock clean
+CHAOS_KILLS ?= 200
+
+.PHONY: setup search test chaos peers lint types format lock clean
 .DELETE_ON_ERROR:
 # Where this is set, every process compiles torch and Ray anew: ten seconds instead of three.
 unexport PYTHONDONTWRITEBYTECODE
@@ -27,6 +29,11 @@ search: setup
 
 test: setup
 	$(BIN)/pytest
+
+# the driver is killed 200 times with one worker and 50 times with two; kills of other processes,
+# of a node, and the other faults come on top
+chaos: setup
+	MOLLITUNE_CHAOS_KILLS=$(CHAOS_KILLS) $(BIN)/pytest -n 0 --durations=0 tests/chaos
 
 # two more packages beside the locked ones, for the cross-checks only
 peers: setup

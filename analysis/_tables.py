@@ -10,13 +10,13 @@ from pyarrow import fs
 
 from mollitune._errors import MollituneError
 from mollitune._files import first_line
+from mollitune._ordering import last_of_each
 from mollitune.search.schema import (
     KEYS,
     SCHEMA_VERSION,
     TRIALS_FILE,
     Column,
     columns,
-    deduplicate,
     missing_parts,
     params_of,
     part_names,
@@ -51,8 +51,8 @@ def read_table(
     """
     wait = _FIRST_WAIT
     for _ in range(_ATTEMPTS):
-        paths, missing = _list(filesystem, root, table)
-        if not missing:
+        paths, whole = _list(filesystem, root, table)
+        if whole:
             try:
                 return _merge([_read(filesystem, path, table) for path in paths], table)
             except FileNotFoundError:
@@ -65,15 +65,17 @@ def read_table(
     )
 
 
-def _list(filesystem: fs.FileSystem, root: str, table: str) -> tuple[list[str], list[int]]:
+def _list(filesystem: fs.FileSystem, root: str, table: str) -> tuple[list[str], bool]:
     if table == "trials":
         path = posixpath.join(root, TRIALS_FILE)
         found = filesystem.get_file_info(path).type == fs.FileType.File
-        return ([path] if found else []), []
+        return ([path] if found else []), True
     folder = posixpath.join(root, table)
-    # A listing during a merge might see no old file any more and the merged one not yet.
-    names = _part_names(filesystem, folder) or _part_names(filesystem, folder)
-    return [posixpath.join(folder, name) for name in names], missing_parts(names)
+    # A listing during a merge might see no old file any more and the merged one not yet. Where
+    # that leaves no gap, as the merged files are the newest, a second listing shows it.
+    before, names = (_part_names(filesystem, folder) for _ in range(2))
+    whole = set(before) <= set(names) and not missing_parts(names)
+    return [posixpath.join(folder, name) for name in names], whole
 
 
 def _part_names(filesystem: fs.FileSystem, folder: str) -> list[str]:
@@ -140,5 +142,4 @@ def _merge(tables: Iterable[pa.Table], table: str) -> pa.Table | None:
             f"the files of {table} do not fit together ({first_line(error)}); move away the one "
             "of another search"
         ) from error
-    merged = deduplicate(merged, KEYS[table])
-    return merged.sort_by([(column, "ascending") for column in KEYS[table]])
+    return last_of_each(merged, KEYS[table])

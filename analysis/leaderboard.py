@@ -1,9 +1,14 @@
 """Ranking of configurations by expected FID, where and only where the values may be compared."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 
 from mollitune._errors import MollituneError
 from mollitune.schedules import Schedule
@@ -86,15 +91,19 @@ def comparable_reports(results: Results, model: str | None = None) -> pd.DataFra
     Raises:
         MollituneError: If the search has no such model.
     """
-    reports = results.reports
+    table = results.tables["reports"]
+    wanted = pc.and_(table["comparable"], pc.equal(table["stage"], "search"))
     if model is not None:
-        known = sorted({*results.reports["model"], *results.trials["model"]})
+        both = (results.tables[name]["model"].unique() for name in ("reports", "trials"))
+        known = sorted({name for names in both for name in names.to_pylist()})
         if model not in known:
             raise MollituneError(
                 f"the search {results.name!r} has no model {model!r}; it has: {', '.join(known)}"
             )
-        reports = reports[reports["model"] == model]
-    return reports[reports["comparable"] & (reports["stage"] == "search")].copy()
+        wanted = pc.and_(wanted, pc.equal(table["model"], model))
+    # before the conversion: of a million evaluations few are comparable
+    frame: pd.DataFrame = table.filter(wanted).to_pandas()
+    return frame
 
 
 def require_alike(results: Results, rows: pd.DataFrame, columns: Sequence[str]) -> None:
@@ -132,30 +141,33 @@ def _ranked(alike: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _configurations(alike: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    runs = [own.sort_values("trial") for _, own in alike.groupby("configuration", sort=True)]
-    schedules = [_schedule(own) for own in runs]
-    values, seeds = ([own[name].tolist() for own in runs] for name in ("fid", "seed"))
+    # plain lists: a data frame per configuration costs milliseconds each
+    ordered = alike.sort_values(["configuration", "trial"]).to_dict("records")
+    runs = [list(own) for _, own in groupby(ordered, key=itemgetter("configuration"))]
+    schedules = [_schedule(own[0]) for own in runs]
+    values, seeds = ([[run[name] for run in own] for own in runs] for name in ("fid", "seed"))
     expected = expectations(schedules, values, seeds)
-    for own, expectation in zip(runs, expected, strict=True):
-        first = own.iloc[0].to_dict()
+    for own, fids, expectation in zip(runs, values, expected, strict=True):
+        first = own[0]
+        bpds = [run["bpd"] for run in own if not math.isnan(run["bpd"])]
         same = ("model", "configuration", "family", "step", "extractor", "fid_samples")
         yield {
             **{name: first[name] for name in same},
             "schedule": schedule_text(first),
             "runs": len(own),
-            "fid_mean": own["fid"].mean(),
-            "fid_sd": own["fid"].std(),
-            "fid_lowest": own["fid"].min(),
+            "fid_mean": np.mean(fids),
+            "fid_sd": np.std(fids, ddof=1) if len(fids) > 1 else math.nan,
+            "fid_lowest": min(fids),
             "fid_expected": expectation.fid,
             "fid_low": expectation.low,
             "fid_high": expectation.high,
-            "bpd_mean": own["bpd"].mean(),
-            "trials": ", ".join(map(str, own["trial"])),
+            "bpd_mean": np.mean(bpds) if bpds else math.nan,
+            "trials": ", ".join(str(run["trial"]) for run in own),
         }
 
 
-def _schedule(runs: pd.DataFrame) -> Schedule | None:
+def _schedule(run: Mapping[Hashable, Any]) -> Schedule | None:
     try:
-        return schedule_of(runs.iloc[0].to_dict())
+        return schedule_of(run)
     except ValueError:
         return None

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from mollitune._errors import MollituneError
-from mollitune._files import first_line, resolve
+from mollitune._files import below, first_line, resolve
 from mollitune.search.schema import (
     METADATA_FILE,
     METADATA_FORMAT,
@@ -68,7 +68,7 @@ def find_search(path: str, root: str = "results") -> str:
         MollituneError: If there is no such folder. The message says which searches there are.
     """
     is_name = "/" not in path and os.sep not in path
-    places = [f"{root.rstrip('/')}/{path}", path] if is_name else [path]
+    places = [below(root, path), path] if is_name else [path]
     for place in places:
         filesystem, folder = resolve(place)
         try:

@@ -24,6 +24,8 @@ from ._hyperparameters import Array, Hyperparameters, prior_draws
 
 MODELLED = 8
 """Schedules below which nothing is modelled: the mean over seeds is all that is believed."""
+MOST = 300
+"""Runs that are modelled at most: time grows with their third power, memory with the second."""
 _JITTER = 1e-8
 _WEIGHED = 150  # runs that weigh the draws; more change nothing but the time
 _KEPT = 0.02  # share of the weight below which a draw is dropped once weighed
@@ -122,12 +124,18 @@ class ShapeSurrogate:
     scales are averaged over draws from their priors, weighted by marginal likelihood: that has no
     local optimum to fall into and stays sound with few runs.
 
+    Of more than `MOST` runs those of the best schedules by their means are modelled, up to half
+    of that number, and those of schedules spread evenly over the ranks of the rest. What is left
+    out is believed to be what it measured, give or take what seeds do.
+
     Arguments:
         schedules: The schedules that were tried, n of them.
         values: For each its FIDs, one per complete run, all positive and finite.
         seeds: For each the seeds of these runs; None: every run has another one.
         scales: The scales to average over, in units of the standard deviation of all log FIDs;
             by default draws from their priors.
+        always: Numbers of schedules whose runs are modelled whatever their values, such as those
+            that are still going on.
 
     Raises:
         ValueError: If there is no schedule, one has no value, a value is not positive, or values
@@ -140,22 +148,39 @@ class ShapeSurrogate:
         values: Sequence[Sequence[float]],
         seeds: Sequence[Sequence[int]] | None = None,
         scales: Hyperparameters | None = None,
+        always: Sequence[int] = (),
     ) -> None:
         _check(schedules, values, seeds)
         fids = np.array([fid for v in values for fid in v], dtype=float)
-        self._x = _points(schedules)
-        self._owner = np.repeat(np.arange(len(schedules)), [len(v) for v in values])
+        counts = np.array([len(v) for v in values])
+        owner = np.repeat(np.arange(len(schedules)), counts)
         flat = range(len(fids)) if seeds is None else [s for each in seeds for s in each]
-        self._seed = np.array(flat)
-        self._centre, self._unit = float(np.log(fids).mean()), float(np.log(fids).std()) or 1.0
-        self._y = (np.log(fids) - self._centre) / self._unit
+        logs = np.log(fids)
+        self._centre, self._unit = float(logs.mean()), float(logs.std()) or 1.0
+        self._counts, self._means = counts, np.bincount(owner, logs) / counts
+        self._modelled = _modelled(self._means, counts, always)
+        runs = np.flatnonzero(self._modelled[owner])
+        self._x = _points(schedules, self._modelled)
+        self._owner, self._seed = owner[runs], np.array(flat)[runs]
+        self._y = ((logs - self._centre) / self._unit)[runs]
         self._scales = scales or prior_draws(self._x.shape[1])
         self._weigh()
 
     def tried(self) -> Belief:
         """Return the belief about the schedules that were tried, in their order."""
-        own = self._owner[None, :] == np.arange(len(self._x))[:, None]
-        return self._believe(self._x, own)
+        which = np.flatnonzero(self._modelled)
+        own = self._owner[None, :] == which[:, None]
+        belief = self._believe(self._x[which], own)
+        if len(which) == len(self._means):
+            return belief
+        location, scale = self._means.copy(), self.seed_scale / np.sqrt(self._counts)
+        level = np.zeros(len(location))
+        location[which], scale[which], level[which] = (
+            belief.location,
+            belief.scale,
+            belief.level_scale,
+        )
+        return Belief(location, scale, level)
 
     def at(self, schedules: Sequence[Schedule]) -> Belief:
         """Return the belief about schedules that were not tried."""
@@ -255,5 +280,27 @@ def _check(
         raise ValueError("each FID needs one seed")
 
 
-def _points(schedules: Sequence[Schedule]) -> Array:
-    return np.array([coordinates(schedule) for schedule in schedules])
+def _points(schedules: Sequence[Schedule], which: npt.NDArray[np.bool_] | None = None) -> Array:
+    """Coordinates of schedules, NaN for those that are not asked for."""
+    asked = [True] * len(schedules) if which is None else which
+    nowhere = (math.nan,) * len(coordinates(schedules[0]))
+    return np.array(
+        [coordinates(s) if wanted else nowhere for s, wanted in zip(schedules, asked, strict=True)]
+    )
+
+
+def _modelled(
+    means: Array, counts: npt.NDArray[np.intp], always: Sequence[int]
+) -> npt.NDArray[np.bool_]:
+    """Tell which schedules to model, see `ShapeSurrogate`."""
+    chosen = np.full(len(means), counts.sum() <= MOST)
+    if chosen.all():
+        return chosen
+    ranked = np.argsort(means, kind="stable")
+    best = ranked[np.cumsum(counts[ranked]) <= MOST // 2]
+    rest = ranked[len(best) :]
+    # one order in which every beginning is spread evenly: bits of the rank read backwards
+    spread = rest[np.argsort([int(f"{i:032b}"[::-1], 2) for i in range(len(rest))])]
+    order = np.array([*dict.fromkeys([*always, *best.tolist(), *spread.tolist()])])
+    chosen[order[np.cumsum(counts[order]) <= MOST]] = True
+    return chosen

@@ -21,7 +21,9 @@ from .schema import (
 )
 
 MAX_PARTS = 32
-"""Number of part files of a table above which they are merged into one."""
+"""Number of part files of a table above which the newest of them are merged into one."""
+_SMALLER = 2
+"""A file is merged as well unless it has more than so many times the rows of all newer ones."""
 
 
 class StaleSchemaError(Exception):
@@ -51,6 +53,7 @@ class PartFolder:
         self._schema = schema
         self._token = secrets.token_hex(3)
         self._names: list[str] | None = None
+        self._rows: dict[str, int] = {}
 
     def __getstate__(self) -> dict[str, object]:
         """Leave out what goes stale while the copy is away: the list of files and the token."""
@@ -83,13 +86,13 @@ class PartFolder:
                 self._filesystem.delete_file(self.path(name))
         self._names = None
 
-    def columns(self, names: list[str]) -> list[dict[str, object]]:
+    def columns(self, names: list[str]) -> pa.Table:
         """Return some columns of all rows."""
-        rows: list[dict[str, object]] = []
+        tables = [pa.schema([self._schema.field(name) for name in names]).empty_table()]
         for name in self.names():
             with self._filesystem.open_input_file(self.path(name)) as file:
-                rows += pq.read_table(file, columns=names).to_pylist()
-        return rows
+                tables.append(pq.read_table(file, columns=names).select(names))
+        return pa.concat_tables(tables)
 
     def append(self, table: pa.Table) -> None:
         """Write rows as one new file."""
@@ -98,27 +101,50 @@ class PartFolder:
         name = part_name(number, number, self._token)
         write_atomic(self._filesystem, self.path(name), to_parquet(table))
         names.append(name)
+        self._rows[name] = table.num_rows
 
     def compact(self) -> None:
-        """Merge the files into one when there are many, keeping the last row of each key.
+        """Merge the newest files into one when there are many, keeping the last row of each key.
+
+        Old files that have far more rows stay as they are, so that a row is not written again at
+        each merge: with n rows it is about log n times. They are at most some log2 n files.
 
         The merged file appears before the old ones go, and is later in the order than all of
         them. A crash at any point so leaves every row in place; at worst some rows stand twice
         with equal content until the next compaction.
         """
-        names = self.names()
-        if len(names) <= MAX_PARTS:
+        if len(self.names()) <= MAX_PARTS:
             return
-        merged = pa.concat_tables([self._read(name) for name in names])
+        self.tidy()
+        names = self._newest()
+        merged = deduplicate(pa.concat_tables([self._read(name) for name in names]), self._key)
         first = min(part_range(name)[0] for name in names)
         new = part_name(_next_number(names), first, self._token)
-        data = to_parquet(deduplicate(merged, self._key))
-        write_atomic(self._filesystem, self.path(new), data)
+        write_atomic(self._filesystem, self.path(new), to_parquet(merged))
+        self._rows = {new: merged.num_rows}
         # From here on the list on disk is the truth, whatever becomes of the deletions. The
         # oldest file goes first, so that whatever is left never looks like a whole table.
         self._names = None
         for name in names:
             self._filesystem.delete_file(self.path(name))
+
+    def _newest(self) -> list[str]:
+        """Names of the files to merge, in order; the older ones are much larger than all these."""
+        chosen: list[str] = []
+        rows = 0
+        for name in reversed(self.names()):
+            own = self._count(name)
+            if len(chosen) > 1 and own > _SMALLER * rows:
+                break
+            chosen.append(name)
+            rows += own
+        return chosen[::-1]
+
+    def _count(self, name: str) -> int:
+        if name not in self._rows:
+            with self._filesystem.open_input_file(self.path(name)) as file:
+                self._rows[name] = pq.read_metadata(file).num_rows
+        return self._rows[name]
 
     def check(self) -> None:
         """Check that the newest file has this search's columns.

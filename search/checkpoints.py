@@ -11,6 +11,8 @@ from pyarrow import fs
 
 from mollitune._files import resolve, write_atomic
 
+from .patience import Patience
+
 CHECKPOINTS = "checkpoints"
 KEPT = 2
 
@@ -21,12 +23,14 @@ class Checkpoints:
     Arguments:
         location: Folder of the search, a path or URI.
         trial: Number of the trial.
+        patience: How long reading is tried again; by default not at all.
     """
 
-    def __init__(self, location: str, trial: int) -> None:
+    def __init__(self, location: str, trial: int, patience: Patience | None = None) -> None:
         self._filesystem, root = resolve(location)
         folder = posixpath.join(root, CHECKPOINTS)
         self._paths = [posixpath.join(folder, f"{trial:04d}-{i}.pt") for i in range(KEPT)]
+        self._patience = patience or Patience()
         self._written = 0
 
     def save(self, state: dict[str, Any]) -> None:
@@ -57,12 +61,20 @@ class Checkpoints:
         return [self._read(path, device) for path in self._paths]
 
     def _read(self, path: str, device: torch.device) -> dict[str, Any] | None:
-        if self._filesystem.get_file_info(path).type != fs.FileType.File:
-            return None
         try:
-            with self._filesystem.open_input_stream(path) as stream:
-                data = stream.read()
+            data = self._patience(lambda: self._content(path))
+            if data is None:
+                return None
             state = torch.load(io.BytesIO(data), device, weights_only=True)
+        except (MemoryError, torch.OutOfMemoryError):
+            raise  # says nothing about the file: a good checkpoint must not be passed over
         except Exception:  # torch raises many kinds for damaged files
             return None
         return state if isinstance(state, dict) and isinstance(state.get("step"), int) else None
+
+    def _content(self, path: str) -> bytes | None:
+        if self._filesystem.get_file_info(path).type != fs.FileType.File:
+            return None
+        with self._filesystem.open_input_stream(path) as stream:
+            data: bytes = stream.read()
+        return data

@@ -10,6 +10,7 @@ import json
 import os
 import posixpath
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -19,7 +20,10 @@ from pyarrow import fs
 from mollitune._errors import MollituneError
 from mollitune._files import first_line, resolve, write_atomic
 
+from .patience import Patience
+
 JOURNAL = "journal"
+_READERS = 16
 START, REPORT, END, ERROR = "start", "report", "end", "error"
 
 Event = dict[str, Any]
@@ -39,19 +43,27 @@ class Journal:
         filesystem: File system of the search's folder.
         root: The folder's path on it.
         events: What was written before.
+        patience: How long a write is tried again; by default not at all.
 
     Attributes:
         events: All events, in order.
     """
 
-    def __init__(self, filesystem: fs.FileSystem, root: str, events: list[Event]) -> None:
+    def __init__(
+        self,
+        filesystem: fs.FileSystem,
+        root: str,
+        events: list[Event],
+        patience: Patience | None = None,
+    ) -> None:
         self._filesystem = filesystem
         self._folder = posixpath.join(root, JOURNAL)
+        self._patience = patience or Patience()
         self.events = events
 
     @classmethod
-    def open(cls, location: str) -> Self:
-        """Open the record of a search, which may be empty.
+    def open(cls, location: str, patience: Patience | None = None) -> Self:
+        """Open the record of a search, which may be empty; arguments as for the class.
 
         Raises:
             JournalError: If it cannot be read, or is damaged elsewhere than at its end.
@@ -65,23 +77,27 @@ class Journal:
                 events = _read_objects(filesystem, folder)
         except OSError as error:
             raise JournalError(f"cannot read {folder}: {first_line(error)}") from None
-        return cls(filesystem, root, events)
+        return cls(filesystem, root, events, patience)
 
     def append(self, kind: str, trial: int, **values: object) -> Event:
         """Write an event and return it with its time.
 
         Raises:
-            JournalError: If it cannot be written; then nothing that depends on it may happen.
+            JournalError: If it cannot be written, or another driver has taken over; then nothing
+                that depends on it may happen.
         """
         time = datetime.now(UTC).isoformat()
         event: Event = {"event": kind, "trial": trial, "time": time, **values}
+        line = json.dumps(event, default=float).encode() + b"\n"
         try:
-            self._write(json.dumps(event, default=float).encode() + b"\n")
+            self._patience(lambda: self._write(line))
         except OSError as error:
             raise JournalError(
-                f"cannot write {self._folder}: {first_line(error)}; free some space or mend the "
-                "permissions, then go on with mollitune resume"
+                f"cannot write {self._folder}: {first_line(error)}; free some space, mend the "
+                "permissions or wait for the storage"
             ) from None
+        except MollituneError as error:
+            raise JournalError(str(error)) from None
         self.events.append(event)
         return event
 
@@ -127,12 +143,18 @@ def _read_lines(path: Path) -> list[Event]:
 
 def _read_objects(filesystem: fs.FileSystem, folder: str) -> list[Event]:
     selector = fs.FileSelector(folder, allow_not_found=True)
-    names = sorted(info.path for info in filesystem.get_file_info(selector))
-    events = []
-    for name in names:
+    names = sorted(info.path for info in filesystem.get_file_info(selector) if info.is_file)
+
+    def read(name: str) -> bytes:
         with filesystem.open_input_stream(name) as stream:
-            events.append(_parse(stream.read(), name))
-    return events
+            data: bytes = stream.read()
+        return data
+
+    with ThreadPoolExecutor(_READERS) as pool:  # a request takes its time, there may be thousands
+        lines = list(pool.map(read, names))
+    if lines and not lines[-1]:
+        lines.pop()  # begun by a process that was interrupted; its number is given again
+    return [_parse(line, name) for line, name in zip(lines, names, strict=False)]
 
 
 def _parse(line: bytes, where: str | Path) -> Event:

@@ -38,14 +38,16 @@ from .config import SearchConfig, check_models  # noqa: E402
 from .dataset import Images, split  # noqa: E402
 from .extra_metrics import NEED_REAL_FEATURES, check_extras  # noqa: E402
 from .extractors import Extractor, cache_folder, prepare_extractor  # noqa: E402
+from .faults import summary  # noqa: E402
 from .fid import Reference  # noqa: E402
 from .journal import Journal  # noqa: E402
 from .lease import Lease  # noqa: E402
 from .metadata import config_of, read_metadata  # noqa: E402
+from .patience import Patience, wait_seconds  # noqa: E402
 from .planning import plan_evaluations  # noqa: E402
 from .policy.likeness import Likeness  # noqa: E402
 from .progress import ProgressView  # noqa: E402
-from .recorder import Recorder  # noqa: E402
+from .recorder import DecisionSource, Recorder  # noqa: E402
 from .recovery import fold  # noqa: E402
 from .sampler import ScheduleSearcher  # noqa: E402
 from .sources import load_images  # noqa: E402
@@ -54,9 +56,9 @@ from .stop_all import StopAll  # noqa: E402
 from .stopping import PolicyScheduler  # noqa: E402
 from .store import Store, create_search_folder  # noqa: E402
 from .trainable import ScheduleTrainable, Shared, picture  # noqa: E402
+from .watchdog import Watchdog  # noqa: E402
 
-RETRIES = 2
-RAY_FOLDER = ".ray"
+RAY_FOLDER = "tune"
 _LOOPBACK = "127.0.0.2"
 
 
@@ -92,11 +94,13 @@ def run_search(config: SearchConfig, console: Console) -> Outcome:
             the results folder or the Ray cluster cannot be used. Nothing is left behind unless
             a trial has run.
     """
+    wait = wait_seconds()
     folder = create_search_folder(config.root, config.name)
-    with Lease(folder):
+    with Lease(folder) as lease:
         try:
             shared = _prepare(config, folder, console)
             _start_ray(config)
+            _check_custom(config, console)
             plans = plan_evaluations(shared, _resources(config), console)
             shared = replace(shared, plans=plans)
         except BaseException:
@@ -104,7 +108,7 @@ def run_search(config: SearchConfig, console: Console) -> Outcome:
             _remove_claim(folder)
             raise
         try:
-            return _run(shared, console)
+            return _run(shared, console, _patience(wait, console, lease))
         finally:
             ray.shutdown()
 
@@ -132,15 +136,17 @@ def resume_search(
     """
     metadata = read_metadata(folder)
     config = config_of(metadata, more, address)
-    with Lease(folder):
+    wait = wait_seconds()
+    with Lease(folder) as lease:
         shared = _prepare(config, folder, console)
         _check_unchanged(metadata, shared)
         plans = {name: Plan(**plan) for name, plan in metadata["evaluation"].items()}
         shared = replace(shared, plans=plans)
         _start_ray(config)
         try:
-            _remove_ray_files(folder)
-            return _run(shared, console, created=metadata["created"])
+            _check_custom(config, console)
+            patience = _patience(wait, console, lease)
+            return _run(shared, console, patience, created=metadata["created"])
         finally:
             ray.shutdown()
 
@@ -194,11 +200,21 @@ def _reference(config: SearchConfig, extractor: Extractor, images: Images) -> Re
         ) from None
 
 
-def _run(shared: Shared, console: Console, created: str | None = None) -> Outcome:
+def _patience(seconds: float, console: Console, lease: Lease) -> Patience:
+    def say(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    return Patience(seconds, say, lease)
+
+
+def _run(
+    shared: Shared, console: Console, patience: Patience, created: str | None = None
+) -> Outcome:
     config = shared.config
     start = time.monotonic()
-    journal, stop = Journal.open(shared.folder), StopAll()
-    store = Store.open(shared.folder, parameter_types(f.family for f in config.families))
+    journal, stop = Journal.open(shared.folder, patience), StopAll()
+    types = parameter_types(f.family for f in config.families)
+    store = Store.open(shared.folder, types, patience)
     metadata = _metadata(shared)
     if created is not None:
         metadata["created"] = created
@@ -207,22 +223,34 @@ def _run(shared: Shared, console: Console, created: str | None = None) -> Outcom
     store.write_file("samples/real.png", picture(shared.splits.validation.pixels))
     scheduler = PolicyScheduler(config.stopping, config.seed, _likeness(shared), journal, stop)
     searcher = ScheduleSearcher(config, max(shared.splits.shape[1:]), journal, stop)
+    spread = _on_any_node(shared)
+    watchdog = Watchdog(spread.folder, config.resources.hang_seconds)
     with ProgressView(config.trials, console) as view, _interruptible() as interrupted:
-        recorder = Recorder(store, shared, [searcher, scheduler], view, journal, stop)
+        patience.interrupted = interrupted.is_set
+        sources: list[DecisionSource] = [searcher, scheduler]
+        recorder = Recorder(store, shared, sources, view, journal, stop, watchdog.reasons)
         with view.silent():
             fold(journal, searcher, scheduler, recorder)
         if searcher.left:
-            _tuner(shared, searcher, scheduler, recorder, stop).fit()
+            callbacks = [recorder, watchdog]  # in this order: a kill's reason outlives its trial
+            _tuner(spread, searcher, scheduler, callbacks, stop).fit()
     whole = len(recorder.outcomes) == config.trials and "running" not in recorder.outcomes
     cut_off = interrupted.is_set() or not whole
-    recorder.close()
+    try:
+        recorder.close()
+    except MollituneError as error:
+        stop.fail(error)
     if stop.failure is not None:
-        raise stop.failure
+        raise MollituneError(
+            f"{stop.failure}; nothing reported is lost, go on with: mollitune resume "
+            f"{shared.folder}"
+        )
+    if recorder.failures:
+        console.print(summary(recorder.failures), highlight=False, markup=False, soft_wrap=True)
     seconds = time.monotonic() - start
     status = "interrupted" if cut_off else "finished"
     store.write_metadata({**metadata, "status": status, "elapsed_seconds": seconds})
     if not cut_off:
-        _remove_ray_files(shared.folder)
         _delete(shared.folder, CHECKPOINTS)
     counts = {name: recorder.outcomes.count(name) for name in sorted(set(recorder.outcomes))}
     return Outcome(shared.folder, counts, cut_off, seconds)
@@ -244,15 +272,21 @@ def _likeness(shared: Shared) -> dict[str, Likeness]:
     }
 
 
+def _on_any_node(shared: Shared) -> Shared:
+    """Name the folder in full: a node works in the folder that it was started in."""
+    if "://" in shared.folder:
+        return shared
+    return replace(shared, folder=resolve(shared.folder)[1])
+
+
 def _tuner(
     shared: Shared,
     searcher: ScheduleSearcher,
     scheduler: PolicyScheduler,
-    recorder: Recorder,
+    callbacks: list[tune.Callback],
     stop: StopAll,
 ) -> tune.Tuner:
     config = shared.config
-    filesystem, path = resolve(shared.folder)
     trainable = tune.with_resources(
         tune.with_parameters(ScheduleTrainable, shared=shared), _resources(config)
     )
@@ -269,10 +303,10 @@ def _tuner(
         ),
         run_config=tune.RunConfig(
             name=RAY_FOLDER,
-            storage_path=path,
-            storage_filesystem=filesystem,
-            callbacks=[recorder],
-            failure_config=tune.FailureConfig(max_failures=RETRIES),
+            # nothing is read from Ray's snapshots, and a storage that is away must not hold it up
+            storage_path=_temp_folder(),
+            callbacks=callbacks,
+            failure_config=tune.FailureConfig(max_failures=config.resources.retries),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             stop=stop,
             verbose=0,
@@ -290,7 +324,26 @@ def _resources(config: SearchConfig) -> dict[str, float]:
     share = config.resources.gpu
     if share is None:
         share = min(1.0, math.floor(100 * gpus / config.workers) / 100)
-    return {"cpu": config.resources.cpu, **({"gpu": share} if share else {})}
+    own = {"cpu": config.resources.cpu, **({"gpu": share} if share else {})}
+    return {**own, **config.resources.custom}
+
+
+def _check_custom(config: SearchConfig, console: Console) -> None:
+    """Tell of resources that no node has: a cluster may grow, a Ray of our own does not.
+
+    Raises:
+        MollituneError: If trials could never start.
+    """
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    for name, amount in config.resources.custom.items():
+        if any(node.get(name, 0) >= amount for node in nodes):
+            continue
+        what = f"resources.custom: no node has {amount:g} of {name}"
+        if config.address is None:
+            raise MollituneError(
+                f"{what}; join a cluster that has it (--address), or leave it out"
+            )
+        console.print(f"{what} yet; trials wait for one", markup=False, soft_wrap=True)
 
 
 def _start_ray(config: SearchConfig) -> None:
@@ -330,7 +383,7 @@ def _check_reachable(address: str) -> None:
 
 
 def _temp_folder() -> str:
-    """Return a new folder for Ray's sockets, whose paths may have no more than 107 bytes.
+    """Return a new folder for Ray's files and sockets, whose paths may have at most 107 bytes.
 
     It is removed at exit, after Ray has gone.
     """
@@ -399,11 +452,6 @@ def _remove_claim(folder: str) -> None:
     filesystem, path = resolve(folder)
     with contextlib.suppress(OSError):
         filesystem.delete_dir(path)
-
-
-def _remove_ray_files(folder: str) -> None:
-    """Delete Ray's snapshots: nothing is ever read from them."""
-    _delete(folder, RAY_FOLDER)
 
 
 def _delete(folder: str, name: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Self
 from pyarrow import fs
 
 from mollitune._errors import MollituneError
-from mollitune._files import resolve, write_atomic
+from mollitune._files import first_line, resolve, write_atomic
 
 LEASE_FILE = "lease.json"
 SECONDS = 60.0
@@ -40,6 +40,7 @@ class Lease:
         self._location = location
         self._seconds = seconds
         self._token = secrets.token_hex(8)
+        self._lost: MollituneError | None = None
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._renew, daemon=True)
 
@@ -48,10 +49,16 @@ class Lease:
 
         Raises:
             MollituneError: If another driver holds it; the message says which and for how long.
+                Or if the folder cannot be written.
         """
-        self._refuse_if_held()
-        self._write()
-        self._refuse_if_held()  # of two that wrote at once, the later one holds it
+        try:
+            self.renew()
+            self._refuse_if_held()  # of two that wrote at once, the later one holds it
+        except OSError as error:
+            raise MollituneError(
+                f"cannot write {self._path}: {first_line(error)}; free some space, mend the "
+                "permissions or wait for the storage"
+            ) from None
         self._thread.start()
         return self
 
@@ -65,7 +72,31 @@ class Lease:
         self._done.set()
         self._thread.join()
         with contextlib.suppress(OSError):
-            self._filesystem.delete_file(self._path)
+            if self._is_ours():
+                self._filesystem.delete_file(self._path)
+
+    def check(self) -> None:
+        """Go on only while the lease is ours. Costs nothing: the file was read when last renewed.
+
+        Raises:
+            MollituneError: If another driver has taken it, after it had expired.
+        """
+        if self._lost is not None:
+            raise self._lost
+
+    def renew(self) -> None:
+        """Take the lease, or hold it for longer.
+
+        Raises:
+            MollituneError: If another driver holds it.
+            OSError: If the storage does not answer.
+        """
+        self._refuse_if_held()
+        self._write()
+
+    def _is_ours(self) -> bool:
+        held = self._read()
+        return held is not None and held["token"] == self._token
 
     def _refuse_if_held(self) -> None:
         held = self._read()
@@ -99,8 +130,13 @@ class Lease:
 
     def _renew(self) -> None:
         while not self._done.wait(self._seconds / RENEWALS):
-            with contextlib.suppress(OSError):  # a full disk is for the tables to report
-                self._write()
+            try:
+                self.renew()
+            except MollituneError as error:
+                self._lost = error
+                return
+            except OSError:
+                continue  # a full disk is for the tables to report
 
 
 def _is_over(held: dict[str, Any]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from ray.tune import Callback
 from mollitune._errors import MollituneError
 from mollitune.schedules import Schedule, shape_features
 
+from .faults import UNKNOWN_ERROR, last_failure
 from .journal import ERROR, REPORT, START, Event, Journal, time_of
 from .policy.decision import Decision
 from .progress import ProgressView
@@ -29,7 +30,6 @@ _MEASURED = (
     *("non_finite_losses", "non_finite_samples"),
 )
 NOT_FINITE = "FID at full budget is not finite"
-UNKNOWN_ERROR = "unknown error"
 _OF_THE_TRIAL = (
     *("search", "trial", "configuration", "attempt", "seed", "stage"),
     *("model", "dataset", "family"),
@@ -57,6 +57,7 @@ class Recorder(Callback):  # type: ignore[misc]
         view: The progress view.
         journal: The record, for the errors that only Ray tells.
         stop: What to tell when results can no longer be written.
+        killed: Why the watchdog killed trials, by their numbers.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Recorder(Callback):  # type: ignore[misc]
         view: ProgressView,
         journal: Journal,
         stop: StopAll,
+        killed: Mapping[int, str] | None = None,
     ) -> None:
         self._store = store
         self._shared = shared
@@ -74,6 +76,7 @@ class Recorder(Callback):  # type: ignore[misc]
         self._view = view
         self._journal = journal
         self._stop = stop
+        self._killed = {} if killed is None else killed
         self._rows: dict[int, dict[str, Any]] = {}
         self._last: dict[int, dict[str, Any]] = {}
         self._errors: dict[int, str] = {}
@@ -89,6 +92,11 @@ class Recorder(Callback):  # type: ignore[misc]
     def outcomes(self) -> list[str]:
         """Status of every trial that was started."""
         return [row["status"] for row in self._rows.values()]
+
+    @property
+    def failures(self) -> list[str]:
+        """Why trials failed, one reason for each that did."""
+        return [row["error"] for row in self._rows.values() if row["status"] == "failed"]
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note a trial as running; a second start is another attempt."""
@@ -124,14 +132,13 @@ class Recorder(Callback):  # type: ignore[misc]
         self._end(trial.config["trial"], outcome_of(result), result, datetime.now(UTC))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Note a trial that failed for good, with the last line of its traceback."""
+        """Note a trial that failed for good, and why the last time."""
         number = trial.config["trial"]
         if number not in self._rows:
             self._open(trial.config, datetime.now(UTC))  # its process did not even start
-        text = str(trial.get_error() or UNKNOWN_ERROR)
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
-        self._errors[number] = lines[-1]
-        self._guard(lambda: self._journal.append(ERROR, number, text=lines[-1]))
+        reason = self._killed.get(number) or last_failure(trial.error_file)
+        self._errors[number] = reason
+        self._guard(lambda: self._journal.append(ERROR, number, text=reason))
         self._end(number, "failed", trial.last_result or {}, datetime.now(UTC))
 
     def fold(self, event: Event) -> None:

@@ -5,6 +5,7 @@ import posixpath
 import re
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,11 +14,13 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from mollitune._errors import MollituneError
-from mollitune._files import first_line, resolve, write_atomic
+from mollitune._files import below, first_line, resolve, write_atomic
+from mollitune._ordering import last_of_each
 
 from ._parts import PartFolder, StaleSchemaError, check_schema, to_parquet
 from ._rows import Row, check_row
 from .lease import LEASE_FILE
+from .patience import Patience
 from .schema import (
     KEYS,
     METADATA_FILE,
@@ -59,6 +62,7 @@ class Store:
         params: Arrow type, float64 or string, of each schedule parameter of the search, by
             name without the ``params.`` prefix.
         clock: Monotonic clock in seconds, for tests.
+        patience: How long a write is tried again; by default not at all.
 
     Raises:
         ValueError: If a parameter has an empty name or another type.
@@ -70,10 +74,12 @@ class Store:
         root: str,
         params: Mapping[str, pa.DataType],
         clock: Callable[[], float] = time.monotonic,
+        patience: Patience | None = None,
     ) -> None:
         self._filesystem = filesystem
         self._root = root
         self._clock = clock
+        self._patience = patience or Patience()
         self._columns = {t: columns(t, params) for t in (*_APPENDED, "trials")}
         self._schemas = {t: table_schema(t, params) for t in self._columns}
         self._parts = {
@@ -81,24 +87,30 @@ class Store:
             for t in _APPENDED
         }
         self._buffers: dict[str, list[Row]] = {table: [] for table in self._columns}
-        self._trials: dict[tuple[Any, Any], Row] | None = None
+        self._trials: pa.Table | None = None
         self._flushed = clock()
         self._closed = False
 
     @classmethod
-    def open(cls, location: str, params: Mapping[str, pa.DataType]) -> Self:
+    def open(
+        cls,
+        location: str,
+        params: Mapping[str, pa.DataType],
+        patience: Patience | None = None,
+    ) -> Self:
         """Open the folder of a search, new or with results to go on from.
 
         Args:
             location: A local path or the URI of any PyArrow file system.
             params: As for the class.
+            patience: As for the class.
 
         Raises:
             StoreError: If the folder cannot be read, or holds tables with other columns.
             MollituneError: If the URI is not understood.
         """
         filesystem, root = resolve(location)
-        store = cls(filesystem, root, params)
+        store = cls(filesystem, root, params, patience=patience)
         store._check_existing()
         return store
 
@@ -145,10 +157,10 @@ class Store:
         names = list(KEYS[table])
         try:
             self._parts[table].tidy()
-            rows = self._parts[table].columns(names)
+            found = self._parts[table].columns(names)
         except (OSError, pa.ArrowException) as error:
             raise StoreError(f"cannot read {self._root}: {first_line(error)}") from error
-        return {tuple(row[name] for name in names) for row in rows}
+        return set(zip(*(found[name].to_pylist() for name in names), strict=True))
 
     def flush(self) -> None:
         """Write the buffered rows now.
@@ -157,8 +169,8 @@ class Store:
             StoreError: If a table cannot be written; its rows stay buffered.
         """
         for table in _APPENDED:
-            self._flush_appended(table)
-        self._flush_trials()
+            self._keep(table, partial(self._flush_appended, table))
+        self._keep(TRIALS_FILE, self._flush_trials)
         self._flushed = self._clock()
 
     def flush_if_due(self) -> None:
@@ -207,11 +219,11 @@ class Store:
         """
         path = self._path(name)
         try:
-            write_atomic(self._filesystem, path, data)
+            self._patience(lambda: write_atomic(self._filesystem, path, data))
         except OSError as error:
             raise StoreError(
-                f"cannot write {path}: {first_line(error)}; free some space or mend the "
-                "permissions"
+                f"cannot write {path}: {first_line(error)}; free some space, mend the permissions "
+                "or wait for the storage"
             ) from error
 
     def exists(self, name: str) -> bool:
@@ -240,39 +252,43 @@ class Store:
         self._buffers[table].append(check_row(table, legal, row))
         self.flush_if_due()
 
+    def _keep(self, name: str, write: Callable[[], None]) -> None:
+        try:
+            self._patience(write)
+        except (OSError, pa.ArrowException) as error:
+            path = posixpath.join(self._root, name)
+            raise StoreError(
+                f"cannot write {path}: {first_line(error)}; free some space, mend the permissions "
+                "or wait for the storage; rows not written yet are kept, and the next write tries "
+                "again"
+            ) from error
+
     def _flush_appended(self, table: str) -> None:
         rows, folder = self._buffers[table], self._parts[table]
         if not rows:
             return
-        try:
-            folder.append(pa.Table.from_pylist(rows, schema=self._schemas[table]))
-            rows.clear()
-            folder.compact()
-        except (OSError, pa.ArrowException) as error:
-            raise _cannot_keep(posixpath.join(self._root, table), error) from error
+        folder.append(pa.Table.from_pylist(rows, schema=self._schemas[table]))
+        rows.clear()
+        folder.compact()
 
     def _flush_trials(self) -> None:
         rows = self._buffers["trials"]
         if not rows:
             return
-        path = posixpath.join(self._root, TRIALS_FILE)
-        try:
-            merged = self._read_trials() if self._trials is None else dict(self._trials)
-            merged.update({(row["search"], row["trial"]): row for row in rows})
-            ordered = [merged[key] for key in sorted(merged)]
-            table = pa.Table.from_pylist(ordered, schema=self._schemas["trials"])
-            write_atomic(self._filesystem, path, to_parquet(table))
-        except (OSError, pa.ArrowException) as error:
-            raise _cannot_keep(path, error) from error
+        known = self._read_trials() if self._trials is None else self._trials
+        new = pa.Table.from_pylist(rows, schema=self._schemas["trials"])
+        merged = last_of_each(pa.concat_tables([known, new]), KEYS["trials"])
+        write_atomic(self._filesystem, self._path(TRIALS_FILE), to_parquet(merged))
         self._trials = merged
         rows.clear()
 
-    def _read_trials(self) -> dict[tuple[Any, Any], Row]:
-        if not self.exists(TRIALS_FILE):
-            return {}
-        with self._filesystem.open_input_file(self._path(TRIALS_FILE)) as file:
-            rows = pq.read_table(file).to_pylist()
-        return {(row["search"], row["trial"]): row for row in rows}
+    def _read_trials(self) -> pa.Table:
+        schema = self._schemas["trials"]
+        path = self._path(TRIALS_FILE)
+        if self._filesystem.get_file_info(path).type == fs.FileType.NotFound:
+            return schema.empty_table()
+        with self._filesystem.open_input_file(path) as file:
+            return pq.read_table(file).select(schema.names).cast(schema)
 
     def _check_existing(self) -> None:
         try:
@@ -312,17 +328,14 @@ def create_search_folder(root: str, name: str) -> str:
             f"illegal search name {name!r}: use letters, digits, '.', '_' and '-', not starting "
             "with a dot"
         )
-    location = f"{root.rstrip('/')}/{name}"
+    location = below(root, name)
     filesystem, path = resolve(location)
     try:
-        _create_new(filesystem, path)
-    except FileExistsError:
-        if _never_began(filesystem, path):
-            return location
-        raise StoreError(
-            f"the search {name!r} exists already in {root}; choose another name, such as "
-            f"name={name}-2, or move that folder away"
-        ) from None
+        if not _create_new(filesystem, path) and not _never_began(filesystem, path):
+            raise StoreError(
+                f"the search {name!r} exists already in {root}; choose another name, such as "
+                f"name={name}-2, or move that folder away"
+            )
     except OSError as error:
         raise StoreError(
             f"cannot create {location}: {first_line(error)}; choose a results folder that you may "
@@ -339,22 +352,20 @@ def _never_began(filesystem: fs.FileSystem, path: str) -> bool:
     return [entry.base_name for entry in entries] == [LEASE_FILE]
 
 
-def _create_new(filesystem: fs.FileSystem, path: str) -> None:
+def _create_new(filesystem: fs.FileSystem, path: str) -> bool:
+    """Create a folder; return False if there is one, or a file, of this name."""
     if isinstance(filesystem, fs.LocalFileSystem):
         # One call that fails when the folder exists: of two launches at once, one wins.
         parent = Path(path).parent
         if parent.exists() and not parent.is_dir():
             raise NotADirectoryError(f"{parent} is not a folder")
         parent.mkdir(parents=True, exist_ok=True)
-        Path(path).mkdir()
-        return
+        try:
+            Path(path).mkdir()
+        except FileExistsError:
+            return False
+        return True
     if filesystem.get_file_info(path).type != fs.FileType.NotFound:
-        raise FileExistsError(path)
+        return False
     filesystem.create_dir(path, recursive=True)
-
-
-def _cannot_keep(path: str, error: Exception) -> StoreError:
-    return StoreError(
-        f"cannot write {path}: {first_line(error)}; free some space or mend the permissions, rows "
-        "not written yet are kept and the next write tries again"
-    )
+    return True

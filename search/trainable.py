@@ -26,7 +26,9 @@ from .checkpoints import Checkpoints
 from .config import SearchConfig
 from .dataset import Splits
 from .fid import Reference
+from .patience import Patience, wait_seconds
 from .trial import Evaluation, TrainingDivergedError, Trial, TrialSpec
+from .watchdog import Pulse
 
 
 @dataclass(frozen=True)
@@ -75,25 +77,33 @@ class ScheduleTrainable(tune.Trainable):  # type: ignore[misc]
         """Prepare the first trial of this process."""
         torch.set_num_threads(max(1, int(shared.config.resources.cpu)))
         self._shared = shared
+        self._trial: Trial
         self._evaluations: Iterator[Evaluation]
+        self._next: dict[str, Any] | None = config
         # only a GPU that Ray has assigned: a search with resources.gpu=0 stays on the CPU
         self._device = torch.device("cuda" if ray.get_gpu_ids() else "cpu")
-        self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Prepare the next trial in the same process."""
         # the old trial goes first, so that two models never share the memory
-        del self._evaluations, self._trial
-        self._begin(new_config)
+        if self._next is None:
+            del self._evaluations, self._trial
+        self._next = new_config
         return True
 
     def step(self) -> dict[str, Any]:
         """Train up to the next evaluation and return it.
 
+        The first step also builds the trial: whatever fails or hangs does so in here, where it is
+        tried again and watched.
+
         A trial whose loss or samples diverged ends with the reason as ``failure``: the run is
         deterministic, so that trying again would not help. Any other exception is for Ray to
         retry.
         """
+        if self._next is not None:
+            self._begin(self._next)
+            self._next = None
         # of what has been reported already: a checkpoint is never ahead of the record
         if self._trial.step > 0 and self._checkpoint_due():
             self._save()
@@ -120,15 +130,18 @@ class ScheduleTrainable(tune.Trainable):  # type: ignore[misc]
         shared = self._shared
         self._number: int = config["trial"]
         self._saved = time.monotonic()
-        self._trial: Trial = Trial(
+        pulse = Pulse(shared.folder, self._number, shared.config.resources.hang_seconds)
+        pulse()
+        self._trial = Trial(
             shared.spec(config),
             shared.splits,
             shared.reference,
             shared.plans[config["model"]].samples,
             self._device,
             shared.config.fid.extra,
+            pulse,
         )
-        self._checkpoints = Checkpoints(shared.folder, self._number)
+        self._checkpoints = Checkpoints(shared.folder, self._number, Patience(wait_seconds()))
         for state in self._checkpoints.load(self._device):
             if self._go_on_from(state):
                 break
@@ -139,6 +152,8 @@ class ScheduleTrainable(tune.Trainable):  # type: ignore[misc]
         fresh = copy.deepcopy(self._trial.state_dict())
         try:
             self._trial.load_state_dict(state)
+        except torch.OutOfMemoryError:
+            raise  # a RuntimeError that says nothing about the state
         except (KeyError, ValueError, TypeError, RuntimeError, AttributeError):
             self._trial.load_state_dict(fresh)
             return False
@@ -156,7 +171,9 @@ class ScheduleTrainable(tune.Trainable):  # type: ignore[misc]
     def _write_samples(self, pixels: npt.NDArray[np.uint8]) -> None:
         filesystem, folder = resolve(self._shared.folder)
         path = f"{folder}/samples/{self._number:04d}.png"
-        write_atomic(filesystem, path, picture(pixels))
+        # a picture is worth some waiting, but not the trial
+        with contextlib.suppress(OSError):
+            Patience(wait_seconds())(lambda: write_atomic(filesystem, path, picture(pixels)))
 
     def _device_name(self) -> str:
         if self._device.type == "cuda":

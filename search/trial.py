@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -56,6 +56,7 @@ class Trial:
         fid_samples: Generated images per evaluation.
         device: Where to train.
         extras: Metrics besides FID, see `FidMeter`.
+        alive: Called before every training step and every batch of an evaluation.
 
     Raises:
         ValueError: If the model or one of its arguments is not legal.
@@ -74,8 +75,10 @@ class Trial:
         fid_samples: int,
         device: torch.device,
         extras: Sequence[Extra] = (),
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
         self.spec = spec
+        self._alive = alive
         self.device = device
         self.step = 0
         self.lost_steps = 0
@@ -224,6 +227,7 @@ class Trial:
 
         Such a step is skipped: it would leave no finite weight behind.
         """
+        self._alive()
         indices = self._batches.next().to(self.device)
         x = dequantise(self._images[indices], self._dequantise)
         x = self.spec.schedule(x, progress, generator=self._mollify)
@@ -278,7 +282,10 @@ class Trial:
 
     def _bits_per_dim(self, model: GenerativeModel) -> float:
         x = dequantise(self._held_out, self._generator(_EVALUATE))
-        parts = [model.bits_per_dim(part) for part in x.split(self.spec.batch_size)]
+        parts = []
+        for part in x.split(self.spec.batch_size):
+            self._alive()
+            parts.append(model.bits_per_dim(part))
         return float(torch.cat(parts).double().mean())
 
     @contextmanager
@@ -292,7 +299,12 @@ class Trial:
 
     def _measure(self, model: GenerativeModel) -> Measurement:
         generator = self._generator(_SAMPLES)
-        return self._meter.measure(lambda n: model.sample(n, generator))
+
+        def draw(n: int) -> Tensor:
+            self._alive()
+            return model.sample(n, generator)
+
+        return self._meter.measure(draw)
 
     @contextmanager
     def _own_rng(self) -> Iterator[None]:

@@ -11,6 +11,9 @@ from pyarrow import fs
 
 from ._errors import MollituneError
 
+# Folders are only parts of names there, and an upload shows when it is complete.
+_OBJECT_STORES = {"s3", "gcs", "abfs"}
+
 
 def resolve(location: str | os.PathLike[str]) -> tuple[fs.FileSystem, str]:
     """Find the file system of a location and the path inside it.
@@ -23,23 +26,67 @@ def resolve(location: str | os.PathLike[str]) -> tuple[fs.FileSystem, str]:
         The file system and the path that it understands (absolute for a local location).
 
     Raises:
-        MollituneError: If the URI names no known file system or one that cannot be reached, or
-            the path is none: it holds a null character, or the home of an unknown user.
+        MollituneError: If the URI names no known file system or one that cannot be reached, it
+            holds credentials, or the path is none: it holds a null character, or the home of an
+            unknown user.
     """
     text = os.fspath(location)
     if "://" not in text:
         return fs.LocalFileSystem(), _absolute(text)
+    _refuse_credentials(text)
+    shown = text.partition("?")[0]
     try:
-        filesystem, path = fs.FileSystem.from_uri(text)
+        filesystem, path = fs.FileSystem.from_uri(_with_single_puts(text))
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = first_line(error)
         raise MollituneError(
-            f"cannot open the location {text!r}: {reason}; use a local path or a URI such as "
+            f"cannot open the location {shown!r}: {reason}; use a local path or a URI such as "
             "s3://bucket/folder"
         ) from error
     if not path:
-        raise MollituneError(f"the location {text!r} names no bucket or folder; add it")
+        raise MollituneError(f"the location {shown!r} names no bucket or folder; add it")
     return filesystem, path
+
+
+def below(location: str, name: str) -> str:
+    """Return the location of something below a folder.
+
+    Args:
+        location: The folder, a local path or a URI, which may have a query.
+        name: Relative path.
+
+    Example:
+        >>> below("s3://bucket/searches/?region=eu-west-1", "digits")
+        's3://bucket/searches/digits?region=eu-west-1'
+    """
+    if "://" not in location:
+        return f"{location.rstrip('/')}/{name}"
+    folder, mark, query = location.partition("?")
+    return f"{folder.rstrip('/')}/{name}{mark}{query}"
+
+
+def _refuse_credentials(uri: str) -> None:
+    """Refuse what would be written into every file that names the location.
+
+    The message does not repeat it. A bucket has neither ``:`` nor ``@`` in its name; elsewhere a
+    user may stand before the host, but no password.
+    """
+    scheme, _, rest = uri.partition("://")
+    host = rest.partition("?")[0].partition("/")[0]
+    user, at, _ = rest.rpartition("@")
+    if (":" in host or "@" in host) if scheme in {"s3", "gs", "gcs"} else at and ":" in user:
+        raise MollituneError(
+            f"the {scheme}:// location holds credentials, which would end up in the files of the "
+            "search; leave them out and set them in the environment, for S3 as AWS_ACCESS_KEY_ID "
+            "and AWS_SECRET_ACCESS_KEY"
+        )
+
+
+def _with_single_puts(uri: str) -> str:
+    """Ask S3 to write a small object by one request instead of three."""
+    if not uri.startswith("s3://") or "allow_delayed_open" in uri:
+        return uri
+    return f"{uri}{'&' if '?' in uri else '?'}allow_delayed_open=true"
 
 
 def _absolute(path: str) -> str:
@@ -66,7 +113,8 @@ def write_atomic(filesystem: fs.FileSystem, path: str, data: bytes) -> None:
     Raises:
         OSError: If the file cannot be written; no temporary file stays behind.
     """
-    filesystem.create_dir(posixpath.dirname(path), recursive=True)
+    if filesystem.type_name not in _OBJECT_STORES:
+        filesystem.create_dir(posixpath.dirname(path), recursive=True)
     if isinstance(filesystem, fs.LocalFileSystem):
         _write_local(Path(path), data)
         return

@@ -6,6 +6,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 from mollitune.analysis._hyperparameters import Array, Hyperparameters
 from mollitune.analysis.surrogate import (
     MODELLED,
+    MOST,
     Belief,
     ShapeSurrogate,
     coordinates,
@@ -260,3 +261,20 @@ def test_one_schedule_with_one_run_is_believed_to_be_what_it_was() -> None:
     belief = ShapeSurrogate([Vanilla()], [[30.0]]).tried()
     assert belief.fid == pytest.approx([30.0])
     assert belief.interval()[0] < 30 < belief.interval()[1]
+
+
+def test_of_very_many_runs_the_best_and_a_spread_are_modelled() -> None:
+    rng = np.random.default_rng(4)
+    schedules = pool(MOST + 60, rng)
+    values = [[float(v)] for v in np.exp(rng.normal(4, 0.2, len(schedules)))]
+    last = len(schedules) - 1
+    values[last] = [max(values)[0] + 1]
+    surrogate = ShapeSurrogate(schedules, values, always=[last])
+    belief = surrogate.tried()
+    raw = np.isclose(belief.fid, [own[0] for own in values], rtol=1e-9)
+    assert raw.sum() == 60
+    best = np.argsort([own[0] for own in values])[: MOST // 2]
+    assert not raw[best].any()
+    assert not raw[last]
+    assert (belief.scale > 0).all()
+    assert np.isfinite(surrogate.at(schedules[:4]).fid).all()

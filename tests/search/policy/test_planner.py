@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from mollitune.search.config import SearchConfig
+from mollitune.search.policy import planner
 from mollitune.search.policy.planner import Cost, plan_cost
 from mollitune.search.sampler import arms, source
 
@@ -82,3 +83,34 @@ def test_models_with_steps_of_their_own() -> None:
 
 def test_the_plan_is_the_same_each_time() -> None:
     assert plan() == plan()
+
+
+@pytest.mark.parametrize("stopping", [{"within": "late_cut"}, {"policy": "late_cut"}])
+def test_a_large_search_is_scaled_up_from_its_beginning(
+    stopping: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = ["vae", {"name": "realnvp", "steps": 600}]
+    whole = plan(stopping, model=models, trials=301)
+    monkeypatch.setattr(planner, "SIMULATED", 150)
+    scaled = plan(stopping, model=models, trials=301)
+    assert scaled != whole
+    assert scaled.full == whole.full == 151 * 60 + 150 * 600
+    assert scaled.expected == pytest.approx(whole.expected, rel=0.02)
+    assert scaled.configurations == pytest.approx(whole.configurations, rel=0.03)
+    assert scaled.low <= scaled.expected <= scaled.high
+
+
+def test_no_more_runs_are_simulated_than_stated(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = 0
+    run = planner._Simulation.run
+
+    def count(simulation: planner._Simulation) -> None:
+        nonlocal made
+        made += 1
+        run(simulation)
+
+    monkeypatch.setattr(planner, "SIMULATED", 30)
+    monkeypatch.setattr(planner._Simulation, "run", count)
+    cost = plan({"policy": "none"}, trials=100_000)
+    assert made == 30 * planner.REPETITIONS
+    assert cost == Cost(6_000_000, 6_000_000, 6_000_000, 6_000_000, 100_000)

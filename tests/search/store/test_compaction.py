@@ -2,6 +2,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
@@ -112,3 +113,22 @@ def test_temporary_file_of_a_killed_process_is_nobodys_row(opened: Store, root: 
     (root / "reports" / ".part-00000001-00000001-ab.parquet.0f.tmp").write_bytes(b"half")
     assert ds.dataset(root / "reports", format="parquet").count_rows() == 1
     assert fids(root) == expected(1)
+
+
+def test_old_rows_are_not_written_again_at_each_merge(
+    opened: Store, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_parts, "MAX_PARTS", 4)
+    written: list[int] = []
+    encode = _parts.to_parquet
+
+    def count(table: pa.Table) -> bytes:
+        written.append(table.num_rows)
+        return encode(table)
+
+    monkeypatch.setattr(_parts, "to_parquet", count)
+    write_parts(opened, 200)
+    # each row once, and about once per doubling; all of them at each merge would be 20 times more
+    assert sum(written) < 200 * 9
+    assert len(parts(root)) <= 4
+    assert fids(root) == expected(200)

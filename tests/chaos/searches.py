@@ -1,0 +1,74 @@
+"""Runs real searches that are killed, and looks at what they leave."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mollitune.analysis import Results, load_results
+
+BIN = Path(sys.executable).parent
+OF_A_MOMENT = ["search", "time", "start", "end", "step_seconds", "eval_seconds", "attempt"]
+
+
+class Searches:
+    """A folder in which searches run, are killed and go on."""
+
+    def __init__(self, folder: Path, short: Path, cache: Path) -> None:
+        self.folder = folder
+        self.environment = {
+            **os.environ,
+            "HOME": str(folder),
+            "MOLLITUNE_CACHE": str(cache),
+            "TMPDIR": str(short),
+            "OMP_NUM_THREADS": "1",
+        }
+
+    def start(self, *args: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [str(BIN / "mollitune"), *args],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *args: str, code: int = 0) -> str:
+        process = self.start(*args)
+        text, _ = process.communicate(timeout=400)
+        assert process.returncode == code, text
+        return text
+
+    def config(self, name: str, **values: Any) -> str:
+        path = self.folder / f"{name}.yaml"
+        path.write_text(yaml.safe_dump({"name": name, **values}))
+        return path.name
+
+    def events(self, name: str) -> int:
+        path = self.folder / "results" / name / "journal" / "events.jsonl"
+        return path.read_bytes().count(b"\n") if path.exists() else 0
+
+    def kill_on_the_way(self, process: subprocess.Popen[str], name: str, delay: float) -> bool:
+        """Wait until the search goes on, then a little, and kill; False if it was over before."""
+        before = self.events(name)
+        deadline = time.monotonic() + 300
+        while process.poll() is None and self.events(name) == before:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        time.sleep(delay)
+        killed = process.poll() is None
+        # the driver alone: Ray's processes notice by themselves
+        if killed:
+            os.kill(process.pid, signal.SIGKILL)
+        process.communicate(timeout=60)
+        return killed
+
+    def results(self, name: str) -> Results:
+        return load_results(name, self.folder / "results")

@@ -1,0 +1,170 @@
+"""A search on a real Ray cluster loses a process, its driver, and one of the two nodes."""
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from tests.chaos import faulty
+from tests.chaos.cluster import HEAD, OTHER, Node, free_port
+from tests.chaos.searches import Searches
+
+from mollitune.search.schema import KEYS
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="other loopback addresses are a Linux habit"
+)
+TRIALS, STEPS, EVERY = 3, 40, 4
+CONFIG: dict[str, Any] = {
+    "families": ["linear"],
+    "trials": TRIALS,
+    "workers": 2,
+    "steps": STEPS,
+    "stopping": {"policy": "none"},
+    "fid": {"samples": 60, "every": EVERY / STEPS, "budget": None},
+    "resources": {"checkpoint_seconds": 0},
+}
+# an evaluation may have been made and not been reported, and the one before it not been saved
+LOST = 2 * EVERY
+
+
+@pytest.fixture(scope="module")
+def head(searches: Searches) -> Iterator[str]:
+    """The address of a cluster of one node with room for one trial."""
+    shutil.copy(faulty.__file__, searches.folder)
+    with tempfile.TemporaryDirectory(prefix="c-", ignore_cleanup_errors=True) as folder:
+        token = Path(folder) / "token"
+        token.write_text(secrets.token_hex(32))
+        searches.environment.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=str(token))
+        port = free_port(HEAD)
+        node = Node(
+            searches.environment,
+            searches.folder / "head.txt",
+            *("--head", f"--port={port}", f"--node-ip-address={HEAD}", f"--temp-dir={folder}"),
+            *("--num-cpus=1", "--num-gpus=0", "--include-dashboard=false"),
+        )
+        try:
+            node.wait()
+            yield f"{HEAD}:{port}"
+        finally:
+            node.kill()
+
+
+@pytest.fixture
+def other(searches: Searches, head: str) -> Iterator[Node]:
+    """A second node with room for one trial, and with something that the first one lacks."""
+    node = Node(
+        searches.environment,
+        searches.folder / "other.txt",
+        *(f"--address={head}", f"--node-ip-address={OTHER}"),
+        *("--num-cpus=1", "--num-gpus=0", f"--resources={json.dumps({'pool': 1})}"),
+    )
+    try:
+        node.wait()
+        yield node
+    finally:
+        node.kill()
+
+
+def config(searches: Searches, name: str, **values: Any) -> str:
+    model = {"name": "faulty:Paced", "hparams": {"log": str(searches.folder / f"{name}.log")}}
+    return searches.config(name, model=model, **{**CONFIG, **values})
+
+
+def steps(searches: Searches, name: str) -> Counter[int]:
+    """Training steps by the process that made them."""
+    log = searches.folder / f"{name}.log"
+    made = log.read_text().split("\n")[:-1] if log.exists() else []
+    return Counter(map(int, made))
+
+
+def on_its_way(made: int) -> bool:
+    """Return whether a process is well inside a trial, from the steps that it made in all."""
+    return 3 * EVERY < made % STEPS < STEPS - EVERY
+
+
+def wait(process: Any, condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 300
+    while not condition():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def finished(process: Any) -> str:
+    text: str = process.communicate(timeout=300)[0]
+    assert process.returncode == 0, text
+    return text
+
+
+def check(searches: Searches, name: str) -> pd.DataFrame:
+    """Check that every trial was trained to its end and every row is there once."""
+    results = searches.results(name)
+    assert results.trials["trial"].tolist() == list(range(TRIALS))
+    assert set(results.trials["status"]) == {"completed"}
+    marks = list(range(EVERY, STEPS + 1, EVERY))
+    for _, reports in results.reports.groupby("trial"):
+        assert reports["step"].tolist() == marks
+    for table in ("reports", "trials"):
+        written = pd.read_parquet(searches.folder / "results" / name / table)
+        assert not written.duplicated(list(KEYS[table])).any()
+    return results.trials
+
+
+def test_trials_run_only_where_their_resources_are(
+    searches: Searches, head: str, other: Node
+) -> None:
+    resources = {**CONFIG["resources"], "cpu": 0.5, "custom": {"pool": 0.5}}
+    values = {"trials": 2, "steps": 10, "fid": {**CONFIG["fid"], "every": 1.0}}
+    process = searches.start(
+        "search", config(searches, "pool", resources=resources, **values), "--address", head
+    )
+    seen: set[int] = set()
+    while process.poll() is None:
+        seen |= other.pids()
+        time.sleep(0.1)
+    finished(process)
+    trained = set(steps(searches, "pool"))
+    assert 0 < len(trained) <= 2
+    assert trained <= seen
+
+
+def test_a_killed_process_and_a_killed_driver(searches: Searches, head: str, other: Node) -> None:
+    process = searches.start("search", config(searches, "killed"), "--address", head)
+    wait(process, lambda: any(map(on_its_way, steps(searches, "killed").values())))
+    before = steps(searches, "killed")
+    os.kill(next(pid for pid, made in before.items() if on_its_way(made)), signal.SIGKILL)
+    wait(process, lambda: steps(searches, "killed").total() > (TRIALS - 1) * STEPS)
+    process.kill()
+    process.communicate()
+    finished(searches.start("resume", "killed", "--address", head))
+    check(searches, "killed")
+    # one process was killed, then two with the driver
+    assert steps(searches, "killed").total() <= TRIALS * STEPS + 3 * LOST
+
+
+def test_a_lost_node(searches: Searches, head: str, other: Node) -> None:
+    process = searches.start("search", config(searches, "lost"), "--address", head)
+    there = set[int]()
+
+    def to_be_lost() -> bool:
+        made = steps(searches, "lost")
+        there.update(other.pids() & set(made))
+        return any(on_its_way(made[pid]) for pid in there)
+
+    wait(process, to_be_lost)
+    other.kill()
+    finished(process)
+    trials = check(searches, "lost")
+    assert sorted(trials["attempt"]) == [1] * (TRIALS - 1) + [2]
+    assert steps(searches, "lost").total() <= TRIALS * STEPS + LOST

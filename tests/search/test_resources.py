@@ -1,0 +1,46 @@
+"""What a config may ask of Ray for one trial."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from mollitune.search.config import ResourcesConfig
+
+
+@pytest.mark.parametrize(
+    "custom",
+    [{}, {"pool": 1}, {"pool": 2.0}, {"accelerator_type:A100": 0.001}, {"node:10.0.0.7": 0.01}],
+)
+def test_legal_resources_are_kept(custom: dict[str, float]) -> None:
+    assert ResourcesConfig(custom=custom).custom == custom
+
+
+@pytest.mark.parametrize(
+    ("custom", "part"),
+    [
+        ({"pool": 0}, "greater than or equal to 0.0001"),
+        ({"pool": -1}, "greater than or equal to 0.0001"),
+        ({"pool": float("inf")}, "finite"),
+        ({"pool": "1"}, "valid number"),
+        ({"pool": True}, "valid number"),
+        ({"pool": 1.5}, "whole numbers only"),
+        ({1: 1}, "valid string"),
+        ({"": 1}, "match pattern"),
+        ({"two words": 1}, "match pattern"),
+        ({"GPU": 1}, "Ray's own"),
+        ({"cpu": 1}, "Ray's own"),
+        ({"memory": 1}, "Ray's own"),
+        (["pool"], "valid dictionary"),
+    ],
+    ids=str,
+)
+def test_others_are_refused(custom: Any, part: str) -> None:
+    with pytest.raises(ValidationError, match=part):
+        ResourcesConfig(custom=custom)
+
+
+@pytest.mark.parametrize("values", [{"retries": -1}, {"hang_seconds": 0}, {"retries": 1.5}])
+def test_limits_of_retries_and_hanging(values: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        ResourcesConfig(**values)
