@@ -34,12 +34,13 @@ def curve_distance(a: Schedule, b: Schedule) -> float:
         >>> curve_distance(Linear(), Blur(sigma_max=4))
         inf
     """
-    if Vanilla not in (type(a), type(b)) and _kind(a) is not _kind(b):
+    if Vanilla not in (type(a), type(b)) and kind_of(a) is not kind_of(b):
         return math.inf
-    return math.dist(_strengths(a), _strengths(b)) / math.sqrt(_POINTS)
+    return math.dist(strengths(a), strengths(b)) / math.sqrt(_POINTS)
 
 
-def _kind(schedule: Schedule) -> type[Schedule]:
+def kind_of(schedule: Schedule) -> type[Schedule]:
+    """Return what its curve may be compared with: noise, blur, or schedules of its own class."""
     for kind in (NoiseSchedule, Blur):
         if isinstance(schedule, kind):
             return kind
@@ -47,7 +48,8 @@ def _kind(schedule: Schedule) -> type[Schedule]:
 
 
 @lru_cache(maxsize=4096)  # a pool is compared with every newcomer
-def _strengths(schedule: Schedule) -> tuple[float, ...]:
+def strengths(schedule: Schedule) -> tuple[float, ...]:
+    """Return the level over progress, then the noise beside a blur, at as many points."""
     grid = [(i + 0.5) / _POINTS for i in range(_POINTS)]
     noise = schedule.noise if isinstance(schedule, Blur) else 0.0
     beside = [noise if schedule.mollified(p) else 0.0 for p in grid]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mollitune.schedules import Schedule
 from mollitune.search.config import SearchConfig
@@ -18,6 +20,8 @@ from .source import Source
 from .stopping import PROBE, Evaluation, Run, Stopping
 
 REPETITIONS = 20
+SIMULATED = 400
+"""Most runs of a search that are simulated; the rest is taken to go on like their later half."""
 
 
 @dataclass(frozen=True)
@@ -46,24 +50,57 @@ def plan_cost(config: SearchConfig, arms: Sequence[tuple[str, Schedule]], source
     FIDs: drawn at random, so that every schedule is as likely to be stopped as any other. Random
     draws also stand in for the sampler.
 
+    Of a large search only the first `SIMULATED` runs are simulated. By then the rungs are full
+    and seeds are repeated at their final pace, so the rest is scaled up from the later half of
+    them; the least and the most are then too far apart rather than too close.
+
     Args:
         config: The search.
         arms: Model and schedule of each run that comes first.
         source: Where the other schedules come from.
     """
     costs, configurations = [], []
+    turns = Counter(config.model[i % len(config.model)].name for i in range(config.trials))
+    full = sum(count * config.steps_of(name) for name, count in turns.items())
     pool = source.candidates()
     for repetition in range(REPETITIONS):
-        simulation = _Simulation(config, arms, pool, repetition)
-        costs.append(sum(simulation.run() for _ in range(config.trials)))
-        configurations.append(simulation.configurations)
+        cost, tried = _one_search(_Simulation(config, arms, pool, repetition), full, config.trials)
+        costs.append(cost)
+        configurations.append(tried)
     return Cost(
-        full=simulation.full,
+        full=full,
         expected=round(statistics.mean(costs)),
-        low=min(costs),
-        high=max(costs),
+        low=round(min(costs)),
+        high=round(max(costs)),
         configurations=round(statistics.mean(configurations)),
     )
+
+
+def _one_search(simulation: _Simulation, full: int, trials: int) -> tuple[float, float]:
+    """Return steps and configurations of one invented search, see `plan_cost`."""
+    runs = min(trials, SIMULATED)
+    before = _Counts(0, 0, 0)
+    for number in range(runs):
+        if number == runs // 2:
+            before = simulation.counts
+        simulation.run()
+    counts = simulation.counts
+    if runs == trials:
+        return counts.used, counts.configurations
+    pace = (counts.used - before.used) / (counts.full - before.full)
+    news = (counts.configurations - before.configurations) / (runs - runs // 2)
+    return (
+        counts.used + (full - counts.full) * pace,
+        counts.configurations + (trials - runs) * news,
+    )
+
+
+class _Counts(NamedTuple):
+    """Steps that were used, steps without stopping, and configurations, so far."""
+
+    used: int
+    full: int
+    configurations: int
 
 
 class _Draws:
@@ -111,15 +148,12 @@ class _Simulation:
             stopping.max_seeds,
             expect=lambda schedules, values, seeds: [sum(v) / len(v) for v in values],
         )
-        self.full = 0
-        self.configurations = 0
+        self.counts = _Counts(0, 0, 0)
 
-    def run(self) -> int:
-        """Make one run and return its training steps."""
+    def run(self) -> None:
+        """Make one run and count its training steps."""
         proposal = self._proposer.next()
         spec = self._spec(proposal)
-        self.full += spec.steps
-        self.configurations += proposal.run.repeat == 0
         used, probed = 0, 0
         for step in spec.evaluation_steps():
             used = step
@@ -130,7 +164,12 @@ class _Simulation:
                 break
         outcome = "completed" if used == spec.steps else "stopped"
         self._proposer.ended(proposal.run.trial, outcome, 1 + self._rng.random(), used)
-        return used + probed
+        before = self.counts
+        self.counts = _Counts(
+            before.used + used + probed,
+            before.full + spec.steps,
+            before.configurations + (proposal.run.repeat == 0),
+        )
 
     def _spec(self, proposal: Proposal) -> TrialSpec:
         stopping = self._config.stopping

@@ -129,7 +129,9 @@ class ShapeSampler:
         believed = [[max(float(e), f)] for e, f in zip(expected, floors, strict=True)]
         everything = [*schedules, *(self._schedules[c] for c in open_runs)]
         first = [[0]] * len(open_runs)
-        return ShapeSurrogate(everything, [*values, *believed], [*seeds, *first]), best
+        running = [len(schedules) + i for i, c in enumerate(open_runs) if c not in self._lost]
+        told = [*values, *believed]
+        return ShapeSurrogate(everything, told, [*seeds, *first], always=running), best
 
 
 Build = Callable[[Source, int], Sampler]

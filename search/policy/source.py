@@ -9,6 +9,8 @@ from typing import Protocol
 from mollitune.schedules import Schedule, curve_distance
 from mollitune.search.space import FamilySpace
 
+from .tried import TriedCurves
+
 CANDIDATES = 256
 SAME = 0.01
 """Root mean square distance below which two curves count as one schedule."""
@@ -43,13 +45,12 @@ class SpaceSource:
         self._spaces = list(spaces.values())
         self._side = side
         self._rng = random.Random(seed)
-        self._tried: list[Schedule] = []
+        self._tried = TriedCurves(SAME)
 
     def candidates(self) -> Sequence[Schedule]:
         """Return new random schedules, see `Source`."""
         drawn = [self._draw(self._spaces[i % len(self._spaces)]) for i in range(CANDIDATES)]
-        new = [s for s in drawn if all(curve_distance(s, t) > SAME for t in self._tried)]
-        return new or drawn
+        return self._tried.new(drawn) or drawn
 
     def nearest(self, schedule: Schedule) -> Schedule:
         """Return the schedule itself: every point of the space is offered."""
@@ -57,7 +58,7 @@ class SpaceSource:
 
     def take(self, schedule: Schedule) -> None:
         """Note a tried schedule, see `Source`."""
-        self._tried.append(schedule)
+        self._tried.add(schedule)
 
     def _draw(self, space: FamilySpace) -> Schedule:
         dimensions = space.dimensions(self._side)
