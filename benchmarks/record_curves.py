@@ -58,9 +58,9 @@ class Study:
 
 
 STUDIES = {
-    "digits-realnvp": Study("digits", "realnvp", 240),
-    "digits-vae": Study("digits", "vae", 1000, held_out_seeds=8),
-    "cifar10-vae": Study(CIFAR, "vae", 400, 64, 32, 3, 4, 6, LATE),
+    "digits-realnvp": Study("digits", "realnvp", 240, held_out_seeds=9),
+    "digits-vae": Study("digits", "vae", 1000, held_out_seeds=14),
+    "cifar10-vae": Study(CIFAR, "vae", 400, 64, 32, 3, 8, 6, LATE),
     "cifar10-glow": Study(CIFAR, "glow", 100, 32, 16, 2, 2, 4, (), {"levels": 2, "steps": 4}),
 }
 
