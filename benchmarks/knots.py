@@ -17,7 +17,7 @@ from rich.console import Console
 from mollitune.analysis import best, load_results
 from mollitune.schedules import Schedule, Vanilla, families
 from mollitune.search.config import SearchConfig
-from mollitune.search.launch import run_search
+from mollitune.search.rayenv import set_local_token
 from mollitune.search.trial import TrialSpec
 
 STEPS = {"realnvp": 240, "vae": 1000}
@@ -26,6 +26,8 @@ FIRST_FRESH = 1000
 
 def found(model: str, name: str, names: list[str], options: argparse.Namespace) -> Schedule:
     """What a search over some families recommends; a finished search is not run again."""
+    from mollitune.search.launch import run_search  # imports Ray, which reads its token then
+
     folder = options.out / name
     if not (folder / "best.json").exists():
         config = SearchConfig.model_validate(
@@ -79,6 +81,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("results/knots"))
     options = parser.parse_args()
+    set_local_token()
     named = [name for name in families() if name not in ("vanilla", "knots")]
     rows = []
     for model in options.models:

@@ -45,8 +45,8 @@ class Journal:
         events: What was written before.
         patience: How long a write is tried again; by default not at all.
 
-    Attributes:
-        events: All events, in order.
+    Its length is the number of events so far. Only those that were there before are kept in
+    memory, and only until `take`: a long search has millions.
     """
 
     def __init__(
@@ -59,7 +59,19 @@ class Journal:
         self._filesystem = filesystem
         self._folder = posixpath.join(root, JOURNAL)
         self._patience = patience or Patience()
-        self.events = events
+        self._events = events
+        self._count = len(events)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def take(self) -> list[Event]:
+        """Return the events that were there when the record was opened, in order, and forget them.
+
+        A second call returns none.
+        """
+        taken, self._events = self._events, []
+        return taken
 
     @classmethod
     def open(cls, location: str, patience: Patience | None = None) -> Self:
@@ -98,12 +110,12 @@ class Journal:
             ) from None
         except MollituneError as error:
             raise JournalError(str(error)) from None
-        self.events.append(event)
+        self._count += 1
         return event
 
     def _write(self, line: bytes) -> None:
         if not isinstance(self._filesystem, fs.LocalFileSystem):
-            name = f"{len(self.events):08d}.json"
+            name = f"{self._count:08d}.json"
             write_atomic(self._filesystem, posixpath.join(self._folder, name), line)
             return
         path = Path(self._folder) / "events.jsonl"

@@ -81,7 +81,9 @@ class Recorder(Callback):  # type: ignore[misc]
         self._last: dict[int, dict[str, Any]] = {}
         self._errors: dict[int, str] = {}
         self._texts: dict[int, str] = {}
-        self._written = store.keys("reports") | store.keys("decisions")
+        self._written = store.keys("decisions")
+        # what the tables hold of the record; one key per report would grow without end
+        self._reported = store.keys("reports")
 
     def __getstate__(self) -> dict[str, Any]:
         # the images stay in Ray's object store, not in every snapshot of the callbacks; nor are
@@ -155,6 +157,10 @@ class Recorder(Callback):  # type: ignore[misc]
             self._end(number, event["outcome"], self._last.get(number, {}), time)
         self._write_decisions()
 
+    def folded(self) -> None:
+        """Forget what only matters while the record is folded."""
+        self._reported = set()
+
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Write what was decided, and what has waited long enough."""
         self._write_decisions()
@@ -175,11 +181,14 @@ class Recorder(Callback):  # type: ignore[misc]
 
     def _evaluated(self, number: int, result: dict[str, Any], time: datetime) -> None:
         row = self._rows[number]
+        # a trial that was started again repeats what it had reported: the first value stays
+        new = result["step"] > self._last.get(number, {}).get("step", 0)
         self._last[number] = result
         row["step"] = result["step"]
         if "fid" in result:  # not when the training diverged between two evaluations
             self._view.evaluated(number, result["progress"], result["fid"], result["phase"])
-            self._write_once("reports", self._report(row, result, time))
+            if new and (row["search"], number, result["step"]) not in self._reported:
+                self._guard(lambda: self._store.report(self._report(row, result, time)))
 
     def _end(self, number: int, outcome: str, result: dict[str, Any], time: datetime) -> None:
         row = self._rows[number]
@@ -192,6 +201,7 @@ class Recorder(Callback):  # type: ignore[misc]
             row.update(final_fid=result["fid"], final_bpd=result["bpd"])
         self._view.ended(number, outcome, result["fid"] if final else None)
         self._write_trial(row)
+        self._last.pop(number, None)
 
     def _open(self, config: dict[str, Any], time: datetime) -> None:
         schedule = Schedule.from_dict(config["schedule"])
@@ -254,16 +264,14 @@ class Recorder(Callback):  # type: ignore[misc]
     def _write_decisions(self) -> None:
         for decision in (d for source in self._sources for d in source.take_decisions()):
             values = {"search": self._shared.config.name, **vars(decision)}
-            self._write_once("decisions", values)
+            self._write_once(values)
 
-    def _write_once(self, table: str, row: dict[str, Any]) -> None:
-        """Write a row unless its key is in the table: the first value stays."""
-        key = tuple(row[name] for name in KEYS[table])
-        if key in self._written:
-            return
-        self._written.add(key)
-        write = self._store.report if table == "reports" else self._store.decision
-        self._guard(lambda: write(row))
+    def _write_once(self, decision: dict[str, Any]) -> None:
+        """Write a decision unless its key is in the table: the first one stays."""
+        key = tuple(decision[name] for name in KEYS["decisions"])
+        if key not in self._written:
+            self._written.add(key)
+            self._guard(lambda: self._store.decision(decision))
 
     def _write_trial(self, row: dict[str, Any]) -> None:
         self._guard(lambda: self._store.trial(row))

@@ -22,10 +22,11 @@ def fold(
     Raises:
         JournalError: If the record is not that of this config and version.
     """
-    for event in journal.events:
+    for event in journal.take():
         searcher.fold(event)
         scheduler.fold(event)
         recorder.fold(event)
+    recorder.folded()
     for config in searcher.reissue():
         trial = config["trial"]
         if scheduler.is_over(trial):

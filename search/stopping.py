@@ -10,7 +10,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from .config import StoppingConfig
 from .evaluation import Evaluation
-from .journal import REPORT, START, Event, Journal, JournalError
+from .journal import END, REPORT, START, Event, Journal, JournalError
 from .policy.decision import Decision
 from .policy.likeness import Likeness
 from .policy.stopping import Evaluation as Judged
@@ -74,6 +74,7 @@ class PolicyScheduler(FIFOScheduler):  # type: ignore[misc]
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         """Record the last result, which Ray does not have judged if the training is done."""
         self._record(trial.config["trial"], result)
+        self._last.pop(trial.config["trial"], None)
 
     def fold(self, event: Event) -> None:
         """Judge a recorded result as when it came."""
@@ -83,6 +84,8 @@ class PolicyScheduler(FIFOScheduler):  # type: ignore[misc]
         elif event["event"] == REPORT:
             self._last[event["trial"]] = event["result"]
             self._judge(self._runs[event["trial"]], event["result"])
+        elif event["event"] == END:
+            self._last.pop(event["trial"], None)
 
     def last_result(self, trial: int) -> dict[str, Any]:
         """Return the last recorded result of a trial, empty without one."""

@@ -54,6 +54,14 @@ def rounds(searches: Searches, name: str, kills: int, workers: int) -> Iterator[
         seed += 1
 
 
+def uninterrupted(searches: Searches, seed: int) -> Results:
+    """The same search with one worker, left alone; run once."""
+    name = f"whole-{seed}"
+    if not (searches.folder / "results" / name).exists():
+        searches.run("search", searches.config(name, workers=1, seed=seed, **CONFIG))
+    return searches.results(name)
+
+
 def table(results: Results, name: str) -> pd.DataFrame:
     frame = getattr(results, name).drop(columns=OF_A_MOMENT, errors="ignore")
     ordered: pd.DataFrame = frame.sort_values(list(KEYS[name])[1:]).reset_index(drop=True)
@@ -62,8 +70,7 @@ def table(results: Results, name: str) -> pd.DataFrame:
 
 def test_one_worker_ends_with_the_tables_of_an_uninterrupted_search(searches: Searches) -> None:
     for seed in rounds(searches, "killed", KILLS, 1):
-        searches.run("search", searches.config(f"whole-{seed}", workers=1, seed=seed, **CONFIG))
-        whole, killed = searches.results(f"whole-{seed}"), searches.results(f"killed-{seed}")
+        whole, killed = uninterrupted(searches, seed), searches.results(f"killed-{seed}")
         folder = searches.folder / "results" / f"killed-{seed}"
         for name in KEYS:
             one, other = table(killed, name), table(whole, name)
@@ -75,7 +82,7 @@ def test_one_worker_ends_with_the_tables_of_an_uninterrupted_search(searches: Se
             *("reports", "decisions", "trials", "samples", "journal"),
             *("search.json", "report.html", "best.json"),
         }
-    assert {"promote", "stop"} <= set(searches.results(f"whole-{SEED}").decisions["action"])
+    assert {"promote", "stop"} <= set(uninterrupted(searches, SEED).decisions["action"])
 
 
 def test_two_workers_lose_nothing_and_repeat_nothing(searches: Searches) -> None:
@@ -106,6 +113,6 @@ def test_a_finished_search_is_extended(searches: Searches) -> None:
         "search", searches.config("short", **{**CONFIG, "workers": 1, "seed": SEED, "trials": 8})
     )
     searches.run("extend", "short", "--trials", "4")
-    whole, extended = searches.results(f"whole-{SEED}"), searches.results("short")
+    whole, extended = uninterrupted(searches, SEED), searches.results("short")
     for name in KEYS:
         pd.testing.assert_frame_equal(table(extended, name), table(whole, name), check_exact=True)

@@ -18,7 +18,7 @@ def written(folder: Path) -> Path:
 
 def test_events_come_back_exactly_and_in_order(tmp_path: Path) -> None:
     written(tmp_path)
-    events = Journal.open(str(tmp_path)).events
+    events = Journal.open(str(tmp_path)).take()
     assert [(e["event"], e["trial"]) for e in events] == [(START, 0), (END, 0), (END, 1)]
     assert events[0]["config"] == {"seed": 1}
     assert events[1]["value"] == 0.1 + 0.2
@@ -34,9 +34,9 @@ def test_a_writer_killed_at_any_byte_costs_at_most_the_last_event(tmp_path: Path
         path.write_bytes(data[:length])
         journal = Journal.open(str(tmp_path))
         whole = sum(end <= length for end in ends)
-        assert len(journal.events) == whole
+        assert len(journal) == whole
         journal.append(START, 9)
-        assert len(Journal.open(str(tmp_path)).events) == whole + 1
+        assert len(Journal.open(str(tmp_path))) == whole + 1
 
 
 @pytest.mark.parametrize("line", [b"{", b"[]", b'{"event": "start"}', b"\xff\xfe", b""])
@@ -54,7 +54,7 @@ def test_a_record_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     journal = Journal(fs.LocalFileSystem(), str(tmp_path), [])
     with pytest.raises(JournalError, match=r"cannot write .*; free some space"):
         journal.append(START, 0)
-    assert journal.events == []
+    assert len(journal) == 0
 
 
 def test_an_object_store_gets_an_object_per_event(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_record_and_tables_wait_for_a_folder_that_cannot_be_written(tmp_path: Pa
         (tmp_path / name).write_text("in the way")
     journal = Journal.open(str(tmp_path), Patience(60.0, mend(tmp_path / "journal")))
     journal.append(START, 0)
-    assert len(Journal.open(str(tmp_path)).events) == 1
+    assert len(Journal.open(str(tmp_path))) == 1
     store = Store.open(str(tmp_path), {}, Patience(60.0, mend(tmp_path / "samples")))
     store.write_file("samples/1.png", b"picture")
     assert (tmp_path / "samples" / "1.png").read_bytes() == b"picture"
@@ -109,7 +109,7 @@ def test_a_folder_that_stays_unwritable_is_an_error_that_names_it(tmp_path: Path
     journal = Journal.open(str(tmp_path), Patience(0.1))
     with pytest.raises(JournalError, match=r"cannot write .*journal: .*mend the permissions"):
         journal.append(START, 0)
-    assert journal.events == []
+    assert len(journal) == 0
     store = Store.open(str(tmp_path), {}, Patience(0.1))
     with pytest.raises(StoreError, match=r"cannot write .*samples/1.png: .*mend the permissions"):
         store.write_file("samples/1.png", b"picture")
@@ -135,5 +135,5 @@ def test_a_driver_whose_lease_was_taken_writes_nothing_more(tmp_path: Path) -> N
         lease._thread.join(timeout=60)
         with pytest.raises(JournalError, match=r"another driver works on .*on elsewhere"):
             journal.append(START, 1)
-    assert len(Journal.open(str(tmp_path)).events) == 1
+    assert len(Journal.open(str(tmp_path))) == 1
     assert json.loads((tmp_path / LEASE_FILE).read_text()) == other
