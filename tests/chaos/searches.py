@@ -8,9 +8,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 
 from mollitune.analysis import Results, load_results
+from mollitune.search.schema import KEYS
 
 BIN = Path(sys.executable).parent
 OF_A_MOMENT = ["search", "time", "start", "end", "step_seconds", "eval_seconds", "attempt"]
@@ -72,3 +74,17 @@ class Searches:
 
     def results(self, name: str) -> Results:
         return load_results(name, self.folder / "results")
+
+
+def assert_same_tables(found: Results, wanted: Results) -> None:
+    """All rows and columns but those of the moment, with exact values."""
+    for name in KEYS:
+        pd.testing.assert_frame_equal(
+            _comparable(found, name), _comparable(wanted, name), check_exact=True
+        )
+
+
+def _comparable(results: Results, name: str) -> pd.DataFrame:
+    frame = getattr(results, name).drop(columns=OF_A_MOMENT, errors="ignore")
+    ordered: pd.DataFrame = frame.sort_values(list(KEYS[name])[1:]).reset_index(drop=True)
+    return ordered

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
-from tests.chaos.searches import OF_A_MOMENT, Searches
+from tests.chaos.searches import Searches, assert_same_tables
 
 from mollitune.analysis import Results
 from mollitune.search.schema import KEYS
@@ -62,19 +62,12 @@ def uninterrupted(searches: Searches, seed: int) -> Results:
     return searches.results(name)
 
 
-def table(results: Results, name: str) -> pd.DataFrame:
-    frame = getattr(results, name).drop(columns=OF_A_MOMENT, errors="ignore")
-    ordered: pd.DataFrame = frame.sort_values(list(KEYS[name])[1:]).reset_index(drop=True)
-    return ordered
-
-
 def test_one_worker_ends_with_the_tables_of_an_uninterrupted_search(searches: Searches) -> None:
     for seed in rounds(searches, "killed", KILLS, 1):
         whole, killed = uninterrupted(searches, seed), searches.results(f"killed-{seed}")
         folder = searches.folder / "results" / f"killed-{seed}"
+        assert_same_tables(killed, whole)
         for name in KEYS:
-            one, other = table(killed, name), table(whole, name)
-            pd.testing.assert_frame_equal(one, other, check_exact=True)
             written = pd.read_parquet(folder / name)
             assert not written.duplicated(list(KEYS[name])).any()
         assert (killed.trials["attempt"] > 1).any()
@@ -113,6 +106,4 @@ def test_a_finished_search_is_extended(searches: Searches) -> None:
         "search", searches.config("short", **{**CONFIG, "workers": 1, "seed": SEED, "trials": 8})
     )
     searches.run("extend", "short", "--trials", "4")
-    whole, extended = uninterrupted(searches, SEED), searches.results("short")
-    for name in KEYS:
-        pd.testing.assert_frame_equal(table(extended, name), table(whole, name), check_exact=True)
+    assert_same_tables(searches.results("short"), uninterrupted(searches, SEED))

@@ -10,15 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
-import yaml
 from pyarrow import fs
+from tests.chaos.searches import Searches
 
-from mollitune.analysis import Results
-from mollitune.search.schema import KEYS
-
-BIN = Path(sys.executable).parent / "mollitune"
 KEY, SECRET = "AKIDOFTHETESTS", "neitherInAFileNorInATable"
 BUCKET = "mollitune-tests"
 CONFIG: dict[str, Any] = {
@@ -31,7 +26,6 @@ CONFIG: dict[str, Any] = {
     "resources": {"checkpoint_seconds": 0},
     "fid": {"samples": 50, "every": 0.1667, "budget": None},
 }
-OF_A_MOMENT = ["search", "time", "start", "end", "step_seconds", "eval_seconds", "attempt"]
 
 
 class S3:
@@ -92,41 +86,15 @@ def s3() -> Iterator[S3]:
     server.close()
 
 
-class Commands:
-    """A folder to type commands in."""
+class Commands(Searches):
+    """A folder to type commands in; what they print can be read at once."""
 
     def __init__(self, folder: Path, short: Path) -> None:
-        self.folder = folder
-        self.environment = {
-            **os.environ,
-            "HOME": str(folder),
-            "MOLLITUNE_CACHE": str(folder / "cache"),
-            "TMPDIR": str(short),
-            "OMP_NUM_THREADS": "1",
-            "PYTHONUNBUFFERED": "1",
-        }
-
-    def start(self, *args: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [str(BIN), *args],
-            cwd=self.folder,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-
-    def run(self, *args: str, code: int = 0) -> str:
-        process = self.start(*args)
-        text, _ = process.communicate(timeout=300)
-        assert process.returncode == code, text
-        return text
+        super().__init__(folder, short, folder / "cache")
+        self.environment["PYTHONUNBUFFERED"] = "1"
 
     def config(self, name: str, **place: str) -> str:
-        path = self.folder / f"{name}.yaml"
-        path.write_text(yaml.safe_dump({"name": name, **CONFIG, **place}))
-        return path.name
+        return super().config(name, **CONFIG, **place)
 
 
 @pytest.fixture(scope="module")
@@ -160,17 +128,3 @@ def kill(process: subprocess.Popen[str]) -> None:
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL
-
-
-def assert_same_tables(found: Results, wanted: Results) -> None:
-    """All rows and columns but those of the moment, with exact values."""
-    for name in KEYS:
-        pd.testing.assert_frame_equal(
-            _comparable(found, name), _comparable(wanted, name), check_exact=True
-        )
-
-
-def _comparable(results: Results, name: str) -> pd.DataFrame:
-    frame = getattr(results, name).drop(columns=OF_A_MOMENT, errors="ignore")
-    ordered: pd.DataFrame = frame.sort_values(list(KEYS[name])[1:]).reset_index(drop=True)
-    return ordered

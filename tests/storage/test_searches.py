@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from tests.chaos.searches import assert_same_tables
 from tests.storage.conftest import (
     BUCKET,
     KEY,
     S3,
     SECRET,
     Commands,
-    assert_same_tables,
     kill,
     read_until,
     wait_for,
