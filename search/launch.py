@@ -229,6 +229,8 @@ def _run(
         patience.interrupted = interrupted.is_set
         sources: list[DecisionSource] = [searcher, scheduler]
         recorder = Recorder(store, shared, sources, view, journal, stop, watchdog.reasons)
+        if len(journal):  # hundreds of proposals are made again, which takes its time
+            console.print(f"record: {len(journal):,} events are read back", soft_wrap=True)
         with view.silent():
             fold(journal, searcher, scheduler, recorder)
         if searcher.left:

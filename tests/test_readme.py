@@ -296,7 +296,9 @@ def run_search(args: list[str], _: Any) -> None:
 
 
 def run_resume(args: list[str], _: Any) -> None:
-    assert "completed" in typed(args)  # nothing was left to do
+    output = typed(args)
+    assert "events are read back" in output
+    assert "completed" in output  # nothing was left to do
 
 
 def run_extend(args: list[str], _: Any) -> None:
