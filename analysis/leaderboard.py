@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from mollitune._errors import MollituneError
 from mollitune.schedules import Schedule
+from mollitune.search.schema import PARAMS_PREFIX
 
 from ._schedules import schedule_of, schedule_text
 from .expectation import expectations
@@ -31,6 +32,8 @@ COMPARABLE_WITHIN = [
 ]
 """Columns in which two FID values must agree to be ranked against each other."""
 
+_OF_A_CONFIGURATION = ("model", "configuration", "family", "step", "extractor", "fid_samples")
+_OF_A_RUN = {*_OF_A_CONFIGURATION, "trial", "seed", "fid", "bpd"}
 _COLUMNS = {
     "model": "str",
     "rank": "int64",
@@ -142,18 +145,19 @@ def _ranked(alike: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _configurations(alike: pd.DataFrame) -> Iterator[dict[str, Any]]:
     # plain lists: a data frame per configuration costs milliseconds each
-    ordered = alike.sort_values(["configuration", "trial"]).to_dict("records")
+    needed = [c for c in alike.columns if c in _OF_A_RUN or c.startswith(PARAMS_PREFIX)]
+    ordered = alike[needed].sort_values(["configuration", "trial"]).to_dict("records")
     runs = [list(own) for _, own in groupby(ordered, key=itemgetter("configuration"))]
     schedules = [_schedule(own[0]) for own in runs]
     values, seeds = ([[run[name] for run in own] for own in runs] for name in ("fid", "seed"))
     expected = expectations(schedules, values, seeds)
-    for own, fids, expectation in zip(runs, values, expected, strict=True):
+    each = zip(runs, schedules, values, expected, strict=True)
+    for own, schedule, fids, expectation in each:
         first = own[0]
         bpds = [run["bpd"] for run in own if not math.isnan(run["bpd"])]
-        same = ("model", "configuration", "family", "step", "extractor", "fid_samples")
         yield {
-            **{name: first[name] for name in same},
-            "schedule": schedule_text(first),
+            **{name: first[name] for name in _OF_A_CONFIGURATION},
+            "schedule": schedule_text(first) if schedule is None else str(schedule),
             "runs": len(own),
             "fid_mean": np.mean(fids),
             "fid_sd": np.std(fids, ddof=1) if len(fids) > 1 else math.nan,
