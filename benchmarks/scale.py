@@ -44,7 +44,7 @@ from mollitune.search.policy.source import SpaceSource
 from mollitune.search.progress import ProgressView
 from mollitune.search.recorder import Recorder
 from mollitune.search.recovery import fold
-from mollitune.search.sampler import ScheduleSearcher, arms, outcome_of, source
+from mollitune.search.sampler import ScheduleSearcher, arms, outcome_of, proposer, source
 from mollitune.search.sources import load_images
 from mollitune.search.space import FamilySpace, parameter_types
 from mollitune.search.stop_all import StopAll
@@ -154,7 +154,9 @@ class Driver:
         like = {"vae": Likeness("vae", 0)}
         stopping = self.config.stopping
         self.scheduler = PolicyScheduler(stopping, 0, like, self.journal, stop)
-        self.searcher = ScheduleSearcher(self.config, SIDE, self.journal, stop)
+        self.searcher = ScheduleSearcher(
+            proposer(self.config, SIDE), self.config.trials, self.journal, stop
+        )
         view = ProgressView(self.config.trials, Console(file=io.StringIO()))
         sources: list[Any] = [self.searcher, self.scheduler]
         self.recorder = Recorder(self.store, shared, sources, view, self.journal, stop)

@@ -1,4 +1,4 @@
-"""The command line: ``mollitune space | search | resume | extend | query | report | best ...``."""
+"""The command line: ``mollitune space | search | resume | confirm | report | best ...``."""
 
 from __future__ import annotations
 
@@ -16,8 +16,12 @@ from rich.text import Text
 from mollitune._errors import MollituneError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from mollitune.analysis import Results
+
     from .config import SearchConfig
-    from .launch import Outcome
+    from .session import Outcome
 
 # Other packages' deprecations are for their developers, not for the person who searches.
 warnings.filterwarnings("ignore", category=FutureWarning)
@@ -109,6 +113,39 @@ def extend(
 
 
 @app.command()
+def confirm(
+    name: Name,
+    top: Annotated[
+        int | None,
+        typer.Option(help="Recommended schedules of each model; default: config.", min=1),
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="Fresh seeds per schedule; default: config.", min=2)
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(help="Images behind each FID; default: config.", min=2)
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Model; default: all of them.")] = None,
+    again: Annotated[bool, typer.Option(help="Confirm once more, on other fresh seeds.")] = False,
+    results: Root = "results",
+    address: Address = None,
+) -> None:
+    """Re-train the recommended schedules and vanilla on fresh paired seeds, and give a verdict.
+
+    After an interruption the same command goes on.
+    """
+    folder = _driving(name, results, 0, address)
+
+    from .confirm import Request, confirm_search
+
+    request = Request(top, seeds, samples, model, again)
+    outcome = confirm_search(folder, Console(), request, address)
+    if outcome is not None:
+        _print_end(outcome, "confirm")
+    _print_verdict(folder)
+
+
+@app.command()
 def query(
     name: Name, sql: Annotated[str, typer.Argument(metavar="SQL")], results: Root = "results"
 ) -> None:
@@ -116,14 +153,8 @@ def query(
     from mollitune.analysis import load_results
 
     frame = load_results(name, results).sql(sql)
-    # as text: what stands in a table is data, and brackets in it are no markup
-    table = Table(box=None, pad_edge=False)
-    for column in frame.columns:
-        table.add_column(Text(str(column)))
-    for row in frame.itertuples(index=False):
-        table.add_row(*[Text(_cell(value)) for value in row])
     # a pipe has no width; rows must not be cut to 80 columns there
-    Console(width=None if sys.stdout.isatty() else 10_000).print(table)
+    _print_frame(frame, Console(width=None if sys.stdout.isatty() else 10_000))
 
 
 @app.command()
@@ -203,6 +234,15 @@ def main(args: list[str] | None = None) -> None:
 
 
 def _go_on(name: str, results: str, more: int, address: str | None) -> None:
+    folder = _driving(name, results, more, address)
+
+    from .launch import resume_search
+
+    _finish(resume_search(folder, Console(), more, address))
+
+
+def _driving(name: str, results: str, more: int, address: str | None) -> str:
+    """Return the folder of a search that is there; Ray may be imported after this."""
     from mollitune.analysis import find_search
 
     from .metadata import config_of, read_metadata
@@ -211,40 +251,77 @@ def _go_on(name: str, results: str, more: int, address: str | None) -> None:
     folder = find_search(name, results)
     if config_of(read_metadata(folder), more, address).address is None:
         set_local_token()
-
-    from .launch import resume_search
-
-    _finish(resume_search(folder, Console(), more, address))
+    return folder
 
 
 def _finish(outcome: Outcome) -> None:
     """Print how a search ended, its recommendation, and write report and export."""
     from mollitune.analysis import best as find_best
-    from mollitune.analysis import export_best, load_results, write_report
+    from mollitune.analysis import load_results
 
-    from .progress import duration
-
+    _print_end(outcome, "resume")
     console = Console()
-    counts = ", ".join(f"{count} {status}" for status, count in outcome.trials.items())
-    console.print(f"{counts} in {duration(outcome.seconds)}", highlight=False)
     results = load_results(outcome.folder)
-    if outcome.interrupted:
-        console.print(f"interrupted; what was reported is in {outcome.folder}", soft_wrap=True)
-        console.print(f"go on with: mollitune resume {outcome.folder}", soft_wrap=True)
-        raise typer.Exit(130)
     for entry in results.metadata["config"]["model"]:
         try:
             sentence = find_best(results, entry["name"]).sentence
         except MollituneError as error:
             sentence = str(error)
         console.print(sentence, soft_wrap=True, highlight=False, markup=False)
-    if "://" not in outcome.folder:
-        folder = Path(outcome.folder)
-        page = write_report(results, folder / "report.html")
-        console.print(f"report:   {page}", soft_wrap=True, highlight=False)
-        # of the search itself: an export that somebody made lies where they wanted it
-        exported = export_best(results, folder / "best.json", overwrite=True)
-        console.print(f"schedule: {exported}", soft_wrap=True, highlight=False)
+    _write_own_files(results, console)
+
+
+def _print_end(outcome: Outcome, go_on: str) -> None:
+    """Print how the trials ended; of an interrupted session also how to go on.
+
+    Raises:
+        typer.Exit: If it was interrupted.
+    """
+    from .progress import duration
+
+    console = Console()
+    counts = ", ".join(f"{count} {status}" for status, count in outcome.trials.items())
+    console.print(f"{counts} in {duration(outcome.seconds)}", highlight=False)
+    if outcome.interrupted:
+        console.print(f"interrupted; what was reported is in {outcome.folder}", soft_wrap=True)
+        console.print(f"go on with: mollitune {go_on} {outcome.folder}", soft_wrap=True)
+        raise typer.Exit(130)
+
+
+def _print_verdict(folder: str) -> None:
+    """Print the verdict of a confirmation, and write it, the report and the export."""
+    from mollitune.analysis import load_results, write_verdict
+
+    console = Console()
+    results = load_results(folder)
+    for verdict in write_verdict(results):
+        _print_frame(verdict.table(), console)
+        console.print(verdict.sentence, soft_wrap=True, highlight=False, markup=False)
+    _write_own_files(results, console)
+
+
+def _write_own_files(results: Results, console: Console) -> None:
+    """Write report and export beside the tables of a local search."""
+    from mollitune.analysis import export_best, write_report
+
+    folder = results.folder
+    if folder is None:
+        return
+    page = write_report(results, folder / "report.html")
+    console.print(f"report:   {page}", soft_wrap=True, highlight=False)
+    # of the search itself: an export that somebody made lies where they wanted it
+    exported = export_best(results, folder / "best.json", overwrite=True)
+    console.print(f"schedule: {exported}", soft_wrap=True, highlight=False)
+
+
+def _print_frame(frame: pd.DataFrame, console: Console) -> None:
+    # as text: what stands in a table is data, and brackets in it are no markup
+    table = Table(box=None, pad_edge=False)
+    for column in frame.columns:
+        table.add_column(Text(str(column)))
+    for row in frame.itertuples(index=False):
+        table.add_row(*[Text(_cell(value)) for value in row])
+    console.print(table)
 
 
 def _print_cost(config: SearchConfig, side: int, console: Console) -> None:

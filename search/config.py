@@ -161,6 +161,18 @@ class StoppingConfig(_Section):
         return tuple(marks[:1] if self.rule == "late_cut" else marks)
 
 
+class ConfirmConfig(_Section):
+    """How the recommended schedules are confirmed on fresh seeds."""
+
+    top: int = Field(
+        3, ge=1, le=100, description="how many recommended schedules of each model are confirmed"
+    )
+    seeds: int = Field(5, ge=2, le=1000, description="fresh seeds per schedule, the same for all")
+    samples: int = Field(
+        10_000, ge=2, le=10**7, description="generated images behind each FID, on test images"
+    )
+
+
 ResourceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_:.-]*$", max_length=100)]
 Amount = Annotated[float, Field(ge=1e-4)]  # Ray counts in ten-thousandths
 _RAY_OWN = {"cpu", "gpu", "memory", "object_store_memory", "custom_resources", "bundle"}
@@ -261,7 +273,7 @@ class SearchConfig(_Section):
         None,
         ge=1,
         description="how many of vanilla and the families' defaults each model tries first; null: "
-        "all, but no more than half of its trials",
+        "a quarter of its trials, or 3 in a small search",
     )
     workers: int = Field(2, ge=1, le=100_000, description="trials at once")
     seed: int = Field(
@@ -278,6 +290,7 @@ class SearchConfig(_Section):
         "shapes), Optuna's tpe or gp on their parameters, or random",
     )
     fid: FidConfig = FidConfig()
+    confirm: ConfirmConfig = ConfirmConfig()
     resources: ResourcesConfig = ResourcesConfig()
     results: str = Field("results", description="folder that holds one folder per search")
     storage: str | None = Field(None, description="file system URI that replaces results")
@@ -425,6 +438,7 @@ def _allowed(location: tuple[int | str, ...]) -> str:
     section: type[BaseModel] = SearchConfig
     nested: dict[str, type[BaseModel]] = {
         "fid": FidConfig,
+        "confirm": ConfirmConfig,
         "stopping": StoppingConfig,
         "resources": ResourcesConfig,
         "model": ModelConfig,

@@ -44,6 +44,7 @@ class Journal:
         root: The folder's path on it.
         events: What was written before.
         patience: How long a write is tried again; by default not at all.
+        name: Folder of the record below the search's.
 
     Its length is the number of events so far. Only those that were there before are kept in
     memory, and only until `take`: a long search has millions.
@@ -55,9 +56,10 @@ class Journal:
         root: str,
         events: list[Event],
         patience: Patience | None = None,
+        name: str = JOURNAL,
     ) -> None:
         self._filesystem = filesystem
-        self._folder = posixpath.join(root, JOURNAL)
+        self._folder = posixpath.join(root, name)
         self._patience = patience or Patience()
         self._events = events
         self._count = len(events)
@@ -74,14 +76,14 @@ class Journal:
         return taken
 
     @classmethod
-    def open(cls, location: str, patience: Patience | None = None) -> Self:
+    def open(cls, location: str, patience: Patience | None = None, name: str = JOURNAL) -> Self:
         """Open the record of a search, which may be empty; arguments as for the class.
 
         Raises:
             JournalError: If it cannot be read, or is damaged elsewhere than at its end.
         """
         filesystem, root = resolve(location)
-        folder = posixpath.join(root, JOURNAL)
+        folder = posixpath.join(root, name)
         try:
             if isinstance(filesystem, fs.LocalFileSystem):
                 events = _read_lines(Path(folder) / "events.jsonl")
@@ -89,7 +91,7 @@ class Journal:
                 events = _read_objects(filesystem, folder)
         except OSError as error:
             raise JournalError(f"cannot read {folder}: {first_line(error)}") from None
-        return cls(filesystem, root, events, patience)
+        return cls(filesystem, root, events, patience, name)
 
     def append(self, kind: str, trial: int, **values: object) -> Event:
         """Write an event and return it with its time.

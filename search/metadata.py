@@ -42,6 +42,7 @@ class _Description(BaseModel):
     dataset: _Images
     extractor: _Hashed
     evaluation: dict[str, _Plan]
+    params: list[str]
 
 
 def read_metadata(folder: str) -> dict[str, Any]:

@@ -222,7 +222,7 @@ class Recorder(Callback):  # type: ignore[misc]
             "configuration": config["configuration"],
             "attempt": 1,
             "seed": config["seed"],
-            "stage": "search",
+            "stage": self._shared.stage,
             "model": config["model"],
             "dataset": shared.dataset,
             "family": schedule.family,

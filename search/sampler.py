@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from ray.tune.search import Searcher
 
@@ -22,28 +22,45 @@ from .space import FamilySpace
 from .stop_all import StopAll
 
 
+class Proposing(Protocol):
+    """Decides on the runs: a `Proposer`, or a `Confirmation`."""
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether there will be no more runs."""
+
+    def next(self) -> Proposal | None:
+        """Return the next run; None if there will be no more."""
+
+    def ended(self, trial: int, outcome: str, value: float | None, step: int) -> None:
+        """Learn how a run ended."""
+
+    def take_decisions(self) -> list[Decision]:
+        """Return the decisions since the last call."""
+
+
 class ScheduleSearcher(Searcher):  # type: ignore[misc]
     """Hands Ray Tune the runs of a search, each with its numbers, seed, model and schedule.
 
     Every start and end is in the record before the policy acts on it.
 
     Arguments:
-        config: The search.
-        side: Side of the images in pixels.
+        proposer: What decides on the runs.
+        runs: How many there are, at most.
         journal: The record.
         stop: Whether the whole search is being ended, so that no run was stopped for itself.
     """
 
     def __init__(
         self,
-        config: SearchConfig,
-        side: int,
+        proposer: Proposing,
+        runs: int,
         journal: Journal,
         stop: StopAll,
     ) -> None:
         super().__init__(metric="fid", mode="min")
-        self._left = config.trials
-        self._proposer = proposer(config, side)
+        self._left = runs
+        self._proposer = proposer
         self._journal = journal
         self._stop = stop
         self._trials: dict[str, int] = {}
@@ -57,7 +74,8 @@ class ScheduleSearcher(Searcher):  # type: ignore[misc]
             JournalError: If the record is not that of this config and version.
         """
         if event["event"] == START:
-            made = trial_config(self._propose())
+            proposal = self._propose()
+            made = None if proposal is None else trial_config(proposal)
             if made != event["config"]:
                 raise JournalError(
                     f"the record starts trial {event['trial']} with {event['config']}, but this "
@@ -74,24 +92,22 @@ class ScheduleSearcher(Searcher):  # type: ignore[misc]
 
     @property
     def left(self) -> int:
-        """Runs that are still to be handed out."""
-        return self._left + len(self._again)
+        """Runs that are still to be handed out, at most."""
+        new = 0 if self._proposer.exhausted else self._left
+        return new + len(self._again)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every run was handed out and has ended."""
+        return self.left == 0 and not self._open
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the next trial's config, or ``FINISHED`` when all have been given."""
-        if self._again:
-            config = self._again.pop(0)
-        elif self._left == 0:
-            return str(Searcher.FINISHED)
-        else:
-            config = trial_config(self._propose())
-            try:
-                self._journal.append(START, config["trial"], config=config)
-            except JournalError as error:
-                self._stop.fail(error)
-                return None
-        self._trials[trial_id] = config["trial"]
-        return dict(config)
+        config = self._again.pop(0) if self._again else self._new()
+        if config is not None:
+            self._trials[trial_id] = config["trial"]
+            return dict(config)
+        return None if self._stop.now else str(Searcher.FINISHED)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -116,12 +132,28 @@ class ScheduleSearcher(Searcher):  # type: ignore[misc]
         return event
 
     def take_decisions(self) -> list[Decision]:
-        """Return the promotions since the last call."""
+        """Return what was decided on runs since the last call."""
         return self._proposer.take_decisions()
 
-    def _propose(self) -> Proposal:
+    def _new(self) -> dict[str, Any] | None:
+        """Return the config of a run that was not proposed before; None if there is none."""
+        proposal = self._propose()
+        if proposal is None:
+            return None
+        config = trial_config(proposal)
+        try:
+            self._journal.append(START, config["trial"], config=config)
+        except JournalError as error:
+            self._stop.fail(error)
+            return None
+        return config
+
+    def _propose(self) -> Proposal | None:
+        proposal = self._proposer.next() if self._left else None
+        if proposal is None:
+            self._left = 0
+            return None
         self._left -= 1
-        proposal = self._proposer.next()
         self._open[proposal.run.trial] = trial_config(proposal)
         return proposal
 

@@ -32,6 +32,8 @@ PARAMS_PREFIX = "params."
 """Start of the name of each column that holds a schedule parameter."""
 SHAPE_PREFIX = "shape."
 """Start of the name of each column that holds a feature of the schedule's curve."""
+CONFIRM_TRIALS = 1_000_000
+"""Trials of the n-th confirmation are numbered from n times this, those of the search from 0."""
 KEYS: dict[str, tuple[str, ...]] = {
     "reports": ("search", "trial", "step"),
     "decisions": ("search", "trial", "step", "rung"),
@@ -160,16 +162,17 @@ _DECISIONS = (
     Column(
         "policy",
         _STRING,
-        "rule that decided; race decides on seeds, the others inside a run",
-        values=("race", "asha", "late_cut", "probe"),
+        "rule that decided; race and confirm decide on seeds, the others inside a run",
+        values=("race", "asha", "late_cut", "probe", "confirm"),
     ),
     Column("rung", _INT, "number of the rung, from 0"),
     Column(
         "action",
         _STRING,
         "what was decided; skip: the value was not fit to decide on; promote: the configuration "
-        "gets another seed; audit: would have been stopped, but goes on to check the policy",
-        values=("stop", "continue", "skip", "promote", "audit"),
+        "gets another seed; audit: would have been stopped, but goes on to check the policy; drop: "
+        "the schedule gets no more seeds in the confirmation",
+        values=("stop", "continue", "skip", "promote", "audit", "drop"),
     ),
     Column("value", _FLOAT, "value of the trial that was judged; lower is better", True),
     Column("cutoff", _FLOAT, "value that had to be reached to go on", True),

@@ -41,6 +41,7 @@ class Shared:
         reference: What FID compares with.
         folder: Folder of the search, a path or URI.
         plans: For each model, how often and on how many samples it is evaluated.
+        stage: ``search`` or ``confirm``, as in the tables.
     """
 
     config: SearchConfig
@@ -48,6 +49,7 @@ class Shared:
     reference: Reference
     folder: str
     plans: dict[str, Plan]
+    stage: str = "search"
 
     def spec(self, config: dict[str, Any]) -> TrialSpec:
         """Return what a trial's config from the searcher means."""

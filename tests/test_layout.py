@@ -21,9 +21,11 @@ MAY_IMPORT = {
     "analysis": {"schedules", "search.schema"},
 }
 # Who may look at the analysis: the command line, which prints what a search found; the policy,
-# whose race and sampler believe what the recommendation believes; and the replay, which reads it.
+# whose race and sampler believe what the recommendation believes; the replay, which reads it; and
+# the confirmation, which trains what it recommends.
 EXCEPTIONS = {
     "search/cli.py": {"analysis"},
+    "search/confirm.py": {"analysis"},
     "search/policy/proposer.py": {"analysis.surrogate"},
     "search/policy/recording.py": {"analysis"},
     "search/policy/replay.py": {"analysis.surrogate"},

@@ -79,6 +79,11 @@ class Proposer:
             name: Race(eta or math.inf, seeds if eta else 1, self.worth) for name in self._models
         }
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether no run is left: never, there is always another schedule to try."""
+        return False
+
     def next(self) -> Proposal:
         """Return the next run; numbers of runs and configurations count up from 0."""
         if len(self._runs) < len(self._arms):

@@ -53,15 +53,17 @@ class Searches:
         path.write_text(yaml.safe_dump({"name": name, **values}))
         return path.name
 
-    def events(self, name: str) -> int:
-        path = self.folder / "results" / name / "journal" / "events.jsonl"
+    def events(self, name: str, record: str = "journal") -> int:
+        path = self.folder / "results" / name / record / "events.jsonl"
         return path.read_bytes().count(b"\n") if path.exists() else 0
 
-    def kill_on_the_way(self, process: subprocess.Popen[str], name: str, delay: float) -> bool:
+    def kill_on_the_way(
+        self, process: subprocess.Popen[str], name: str, delay: float, record: str = "journal"
+    ) -> bool:
         """Wait until the search goes on, then a little, and kill; False if it was over before."""
-        before = self.events(name)
+        before = self.events(name, record)
         deadline = time.monotonic() + 300
-        while process.poll() is None and self.events(name) == before:
+        while process.poll() is None and self.events(name, record) == before:
             assert time.monotonic() < deadline
             time.sleep(0.01)
         time.sleep(delay)

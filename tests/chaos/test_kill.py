@@ -63,6 +63,7 @@ def uninterrupted(searches: Searches, seed: int) -> Results:
 
 
 def test_one_worker_ends_with_the_tables_of_an_uninterrupted_search(searches: Searches) -> None:
+    restarted = False
     for seed in rounds(searches, "killed", KILLS, 1):
         whole, killed = uninterrupted(searches, seed), searches.results(f"killed-{seed}")
         folder = searches.folder / "results" / f"killed-{seed}"
@@ -70,11 +71,12 @@ def test_one_worker_ends_with_the_tables_of_an_uninterrupted_search(searches: Se
         for name in KEYS:
             written = pd.read_parquet(folder / name)
             assert not written.duplicated(list(KEYS[name])).any()
-        assert (killed.trials["attempt"] > 1).any()
+        restarted |= bool((killed.trials["attempt"] > 1).any())
         assert {path.name for path in folder.iterdir()} == {
             *("reports", "decisions", "trials", "samples", "journal"),
             *("search.json", "report.html", "best.json"),
         }
+    assert restarted  # not each search is killed in the middle of a trial
     assert {"promote", "stop"} <= set(uninterrupted(searches, SEED).decisions["action"])
 
 

@@ -14,7 +14,7 @@ from mollitune.search.config import SearchConfig
 from mollitune.search.journal import Journal
 from mollitune.search.policy.samplers import RandomSampler, ShapeSampler
 from mollitune.search.policy.study import StudySampler
-from mollitune.search.sampler import ScheduleSearcher, arms, outcome_of, sampler
+from mollitune.search.sampler import ScheduleSearcher, arms, outcome_of, proposer, sampler
 from mollitune.search.stop_all import StopAll
 
 LAST = {"progress": 1.0, "phase": "clean", "step": 90, "fid": 5.0}
@@ -35,7 +35,9 @@ def config(**keys: object) -> SearchConfig:
 def searcher_of(config: SearchConfig) -> ScheduleSearcher:
     """A searcher with a record of its own."""
     folder = tempfile.mkdtemp(dir=tempfile.gettempdir())
-    return ScheduleSearcher(config, 8, Journal.open(folder), StopAll())
+    return ScheduleSearcher(
+        proposer(config, 8), config.trials, Journal.open(folder), StopAll()
+    )
 
 
 @pytest.fixture(autouse=True)

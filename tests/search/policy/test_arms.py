@@ -29,6 +29,10 @@ def test_families_that_nobody_placed_come_last_in_their_own_order() -> None:
     assert first_tried(given) == [given[2], given[0], given[1]]
 
 
-@pytest.mark.parametrize(("runs", "arms"), [(0.5, 1), (1, 1), (3.9, 1), (4, 2), (7, 3), (99, 3)])
-def test_arms_take_no_more_than_half_of_the_runs(runs: float, arms: int) -> None:
-    assert arms_within(3, runs) == arms
+@pytest.mark.parametrize(
+    ("runs", "arms"),
+    [(0.5, 1), (1, 1), (3.9, 1), (4, 2), (6, 3), (12, 3), (16, 4), (24, 6), (99, 9)],
+)
+def test_arms_take_a_quarter_of_the_runs_or_three_of_few(runs: float, arms: int) -> None:
+    assert arms_within(9, runs) == arms
+    assert arms_within(2, runs) == min(arms, 2)

@@ -1,0 +1,168 @@
+"""A confirmation: the same fresh seeds for every arm, and no more for arms that are out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from mollitune.schedules import Schedule
+
+from .decision import Decision
+from .proposer import Proposal
+from .stopping import Run
+
+Out = Callable[[Mapping[int, Mapping[int, float]], int, int, int], Mapping[int, str]]
+"""From the FIDs by seed of the arms that are left, the number of vanilla, the planned seeds and
+how many arms there were at first to the arms that are clearly out, each with the reason."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A schedule to be confirmed.
+
+    Arguments:
+        configuration: Number of its configuration.
+        schedule: The schedule.
+    """
+
+    configuration: int
+    schedule: Schedule
+
+
+@dataclass
+class _Contest:
+    """What is known of the arms of one model."""
+
+    vanilla: int
+    fids: dict[int, dict[int, float]]
+    ended: dict[int, set[int]]
+    last: dict[int, tuple[Run, int]] = field(default_factory=dict)
+    out: set[int] = field(default_factory=set)
+    looks: int = 0
+
+
+class Confirmation:
+    """Hands out the runs of a confirmation, seed by seed, and drops arms that are clearly out.
+
+    Arms of one seed share initial weights and batches, so that they compare in pairs. Once all
+    arms that are left have ended a seed, they are looked at: between two looks the order in which
+    runs end changes nothing. Vanilla is never dropped: it is what the others are compared with.
+    Nobody waits for a look, so a cluster may be some runs ahead of it.
+
+    Arguments:
+        arms: The schedules of each model; one of them is vanilla.
+        seeds: Seeds per arm.
+        first_seed: The first of them; the others count up.
+        first_trial: Number of the first run.
+        clearly_out: Which arms are out after a look.
+    """
+
+    def __init__(
+        self,
+        arms: Mapping[str, Sequence[Candidate]],
+        seeds: int,
+        first_seed: int,
+        first_trial: int,
+        clearly_out: Out,
+    ) -> None:
+        self._seeds = seeds
+        self._first_seed = first_seed
+        self._number = first_trial
+        self._clearly_out = clearly_out
+        self._contests = {model: _contest(own) for model, own in arms.items()}
+        self._order = [
+            (model, candidate, repeat)
+            for repeat in range(seeds)
+            for model, own in arms.items()
+            for candidate in own
+        ]
+        self._runs: dict[int, Run] = {}
+        self._decisions: list[Decision] = []
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether no run is left to be handed out."""
+        return next(self._left(), None) is None
+
+    def next(self) -> Proposal | None:
+        """Return the next run; None if there will be no more."""
+        place = next(self._left(), None)
+        if place is None:
+            return None
+        model, candidate, repeat = self._order[place]
+        self._order = self._order[place + 1 :]
+        vanilla = candidate.schedule.family == "vanilla"
+        run = Run(self._number, candidate.configuration, model, repeat, vanilla)
+        self._runs[run.trial] = run
+        self._number += 1
+        return Proposal(run, candidate.schedule, self._first_seed + repeat)
+
+    def ended(self, trial: int, outcome: str, value: float | None, step: int) -> None:
+        """Learn how a run ended; one that failed takes its arm out."""
+        run = self._runs[trial]
+        contest = self._contests[run.model]
+        contest.ended[run.configuration].add(run.repeat)
+        contest.last[run.configuration] = run, step
+        if outcome == "completed" and value is not None:
+            contest.fids[run.configuration][run.repeat] = value
+        elif not run.vanilla:
+            contest.out.add(run.configuration)
+        while self._look_is_due(contest):
+            contest.looks += 1
+            self._look(contest)
+
+    def take_decisions(self) -> list[Decision]:
+        """Return what was dropped since the last call."""
+        taken, self._decisions = self._decisions, []
+        return taken
+
+    def _left(self) -> Iterator[int]:
+        """Places in the order of the runs of arms that are not out."""
+        for place, (model, candidate, _) in enumerate(self._order):
+            if candidate.configuration not in self._contests[model].out:
+                yield place
+
+    def _look_is_due(self, contest: _Contest) -> bool:
+        left = [arm for arm in contest.ended if arm not in contest.out]
+        return contest.looks < self._seeds and all(
+            contest.looks in contest.ended[arm] for arm in left
+        )
+
+    def _look(self, contest: _Contest) -> None:
+        """Drop the arms that are out by the seeds that all arms have ended."""
+        seen = {
+            arm: {seed: fid for seed, fid in fids.items() if seed < contest.looks}
+            for arm, fids in contest.fids.items()
+            if arm not in contest.out
+        }
+        if contest.looks == self._seeds:
+            return  # the verdict follows
+        out = self._clearly_out(seen, contest.vanilla, self._seeds, len(contest.fids))
+        for arm, reason in out.items():
+            contest.out.add(arm)
+            self._decisions.append(_dropped(contest, arm, reason, len(seen)))
+
+
+def _contest(arms: Sequence[Candidate]) -> _Contest:
+    numbers = [arm.configuration for arm in arms]
+    vanilla = next(arm.configuration for arm in arms if arm.schedule.family == "vanilla")
+    return _Contest(vanilla, {n: {} for n in numbers}, {n: set() for n in numbers})
+
+
+def _dropped(contest: _Contest, arm: int, reason: str, competitors: int) -> Decision:
+    run, step = contest.last[arm]
+    seen = [fid for seed, fid in contest.fids[arm].items() if seed < contest.looks]
+    return Decision(
+        trial=run.trial,
+        configuration=arm,
+        step=step,
+        progress=1.0,
+        policy="confirm",
+        rung=contest.looks - 1,
+        action="drop",
+        value=sum(seen) / len(seen),
+        cutoff=None,
+        competitors=competitors,
+        phase="clean",
+        reason=reason,
+    )

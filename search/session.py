@@ -1,0 +1,236 @@
+"""One session on Ray Tune: runs the trials of a search or a confirmation, and keeps the record."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .rayenv import set_defaults
+
+set_defaults()
+
+import pyarrow as pa  # noqa: E402
+from ray import tune  # noqa: E402
+from rich.console import Console  # noqa: E402
+
+from mollitune._errors import MollituneError  # noqa: E402
+from mollitune._files import resolve  # noqa: E402
+
+from .checkpoints import CHECKPOINTS  # noqa: E402
+from .cluster import temp_folder, trial_resources  # noqa: E402
+from .faults import summary  # noqa: E402
+from .journal import Journal  # noqa: E402
+from .lease import Lease  # noqa: E402
+from .patience import Patience  # noqa: E402
+from .policy.likeness import Likeness  # noqa: E402
+from .progress import ProgressView  # noqa: E402
+from .recorder import DecisionSource, Recorder  # noqa: E402
+from .recovery import fold  # noqa: E402
+from .sampler import Proposing, ScheduleSearcher  # noqa: E402
+from .stop_all import StopAll  # noqa: E402
+from .stopping import PolicyScheduler  # noqa: E402
+from .store import Store  # noqa: E402
+from .trainable import ScheduleTrainable, Shared  # noqa: E402
+from .watchdog import Watchdog  # noqa: E402
+
+RAY_FOLDER = "tune"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a session ended.
+
+    Arguments:
+        folder: Folder of the search, a path or URI.
+        trials: Number of trials by status.
+        interrupted: Whether it was cut off before all trials had ended.
+        seconds: Wall time of the trials.
+    """
+
+    folder: str
+    trials: dict[str, int]
+    interrupted: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a session runs: a search, or its confirmation.
+
+    Arguments:
+        shared: What all trials share.
+        proposer: What decides on the runs.
+        runs: How many there are, at most.
+        record: Folder of the record below that of the search.
+        params: Arrow type of each schedule parameter in the tables, by name.
+        describe: Keeps status and seconds where the job is described.
+        go_on: The command that goes on with it.
+    """
+
+    shared: Shared
+    proposer: Proposing
+    runs: int
+    record: str
+    params: Mapping[str, pa.DataType]
+    describe: Callable[[Store, str, float], None]
+    go_on: str
+
+
+def run_job(job: Job, console: Console, wait: float, lease: Lease) -> Outcome:
+    """Run all trials of a job, or go on with it, to its end or to the first SIGINT or SIGTERM.
+
+    Args:
+        job: What to run.
+        console: Where progress goes.
+        wait: How long a storage that fails is waited for, in seconds.
+        lease: Held by this driver.
+
+    Returns:
+        How it ended; all results are in the tables by then.
+
+    Raises:
+        MollituneError: If the record is damaged, or results can no longer be written.
+    """
+    shared, config = job.shared, job.shared.config
+    start = time.monotonic()
+    patience = _patience(wait, console, lease)
+    journal, stop = Journal.open(shared.folder, patience, job.record), StopAll()
+    store = Store.open(shared.folder, job.params, patience)
+    # before anything else: from here on the job can be resumed
+    job.describe(store, "running", 0.0)
+    scheduler = PolicyScheduler(config.stopping, config.seed, _likeness(shared), journal, stop)
+    searcher = ScheduleSearcher(job.proposer, job.runs, journal, stop)
+    spread = _on_any_node(shared)
+    watchdog = Watchdog(spread.folder, config.resources.hang_seconds)
+    with ProgressView(job.runs, console) as view, _interruptible() as interrupted:
+        patience.interrupted = interrupted.is_set
+        sources: list[DecisionSource] = [searcher, scheduler]
+        recorder = Recorder(store, shared, sources, view, journal, stop, watchdog.reasons)
+        if len(journal):  # hundreds of proposals are made again, which takes its time
+            console.print(f"record: {len(journal):,} events are read back", soft_wrap=True)
+        with view.silent():
+            fold(journal, searcher, scheduler, recorder)
+        if searcher.left:
+            callbacks = [recorder, watchdog]  # in this order: a kill's reason outlives its trial
+            _tuner(spread, searcher, scheduler, callbacks, stop).fit()
+    cut_off = interrupted.is_set() or not searcher.finished
+    try:
+        recorder.close()
+    except MollituneError as error:
+        stop.fail(error)
+    if stop.failure is not None:
+        raise MollituneError(f"{stop.failure}; nothing reported is lost, go on with: {job.go_on}")
+    if recorder.failures:
+        console.print(summary(recorder.failures), highlight=False, markup=False, soft_wrap=True)
+    seconds = time.monotonic() - start
+    job.describe(store, "interrupted" if cut_off else "finished", seconds)
+    if not cut_off:
+        delete(shared.folder, CHECKPOINTS)
+    counts = {name: recorder.outcomes.count(name) for name in sorted(set(recorder.outcomes))}
+    return Outcome(shared.folder, counts, cut_off, seconds)
+
+
+def delete(folder: str, name: str) -> None:
+    """Delete a folder below that of a search, if it is there and the storage lets it."""
+    filesystem, path = resolve(folder)
+    with contextlib.suppress(OSError):
+        filesystem.delete_dir(f"{path}/{name}")
+
+
+def _patience(seconds: float, console: Console, lease: Lease) -> Patience:
+    def say(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    return Patience(seconds, say, lease)
+
+
+def _likeness(shared: Shared) -> dict[str, Likeness]:
+    """Return for each model what its FIDs have in common in this search."""
+    reference = shared.reference
+    return {
+        name: Likeness(
+            model=name,
+            step=0,
+            extractor=reference.extractor.identity,
+            samples=plan.samples,
+            reference=f"{reference.count} {reference.split} images",
+            ema=shared.config.fid.ema or 0.0,
+        )
+        for name, plan in shared.plans.items()
+    }
+
+
+def _on_any_node(shared: Shared) -> Shared:
+    """Name the folder in full: a node works in the folder that it was started in."""
+    if "://" in shared.folder:
+        return shared
+    return replace(shared, folder=resolve(shared.folder)[1])
+
+
+def _tuner(
+    shared: Shared,
+    searcher: ScheduleSearcher,
+    scheduler: PolicyScheduler,
+    callbacks: list[tune.Callback],
+    stop: StopAll,
+) -> tune.Tuner:
+    config = shared.config
+    trainable = tune.with_resources(
+        tune.with_parameters(ScheduleTrainable, shared=shared), trial_resources(config)
+    )
+    return tune.Tuner(
+        trainable,
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            scheduler=scheduler,
+            num_samples=searcher.left,
+            max_concurrent_trials=config.workers,
+            reuse_actors=True,
+            trial_name_creator=_trial_name,
+            trial_dirname_creator=_trial_name,
+        ),
+        run_config=tune.RunConfig(
+            name=RAY_FOLDER,
+            # nothing is read from Ray's snapshots, and a storage that is away must not hold it up
+            storage_path=temp_folder(),
+            callbacks=callbacks,
+            failure_config=tune.FailureConfig(max_failures=config.resources.retries),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            stop=stop,
+            verbose=0,
+        ),
+    )
+
+
+def _trial_name(trial: Any) -> str:
+    return f"{trial.config['trial']:04d}"
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Let SIGINT and SIGTERM end Tune in order; the event tells whether one came.
+
+    Tune handles SIGUSR1 by saving and returning. On SIGINT it would do the same, but does not
+    tell that it did, and SIGTERM, which clusters send, would kill it.
+    """
+    came = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+
+    def on_signal(number: int, frame: Any) -> None:
+        came.set()
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    before = {s: signal.signal(s, on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

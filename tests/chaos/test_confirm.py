@@ -1,0 +1,127 @@
+"""A confirmation: real runs on fresh seeds, killed on the way, and the verdict in the end."""
+
+import json
+import random
+import shutil
+from typing import Any
+
+import pytest
+from tests.chaos.searches import Searches, assert_same_tables
+
+from mollitune.analysis import load_results
+from mollitune.schedules import load
+from mollitune.search.schema import CONFIRM_TRIALS
+
+TOP, SEEDS, SEARCHED = 2, 3, 8
+CONFIG: dict[str, Any] = {
+    "model": "vae",
+    "families": ["linear", "cosine"],
+    "steps": 24,
+    "trials": SEARCHED,
+    "workers": 1,
+    "seed": 5,
+    "resources": {"checkpoint_seconds": 0},
+    "fid": {"samples": 60, "every": 0.3334, "budget": None},
+    "confirm": {"top": TOP, "seeds": SEEDS, "samples": 200},
+}
+
+
+@pytest.fixture(scope="module")
+def searched(searches: Searches) -> Searches:
+    """Two equal searches that are finished: one is to be confirmed whole, one with kills."""
+    searches.run("search", searches.config("whole", **CONFIG))
+    results = searches.folder / "results"
+    shutil.copytree(results / "whole", results / "killed")
+    # the same search under another name: rows and plan carry it
+    return searches
+
+
+@pytest.fixture(scope="module")
+def printed(searched: Searches) -> str:
+    return searched.run("confirm", "whole")
+
+
+def test_arms_share_fresh_seeds_and_are_measured_on_test_images(
+    searched: Searches, printed: str
+) -> None:
+    results = searched.results("whole")
+    trials = results.trials[results.trials["stage"] == "confirm"]
+    # vanilla, the paper's default, which this search did not look at, and the recommended
+    assert set(trials["family"]) >= {"vanilla", "sigmoid"}
+    assert trials["configuration"].nunique() == TOP + 2
+    seeds = trials.groupby("configuration")["seed"].apply(set)
+    assert max(seeds, key=len) == {10_005, 10_006, 10_007}
+    assert not set(trials["seed"]) & set(results.trials["seed"][results.trials["trial"] < 100])
+    assert trials["trial"].min() == CONFIRM_TRIALS
+    reports = results.reports[results.reports["stage"] == "confirm"]
+    assert set(reports["fid_reference"]) == {"test"}
+    assert set(reports["fid_samples"]) == {200}
+    # nothing is stopped early
+    assert set(trials["status"]) == {"completed"}
+    assert set(trials["step"]) == {24}
+
+
+def test_the_verdict_is_printed_written_and_exported(searched: Searches, printed: str) -> None:
+    folder = searched.folder / "results" / "whole"
+    written = json.loads((folder / "verdict.json").read_text())
+    (entry,) = written["models"]
+    assert entry["sentence"] in printed.replace("\n", " ")
+    assert "seeds find a true one of" in printed or "repeated too few seeds" in printed
+    exported = json.loads((folder / "best.json").read_text())
+    assert exported["verdict"]["sentence"] == entry["sentence"]
+    assert load(folder / "best.json").family == entry["choice"]["family"]
+    described = json.loads((folder / "confirm" / "1.json").read_text())
+    assert described["status"] == "finished"
+    assert not (folder / "checkpoints").exists()
+
+
+def test_the_search_itself_is_as_it_was(searched: Searches, printed: str) -> None:
+    whole, before = searched.results("whole"), searched.results("killed")
+    for name in ("reports", "trials"):
+        rows = getattr(whole, name)
+        kept = rows[rows["stage"] == "search"].reset_index(drop=True)
+        assert kept.equals(getattr(before, name)[lambda t: t["trial"] < CONFIRM_TRIALS])
+
+
+def test_a_confirmed_search_is_confirmed_once_more_only_if_asked(
+    searched: Searches, printed: str
+) -> None:
+    before = searched.results("whole").trials
+    assert "beat" in (again := searched.run("confirm", "whole")) or "told apart" in again
+    refused = searched.run("confirm", "whole", "--seeds", "9", code=2)
+    assert "--again" in refused
+    assert searched.results("whole").trials.equals(before)
+
+
+def test_killed_again_and_again_it_ends_with_the_same_verdict(
+    searched: Searches, printed: str
+) -> None:
+    rng = random.Random(7)
+    path = searched.folder / "results" / "killed"
+    process, kills = searched.start("confirm", "killed"), 0
+    while kills < 3 and searched.kill_on_the_way(
+        process, "killed", rng.uniform(0, 0.3), record="confirm/1"
+    ):
+        kills += 1
+        process = searched.start("confirm", "killed")
+    text, _ = process.communicate()
+    assert process.returncode == 0, text
+    assert kills > 0
+    assert_same_tables(load_results(path), searched.results("whole"))
+    verdicts = [
+        json.loads((searched.folder / "results" / name / "verdict.json").read_text())
+        for name in ("killed", "whole")
+    ]
+    assert verdicts[0] == verdicts[1]
+
+
+def test_once_more_it_takes_other_seeds_and_decides_anew(
+    searched: Searches, printed: str
+) -> None:
+    searched.run("confirm", "killed", "--again", "--top", "1", "--seeds", "2")
+    trials = searched.results("killed").trials
+    second = trials[trials["trial"] >= 2 * CONFIRM_TRIALS]
+    assert set(second["seed"]) == {20_005, 20_006}
+    assert second["configuration"].nunique() == 3
+    written = json.loads((searched.folder / "results" / "killed" / "verdict.json").read_text())
+    assert {entry["number"] for entry in written["models"]} == {2}

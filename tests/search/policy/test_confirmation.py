@@ -1,0 +1,144 @@
+"""A confirmation hands out the same seeds to every arm until one is out."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from mollitune.schedules import Linear, Schedule, Sigmoid, Vanilla
+from mollitune.search.policy.confirmation import Candidate, Confirmation
+from mollitune.search.policy.proposer import Proposal
+
+VANILLA, GOOD, BAD = 0, 4, 7
+ARMS = [
+    Candidate(VANILLA, Vanilla()),
+    Candidate(GOOD, Sigmoid(until=0.5)),
+    Candidate(BAD, Linear(until=0.9)),
+]
+FIDS = {VANILLA: 70.0, GOOD: 60.0, BAD: 100.0}
+FIRST_SEED, FIRST_TRIAL = 10_000, 1_000_000
+
+Seen = Mapping[int, Mapping[int, float]]
+
+
+class Judge:
+    """Drops what is 30 above the best from the second look on, and notes what it was shown."""
+
+    def __init__(self) -> None:
+        self.looks: list[dict[int, dict[int, float]]] = []
+
+    def __call__(
+        self, fids: Seen, vanilla: int, planned: int, arms: int
+    ) -> dict[int, str]:
+        assert arms >= len(fids)
+        self.looks.append({arm: dict(own) for arm, own in fids.items()})
+        if len(self.looks) < 2:
+            return {}
+        best = min(own[0] for own in fids.values())
+        return {a: "worse" for a, own in fids.items() if a != vanilla and own[0] > best + 30}
+
+
+def confirmation(
+    judge: Judge, seeds: int = 4, arms: dict[str, list[Candidate]] | None = None
+) -> Confirmation:
+    return Confirmation(arms or {"vae": ARMS}, seeds, FIRST_SEED, FIRST_TRIAL, judge)
+
+
+def end(policy: Confirmation, proposal: Proposal, outcome: str = "completed") -> None:
+    value = FIDS[proposal.run.configuration] + proposal.seed - FIRST_SEED
+    policy.ended(proposal.run.trial, outcome, value if outcome == "completed" else None, 90)
+
+
+def run_all(policy: Confirmation) -> list[Proposal]:
+    made = []
+    while (proposal := policy.next()) is not None:
+        made.append(proposal)
+        end(policy, proposal)
+    return made
+
+
+def plan(made: list[Proposal]) -> list[tuple[int, int]]:
+    return [(proposal.seed - FIRST_SEED, proposal.run.configuration) for proposal in made]
+
+
+def test_every_arm_gets_the_same_seeds_until_one_is_out() -> None:
+    policy = confirmation(judge := Judge())
+    made = run_all(policy)
+    assert plan(made) == [
+        *[(0, VANILLA), (0, GOOD), (0, BAD)],
+        *[(1, VANILLA), (1, GOOD), (1, BAD)],
+        *[(2, VANILLA), (2, GOOD)],
+        *[(3, VANILLA), (3, GOOD)],
+    ]
+    assert [proposal.run.trial for proposal in made] == list(range(FIRST_TRIAL, FIRST_TRIAL + 10))
+    assert policy.exhausted
+    # after the last seed there is nobody to drop any more
+    assert [len(look[VANILLA]) for look in judge.looks] == [1, 2, 3]
+
+
+def test_what_was_dropped_is_told_once_with_its_grounds() -> None:
+    policy = confirmation(Judge())
+    run_all(policy)
+    (dropped,) = policy.take_decisions()
+    assert (dropped.configuration, dropped.action, dropped.policy) == (BAD, "drop", "confirm")
+    assert (dropped.rung, dropped.competitors, dropped.reason) == (1, 3, "worse")
+    assert dropped.value == 100.5
+    assert dropped.trial == FIRST_TRIAL + 5
+    assert policy.take_decisions() == []
+
+
+def test_a_look_waits_for_the_slowest_and_sees_nothing_ahead_of_it() -> None:
+    policy = confirmation(judge := Judge())
+    first = [policy.next() for _ in range(5)]
+    ahead = [proposal for proposal in first if proposal is not None]
+    assert plan(ahead)[3:] == [(1, VANILLA), (1, GOOD)]
+    for proposal in [*ahead[3:], *ahead[:2]]:
+        end(policy, proposal)
+    assert judge.looks == []
+    end(policy, ahead[2])
+    assert judge.looks == [{VANILLA: {0: 70.0}, GOOD: {0: 60.0}, BAD: {0: 100.0}}]
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 2, 0]])
+def test_the_order_of_ends_within_a_seed_changes_nothing(order: list[int]) -> None:
+    policy = confirmation(Judge())
+    handed = []
+    for _ in range(2):
+        proposals = [policy.next() for _ in range(3)]
+        handed += proposals
+        for i in order:
+            proposal = proposals[i]
+            assert proposal is not None
+            end(policy, proposal)
+    assert [decision.configuration for decision in policy.take_decisions()] == [BAD]
+    rest = run_all(policy)
+    assert plan(rest) == [(2, VANILLA), (2, GOOD), (3, VANILLA), (3, GOOD)]
+
+
+def test_a_failed_run_takes_its_arm_out_but_never_vanilla() -> None:
+    policy = confirmation(judge := Judge(), seeds=2)
+    for outcome in ("failed", "failed", "completed"):
+        proposal = policy.next()
+        assert proposal is not None
+        end(policy, proposal, outcome)
+    assert judge.looks == [{VANILLA: {}, BAD: {0: 100.0}}]
+    assert plan(run_all(policy)) == [(1, VANILLA), (1, BAD)]
+
+
+def test_models_do_not_meet() -> None:
+    policy = confirmation(judge := Judge(), 2, {"vae": ARMS, "glow": ARMS[:2]})
+    made = run_all(policy)
+    assert [p.run.model for p in made] == [*["vae"] * 3, *["glow"] * 2] * 2
+    assert sorted(len(look) for look in judge.looks) == [2, 3]
+
+
+def test_an_unfinished_confirmation_is_not_exhausted() -> None:
+    policy = confirmation(Judge(), seeds=2)
+    assert not policy.exhausted
+    assert policy.next() is not None
+    assert not policy.exhausted
+
+
+def test_an_arm_keeps_its_schedule() -> None:
+    schedules: dict[int, Schedule] = {arm.configuration: arm.schedule for arm in ARMS}
+    for proposal in run_all(confirmation(Judge())):
+        assert proposal.schedule == schedules[proposal.run.configuration]
