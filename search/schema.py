@@ -26,14 +26,17 @@ METADATA_FILE = "search.json"
 """Name of the file with a search's provenance, beside the tables."""
 TRIALS_FILE = "trials/trials.parquet"
 """Path of the one file of the trials table; the other tables are folders of part files."""
+CONFIRM_TRIALS = 1_000_000
+"""The trials of confirmation n = 1, 2, ... are numbered from n times this.
+
+A search has fewer trials, so the number of a trial alone tells which confirmation it belongs to.
+"""
 TABLES = ("reports", "decisions", "trials")
 """Names of the tables and of their folders."""
 PARAMS_PREFIX = "params."
 """Start of the name of each column that holds a schedule parameter."""
 SHAPE_PREFIX = "shape."
 """Start of the name of each column that holds a feature of the schedule's curve."""
-CONFIRM_TRIALS = 1_000_000
-"""Trials of the n-th confirmation are numbered from n times this, those of the search from 0."""
 KEYS: dict[str, tuple[str, ...]] = {
     "reports": ("search", "trial", "step"),
     "decisions": ("search", "trial", "step", "rung"),
@@ -73,7 +76,9 @@ class Column:
 
 
 _SEARCH = Column("search", _STRING, "name of the search")
-_TRIAL = Column("trial", _INT, "number of the trial, from 0")
+_TRIAL = Column(
+    "trial", _INT, "number of the trial, from 0; in confirmation n from n times 1,000,000"
+)
 _CONFIGURATION = Column(
     "configuration",
     _INT,
@@ -170,8 +175,8 @@ _DECISIONS = (
         "action",
         _STRING,
         "what was decided; skip: the value was not fit to decide on; promote: the configuration "
-        "gets another seed; audit: would have been stopped, but goes on to check the policy; drop: "
-        "the schedule gets no more seeds in the confirmation",
+        "gets another seed; audit: would have been stopped, but goes on to check the policy; "
+        "drop: the configuration gets no more seeds in this confirmation",
         values=("stop", "continue", "skip", "promote", "audit", "drop"),
     ),
     Column("value", _FLOAT, "value of the trial that was judged; lower is better", True),
