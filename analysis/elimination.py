@@ -1,0 +1,118 @@
+"""Which arms of a confirmation are clearly out before all seeds are spent.
+
+After each complete round every arm is compared with every other. The test is a paired t test
+that is careful about the variance, since with three or four seeds an arm's own spread may be
+small by luck and that of the others may not be its own:
+
+- the variance of a difference is the larger of its own estimate and that of the two-way layout
+  seeds x arms, twice the mean square of the interaction;
+- the degrees of freedom are those of the interaction, (arms - 1)(n - 1), times the estimate of
+  Greenhouse and Geisser (1959) for how unequal the spreads are: between n - 1 and all of them.
+
+With two seeds that leaves one degree of freedom, which finds nothing; so the first look comes
+after three. `benchmarks/verdict.py` shows that the level is kept, and by what it was chosen.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtrit
+
+from .paired import LEVEL
+
+FIRST_LOOK = 3
+"""Seeds that each arm must have before any is dropped."""
+SHARE = 0.4
+"""Share of the error probability, 1 - level, that dropping arms may use up in all."""
+
+
+def clearly_out(
+    fids: Mapping[int, Mapping[int, float]],
+    reference: int,
+    planned: int,
+    arms: int | None = None,
+    level: float = LEVEL,
+) -> dict[int, str]:
+    """Tell which arms need no more seeds, after a complete round.
+
+    An arm is clearly out if it is significantly worse than another arm that is still in. Over a
+    whole confirmation the truly best arm is dropped with at most probability `SHARE` of
+    ``1 - level``, which is spread evenly over the looks (3 seeds to one less than planned) and
+    the comparisons of one arm with the others.
+
+    Args:
+        fids: For each arm that is still in, its FIDs by seed. Only seeds that all of them share
+            are used; an arm without any run is left aside.
+        reference: The arm that is never dropped, vanilla.
+        planned: Seeds that an arm gets if it is kept to the end.
+        arms: With how many arms the confirmation began; by default those in ``fids``.
+        level: Probability with which all statements of the confirmation hold, in (0, 1).
+
+    Returns:
+        The arms that are out, with the reason in words; never the reference.
+
+    Raises:
+        ValueError: If a FID is not finite.
+    """
+    tried = sorted(arm for arm, own in fids.items() if own)
+    shared = sorted(set.intersection(*(set(fids[arm]) for arm in tried))) if tried else []
+    looks = range(FIRST_LOOK, planned)
+    if len(shared) not in looks or len(tried) < 2:
+        return {}
+    values = np.array([[fids[arm][seed] for arm in tried] for seed in shared])
+    if not np.isfinite(values).all():
+        raise ValueError("FIDs must be finite; leave failed arms out")
+    others = max(len(tried), arms or 0) - 1
+    allowed = SHARE * (1 - level) / (len(looks) * others)
+    return {
+        tried[loss.arm]: _reason(loss, tried, len(shared))
+        for loss in _losses(values, allowed)
+        if tried[loss.arm] != reference
+    }
+
+
+class _Loss(NamedTuple):
+    """One arm that is significantly worse than another, by its position."""
+
+    arm: int
+    better: int
+    gap: float
+    needed: float
+
+
+def _losses(values: NDArray[np.float64], allowed: float) -> Iterator[_Loss]:
+    """For each arm that is worse than another at this level, the clearest such case."""
+    means = values.mean(axis=0)
+    gaps = means[:, None] - means[None, :]
+    needed = _needed(values, allowed)
+    for arm, margins in enumerate(gaps - needed):
+        better = int(margins.argmax())
+        if margins[better] > 0:
+            yield _Loss(arm, better, float(gaps[arm, better]), float(needed[arm, better]))
+
+
+def _needed(values: NDArray[np.float64], allowed: float) -> NDArray[np.float64]:
+    """Mean differences, shape (arms, arms), that are significant at the one-sided level."""
+    seeds, arms = values.shape
+    covariance = np.cov(values, rowvar=False)
+    spread = np.diag(covariance)
+    own = np.maximum(spread[:, None] + spread[None, :] - 2 * covariance, 0)
+    # seeds that all arms like, or one arm by its mean, are no interaction
+    interaction = covariance - covariance.mean(axis=0) - covariance.mean(axis=1)[:, None]
+    interaction += covariance.mean()
+    squares = float((interaction**2).sum())
+    pooled = 2 * float(np.trace(interaction)) / (arms - 1)
+    degrees = seeds - 1.0
+    if squares > 0:
+        degrees *= max(float(np.trace(interaction)) ** 2 / squares, 1.0)
+    error = np.sqrt(np.maximum(own, pooled) / seeds)
+    return -float(stdtrit(degrees, allowed)) * error
+
+
+def _reason(loss: _Loss, arms: list[int], seeds: int) -> str:
+    return (
+        f"after {seeds} seeds its FID is {loss.gap:.4g} above that of configuration "
+        f"{arms[loss.better]}, and {loss.needed:.4g} was enough to drop it"
+    )
