@@ -115,9 +115,7 @@ def test_killed_again_and_again_it_ends_with_the_same_verdict(
     assert verdicts[0] == verdicts[1]
 
 
-def test_once_more_it_takes_other_seeds_and_decides_anew(
-    searched: Searches, printed: str
-) -> None:
+def test_once_more_it_takes_other_seeds_and_decides_anew(searched: Searches, printed: str) -> None:
     searched.run("confirm", "killed", "--again", "--top", "1", "--seeds", "2")
     trials = searched.results("killed").trials
     second = trials[trials["trial"] >= 2 * CONFIRM_TRIALS]

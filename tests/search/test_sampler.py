@@ -35,9 +35,7 @@ def config(**keys: object) -> SearchConfig:
 def searcher_of(config: SearchConfig) -> ScheduleSearcher:
     """A searcher with a record of its own."""
     folder = tempfile.mkdtemp(dir=tempfile.gettempdir())
-    return ScheduleSearcher(
-        proposer(config, 8), config.trials, Journal.open(folder), StopAll()
-    )
+    return ScheduleSearcher(proposer(config, 8), config.trials, Journal.open(folder), StopAll())
 
 
 @pytest.fixture(autouse=True)

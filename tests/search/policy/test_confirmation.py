@@ -26,9 +26,7 @@ class Judge:
     def __init__(self) -> None:
         self.looks: list[dict[int, dict[int, float]]] = []
 
-    def __call__(
-        self, fids: Seen, vanilla: int, planned: int, arms: int
-    ) -> dict[int, str]:
+    def __call__(self, fids: Seen, vanilla: int, planned: int, arms: int) -> dict[int, str]:
         assert arms >= len(fids)
         self.looks.append({arm: dict(own) for arm, own in fids.items()})
         if len(self.looks) < 2:
