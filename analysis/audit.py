@@ -1,19 +1,18 @@
 """Was early stopping safe? What became of the runs that would have been stopped and went on."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest, norm, spearmanr
+from scipy.stats import binomtest
 
+from ._correlation import rank_correlation
 from ._text import count_of
 from .expectation import LEVEL
 from .leaderboard import COMPARABLE_WITHIN, comparable_reports, require_alike
 from .results import Results
 
-_FEWEST = 4  # runs for a correlation, whose interval needs more than three
 _KEPT = ["continue", "audit"]
 
 
@@ -188,23 +187,8 @@ def _rungs(decisions: pd.DataFrame, fids: pd.Series) -> Iterator[RungAudit]:
     judged = decisions[decisions["action"].isin(_KEPT) & np.isfinite(decisions["value"])]
     for rung, own in judged.groupby("rung", sort=True):
         both = own.set_index("trial")["value"].to_frame().join(fids, how="inner")
-        r = _correlation(both)
-        low, high = _fisher(r, len(both))
-        yield RungAudit(int(rung), float(own["progress"].median()), len(both), r, low, high)
-
-
-def _correlation(both: pd.DataFrame) -> float | None:
-    if len(both) < _FEWEST or (both.nunique() == 1).any():
-        return None
-    return float(spearmanr(both["value"], both["fid"]).statistic)
-
-
-def _fisher(r: float | None, runs: int) -> tuple[float | None, float | None]:
-    if r is None or abs(r) > 1 - 1e-12:
-        return None, None
-    half = float(norm.ppf((1 + LEVEL) / 2)) * math.sqrt((1 + r * r / 2) / (runs - 3))
-    z = math.atanh(r)
-    return math.tanh(z - half), math.tanh(z + half)
+        found = rank_correlation(both["value"].tolist(), both["fid"].tolist())
+        yield RungAudit(int(rung), float(own["progress"].median()), len(both), *found)
 
 
 def _eta(results: Results) -> float | None:
