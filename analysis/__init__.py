@@ -1,4 +1,4 @@
-"""Reading the results of a search: tables, SQL, ranking, audit, report and the best schedule.
+"""Reading the results of a search: tables, SQL, ranking, comparison, costs, audit and report.
 
 Example:
     >>> from mollitune.analysis import load_results
@@ -7,11 +7,20 @@ Example:
     mollitune._errors.MollituneError: no search 'no-such-search' in results...
 
 Nothing here needs Ray, prints or shows: functions return data frames, figures and paths.
+
+=================== =====================================================================
+`best`              which schedule to use, and how sure that is
+`leaderboard`       all configurations, ranked by the FID to expect of them
+`compare`           two configurations over the seeds that both have; `paired_fids` lists them
+`audit`             whether stopping early was safe
+`write_report`      the page that shows a search to people
+=================== =====================================================================
 """
 
 from ._schedules import schedule_of
 from .audit import AuditSummary, PolicyAudit, RungAudit, audit
 from .best import Best, best, export_best
+from .compare import compare, paired_fids
 from .leaderboard import COMPARABLE_WITHIN, leaderboard
 from .load import find_search, load_results
 from .report import write_report
@@ -26,10 +35,12 @@ __all__ = [
     "RungAudit",
     "audit",
     "best",
+    "compare",
     "export_best",
     "find_search",
     "leaderboard",
     "load_results",
+    "paired_fids",
     "schedule_of",
     "write_report",
 ]
