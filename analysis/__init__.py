@@ -12,6 +12,7 @@ Nothing here needs Ray, prints or shows: functions return data frames, figures a
 `best`              which schedule to use, and how sure that is
 `leaderboard`       all configurations, ranked by the FID to expect of them
 `compare`           two configurations over the seeds that both have; `paired_fids` lists them
+`learning_curves`   every evaluation of every run; `learning_figure` draws them
 `audit`             whether stopping early was safe
 `write_report`      the page that shows a search to people
 =================== =====================================================================
@@ -22,6 +23,7 @@ from .audit import AuditSummary, PolicyAudit, RungAudit, audit
 from .best import Best, best, export_best
 from .compare import compare, paired_fids
 from .leaderboard import COMPARABLE_WITHIN, leaderboard
+from .learning import learning_curves, learning_figure
 from .load import find_search, load_results
 from .report import write_report
 from .results import Results
@@ -39,6 +41,8 @@ __all__ = [
     "export_best",
     "find_search",
     "leaderboard",
+    "learning_curves",
+    "learning_figure",
     "load_results",
     "paired_fids",
     "schedule_of",
