@@ -13,6 +13,7 @@ Nothing here needs Ray, prints or shows: functions return data frames, figures a
 `leaderboard`       all configurations, ranked by the FID to expect of them
 `compare`           two configurations over the seeds that both have; `paired_fids` lists them
 `learning_curves`   every evaluation of every run; `learning_figure` draws them
+`costs`             trials, steps and hours per model, and what stopping saved
 `audit`             whether stopping early was safe
 `write_report`      the page that shows a search to people
 =================== =====================================================================
@@ -22,6 +23,7 @@ from ._schedules import schedule_of
 from .audit import AuditSummary, PolicyAudit, RungAudit, audit
 from .best import Best, best, export_best
 from .compare import compare, paired_fids
+from .costs import costs
 from .leaderboard import COMPARABLE_WITHIN, leaderboard
 from .learning import learning_curves, learning_figure
 from .load import find_search, load_results
@@ -38,6 +40,7 @@ __all__ = [
     "audit",
     "best",
     "compare",
+    "costs",
     "export_best",
     "find_search",
     "leaderboard",
