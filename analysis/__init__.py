@@ -12,6 +12,7 @@ Nothing here needs Ray, prints or shows: functions return data frames, figures a
 `best`              which schedule to use, and how sure that is
 `leaderboard`       all configurations, ranked by the FID to expect of them
 `compare`           two configurations over the seeds that both have; `paired_fids` lists them
+`transfer`          whether the winner on one model wins on another
 `learning_curves`   every evaluation of every run; `learning_figure` draws them
 `costs`             trials, steps and hours per model, and what stopping saved
 `audit`             whether stopping early was safe
@@ -29,6 +30,7 @@ from .learning import learning_curves, learning_figure
 from .load import find_search, load_results
 from .report import write_report
 from .results import Results
+from .transfer import transfer
 
 __all__ = [
     "COMPARABLE_WITHIN",
@@ -49,5 +51,6 @@ __all__ = [
     "load_results",
     "paired_fids",
     "schedule_of",
+    "transfer",
     "write_report",
 ]
