@@ -12,6 +12,7 @@ Nothing here needs Ray, prints or shows: functions return data frames, figures a
 `best`              which schedule to use, and how sure that is
 `leaderboard`       all configurations, ranked by the FID to expect of them
 `compare`           two configurations over the seeds that both have; `paired_fids` lists them
+`importance`        which parameters and features of the shape move the FID
 `transfer`          whether the winner on one model wins on another
 `learning_curves`   every evaluation of every run; `learning_figure` draws them
 `costs`             trials, steps and hours per model, and what stopping saved
@@ -25,6 +26,7 @@ from .audit import AuditSummary, PolicyAudit, RungAudit, audit
 from .best import Best, best, export_best
 from .compare import compare, paired_fids
 from .costs import costs
+from .importance import importance
 from .leaderboard import COMPARABLE_WITHIN, leaderboard
 from .learning import learning_curves, learning_figure
 from .load import find_search, load_results
@@ -45,6 +47,7 @@ __all__ = [
     "costs",
     "export_best",
     "find_search",
+    "importance",
     "leaderboard",
     "learning_curves",
     "learning_figure",
