@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t
 
 from mollitune._errors import MollituneError
 
 from ._schedules import schedule_text
 from .expectation import LEVEL
 from .leaderboard import COMPARABLE_WITHIN, comparable_reports, leaderboard, require_alike
+from .paired import paired_interval
 from .results import Results
 
 _FEWEST = 2  # seeds in common: one tells nothing of the spread
@@ -55,10 +55,10 @@ def compare(
 ) -> pd.DataFrame:
     """Compare two configurations over the seeds that both were trained with.
 
-    Runs of one seed share initial weights and batches, so their difference varies less than
-    either FID. Seeds of the search and of a confirmation stand apart, and so do FIDs that were
-    measured in different ways, see `COMPARABLE_WITHIN`. On the seeds of the search a schedule that
-    was chosen for its FID there looks better than it is; fresh seeds do not flatter it.
+    Runs of one seed share initial weights and batches, so what a seed does to both cancels. Seeds
+    of the search and of a confirmation stand apart, and so do FIDs that were measured in different
+    ways, see `COMPARABLE_WITHIN`. On the seeds of the search a schedule that was chosen for its
+    FID there looks better than it is; fresh seeds do not flatter it.
 
     Args:
         results: Results of a search.
@@ -84,7 +84,7 @@ def compare(
     if max((len(pairs) for pairs in groups), default=0) < _FEWEST:
         raise MollituneError(
             f"configurations {first} and {second} of {results.name!r} have fewer than {_FEWEST} "
-            "seeds in common: give both more seeds (stopping.max_seeds), or confirm them"
+            "seeds in common: search with a higher stopping.max_seeds, or confirm them"
         )
     texts = {number: _text(results, number) for number in (first, second)}
     rows = [
@@ -130,6 +130,9 @@ def paired_fids(
 def _both(
     results: Results, one: int | str, other: int | str, model: str | None
 ) -> tuple[int, int]:
+    numbers = [index(which) for which in (one, other) if not isinstance(which, str)]
+    if model is None and len(numbers) == 1:  # the family is meant on the model of the other
+        model = str(_row(results, numbers[0], None)["model"])
     runs = comparable_reports(results, model)  # refuses a model that is not there
     first, second = (_configuration(results, which, runs, model) for which in (one, other))
     if first == second:
@@ -207,9 +210,8 @@ def _alike(results: Results, one: int, other: int) -> Iterator[pd.DataFrame]:
 
 
 def _interval(differences: Sequence[float]) -> dict[str, float]:
-    count = len(differences)
-    if count < _FEWEST:
+    interval = paired_interval(differences, level=LEVEL)
+    if interval is None:
         return dict.fromkeys(("error", "low", "high"), math.nan)
-    mean, error = float(np.mean(differences)), float(np.std(differences, ddof=1) / count**0.5)
-    half = float(t.ppf((1 + LEVEL) / 2, count - 1)) * error
-    return {"error": error, "low": mean - half, "high": mean + half}
+    error = float(np.std(differences, ddof=1)) / math.sqrt(len(differences))
+    return {"error": error, "low": interval.low, "high": interval.high}

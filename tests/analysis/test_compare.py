@@ -83,6 +83,16 @@ def test_a_family_stands_for_its_best_configuration(make_search: MakeSearch) -> 
     assert compare(results, number, "vanilla").equals(compare(results, 2, 0))
 
 
+def test_a_number_tells_the_model_of_a_family(make_search: MakeSearch) -> None:
+    trials = [
+        *runs(VANILLA, [30.0, 34.0], 0, 0),
+        *runs(VANILLA, [50.0, 54.0], 1, 10, model="vae"),
+        *runs(LINEAR, [20.0, 22.0], 2, 20),
+    ]
+    row = compare(load_results(make_search(tuple(trials))), 2).iloc[0]
+    assert (row["model"], row["other"], row["difference"]) == ("glow", 0, -11.0)
+
+
 def test_confirmation_stands_apart(make_search: MakeSearch) -> None:
     trials = [
         *runs(VANILLA, [30.0, 34.0], 0, 0),
@@ -139,7 +149,7 @@ def test_runs_that_were_stopped_do_not_count(make_search: MakeSearch) -> None:
 
 
 def test_too_few_seeds_in_common(results: Results) -> None:
-    message = "configurations 1 and 0 of 'fake' have fewer than 2 seeds in common: give both more"
+    message = "configurations 1 and 0 of 'fake' have fewer than 2 seeds in common: search with"
     with pytest.raises(MollituneError, match=message):
         compare(results, 1, 0)
     assert len(paired_fids(results, 1, 0)) == 1
