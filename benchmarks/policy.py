@@ -28,7 +28,7 @@ from mollitune.search.policy.recording import record
 from mollitune.search.policy.replay import Outcome, Recording, replay
 
 TABLES = Path(__file__).parent / "curves"
-SIDES = {"digits": 8, "cifar10": 16}
+SIDES = {"digits": 8, "cifar10": 16, "cifar10fresh": 16}
 SEEN = {"digits-realnvp": 3, "digits-vae": 8, "cifar10-vae": 4, "cifar10-glow": 0}
 """Judging seeds, the first ones, that were looked at while the default policy was chosen. Those of
 glow were too, but there are no others."""

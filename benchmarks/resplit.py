@@ -28,7 +28,12 @@ from mollitune.search.policy.recording import record
 from mollitune.search.policy.replay import Point, Recording, replay
 
 SEARCH_SEEDS = 3
-BUDGETS = {"digits-realnvp": 24.0, "digits-vae": 24.0, "cifar10-vae": 12.0}
+BUDGETS = {
+    "digits-realnvp": 24.0,
+    "digits-vae": 24.0,
+    "cifar10-vae": 12.0,
+    "cifar10fresh-vae": 12.0,
+}
 
 
 def gap(recording: Recording, side: int, budget: float, orders: int, split: int) -> float:
