@@ -1,4 +1,4 @@
-"""Reading the results of a search: tables, SQL, ranking, comparison, costs, audit and report.
+"""Reading the results of a search: tables, SQL, ranking, comparison, costs, verdict and report.
 
 Example:
     >>> from mollitune.analysis import load_results
@@ -17,6 +17,7 @@ Nothing here needs Ray, prints or shows: functions return data frames, figures a
 `learning_curves`   every evaluation of every run; `learning_figure` draws them
 `costs`             trials, steps and hours per model, and what stopping saved
 `audit`             whether stopping early was safe
+`verdict`           what fresh seeds say: which schedules beat vanilla, which cannot be told apart
 `write_report`      the page that shows a search to people
 =================== =====================================================================
 """
@@ -27,33 +28,50 @@ from .best import Best, best, export_best
 from .compare import compare, paired_fids
 from .costs import costs
 from .importance import importance
+from .elimination import clearly_out
+from .judgement import Difference, Judgement, judge
 from .leaderboard import COMPARABLE_WITHIN, leaderboard
 from .learning import learning_curves, learning_figure
 from .load import find_search, load_results
+from .paired import Interval, detectable, paired_interval, seeds_needed
 from .report import write_report
 from .results import Results
 from .transfer import transfer
+from .verdict import Arm, Verdict, verdict, verdicts, write_verdict
 
 __all__ = [
     "COMPARABLE_WITHIN",
+    "Arm",
     "AuditSummary",
     "Best",
+    "Difference",
+    "Interval",
+    "Judgement",
     "PolicyAudit",
     "Results",
     "RungAudit",
+    "Verdict",
     "audit",
     "best",
+    "clearly_out",
     "compare",
     "costs",
+    "detectable",
     "export_best",
     "find_search",
     "importance",
+    "judge",
     "leaderboard",
     "learning_curves",
     "learning_figure",
     "load_results",
     "paired_fids",
+    "paired_interval",
     "schedule_of",
+    "seeds_needed",
     "transfer",
+    "verdict",
+    "verdicts",
     "write_report",
+    "write_verdict",
 ]

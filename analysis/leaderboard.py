@@ -109,13 +109,19 @@ def comparable_reports(results: Results, model: str | None = None) -> pd.DataFra
     return frame
 
 
-def require_alike(results: Results, rows: pd.DataFrame, columns: Sequence[str]) -> None:
+def require_alike(
+    results: Results,
+    rows: pd.DataFrame,
+    columns: Sequence[str],
+    hint: str = "see the leaderboard, which keeps them apart",
+) -> None:
     """Refuse to rank FIDs that were measured in different ways.
 
     Args:
         results: Where they come from.
-        rows: Rows of ``reports``, at least one.
+        rows: Rows of ``reports``.
         columns: What must agree, of `COMPARABLE_WITHIN`.
+        hint: What to do about it.
 
     Raises:
         MollituneError: If the rows differ in one of the columns; it says in which.
@@ -127,7 +133,7 @@ def require_alike(results: Results, rows: pd.DataFrame, columns: Sequence[str]) 
             models = " and ".join(repr(name) for name in sorted(rows["model"].unique()))
             raise MollituneError(
                 f"the FIDs of {models} in {results.name!r} cannot be ranked: they differ in "
-                f"{column} ({shown}); see the leaderboard, which keeps them apart"
+                f"{column} ({shown}); {hint}"
             )
 
 

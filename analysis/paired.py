@@ -11,6 +11,8 @@ from scipy.stats import nct
 
 LEVEL = 0.95
 """Probability with which everything holds that a confirmation says about one model."""
+POWER = 0.8
+"""Probability with which a difference is to be found, where nothing else is asked."""
 MOST_SEEDS = 1000
 """Seeds beyond which `seeds_needed` gives up."""
 
@@ -90,7 +92,7 @@ def seeds_needed(
     sd: float,
     comparisons: int = 1,
     level: float = LEVEL,
-    power: float = 0.8,
+    power: float = POWER,
     most: int = MOST_SEEDS,
 ) -> int | None:
     """Return how many paired seeds tell a true difference from zero, on its own side.
@@ -132,7 +134,7 @@ def seeds_needed(
 
 
 def detectable(
-    sd: float, seeds: int, comparisons: int = 1, level: float = LEVEL, power: float = 0.8
+    sd: float, seeds: int, comparisons: int = 1, level: float = LEVEL, power: float = POWER
 ) -> float | None:
     """Return the least true difference that so many paired seeds tell from zero.
 
