@@ -27,8 +27,8 @@ from .audit import AuditSummary, PolicyAudit, RungAudit, audit
 from .best import Best, best, export_best
 from .compare import compare, paired_fids
 from .costs import costs
-from .importance import importance
 from .elimination import clearly_out
+from .importance import importance
 from .judgement import Difference, Judgement, judge
 from .leaderboard import COMPARABLE_WITHIN, leaderboard
 from .learning import learning_curves, learning_figure
