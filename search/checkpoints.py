@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import posixpath
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import torch
 from pyarrow import fs
@@ -12,6 +14,9 @@ from pyarrow import fs
 from mollitune._files import resolve, write_atomic
 
 from .patience import Patience
+
+if TYPE_CHECKING:
+    from .trial import Trial
 
 CHECKPOINTS = "checkpoints"
 KEPT = 2
@@ -78,3 +83,23 @@ class Checkpoints:
         with self._filesystem.open_input_stream(path) as stream:
             data: bytes = stream.read()
         return data
+
+
+def restore(trial: Trial, states: Iterable[dict[str, Any]]) -> bool:
+    """Bring a trial to the first state that is one of its own; return whether there is one.
+
+    Any other state is passed over, and leaves the trial as it was.
+    """
+    return any(_fits(trial, state) for state in states)
+
+
+def _fits(trial: Trial, state: dict[str, Any]) -> bool:
+    fresh = copy.deepcopy(trial.state_dict())
+    try:
+        trial.load_state_dict(state)
+    except torch.OutOfMemoryError:
+        raise  # a RuntimeError that says nothing about the state
+    except (KeyError, ValueError, TypeError, RuntimeError, AttributeError):
+        trial.load_state_dict(fresh)
+        return False
+    return True

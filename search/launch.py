@@ -24,12 +24,13 @@ from .lease import Lease  # noqa: E402
 from .metadata import config_of, read_metadata  # noqa: E402
 from .parameters import known_parameters, table_parameters  # noqa: E402
 from .patience import wait_seconds  # noqa: E402
+from .picture import picture  # noqa: E402
 from .planning import plan_evaluations  # noqa: E402
 from .prepare import check_unchanged, describe, prepare  # noqa: E402
 from .sampler import proposer  # noqa: E402
 from .session import Job, Outcome, run_job  # noqa: E402
 from .store import Store, create_search_folder  # noqa: E402
-from .trainable import Shared, picture  # noqa: E402
+from .trainable import Shared  # noqa: E402
 
 
 def run_search(config: SearchConfig, console: Console) -> Outcome:

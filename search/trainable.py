@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
-import io
 import os
 import time
 from collections.abc import Iterator
@@ -15,18 +13,18 @@ import numpy as np
 import numpy.typing as npt
 import ray
 import torch
-from PIL import Image
 from ray import tune
 
 from mollitune._files import resolve, write_atomic
 from mollitune.schedules import Schedule
 
 from .budget import Plan
-from .checkpoints import Checkpoints
+from .checkpoints import Checkpoints, restore
 from .config import SearchConfig
 from .dataset import Splits
 from .fid import Reference
 from .patience import Patience, wait_seconds
+from .picture import picture
 from .trial import Evaluation, TrainingDivergedError, Trial, TrialSpec
 from .watchdog import Pulse
 
@@ -144,22 +142,8 @@ class ScheduleTrainable(tune.Trainable):  # type: ignore[misc]
             pulse,
         )
         self._checkpoints = Checkpoints(shared.folder, self._number, Patience(wait_seconds()))
-        for state in self._checkpoints.load(self._device):
-            if self._go_on_from(state):
-                break
+        restore(self._trial, self._checkpoints.load(self._device))
         self._evaluations = self._trial.run()
-
-    def _go_on_from(self, state: dict[str, Any]) -> bool:
-        """Load a state; one that is not of this trial is passed over, and leaves it as it was."""
-        fresh = copy.deepcopy(self._trial.state_dict())
-        try:
-            self._trial.load_state_dict(state)
-        except torch.OutOfMemoryError:
-            raise  # a RuntimeError that says nothing about the state
-        except (KeyError, ValueError, TypeError, RuntimeError, AttributeError):
-            self._trial.load_state_dict(fresh)
-            return False
-        return True
 
     def _save(self) -> None:
         # only a precaution: that the disk is full is for the record to find and to say
@@ -181,24 +165,6 @@ class ScheduleTrainable(tune.Trainable):  # type: ignore[misc]
         if self._device.type == "cuda":
             return torch.cuda.get_device_name(self._device)
         return f"cpu ({os.uname().machine})"
-
-
-def picture(pixels: npt.NDArray[np.uint8]) -> bytes:
-    """Return up to 64 images as one PNG, eight in a row, a black line between two.
-
-    Arguments:
-        pixels: Bytes with shape (N, C, H, W), C of 1 or 3.
-    """
-    count, channels, height, width = pixels[:64].shape
-    rows, columns = -(-count // 8), min(count, 8)
-    grid = np.zeros((channels, rows * (height + 1) - 1, columns * (width + 1) - 1), np.uint8)
-    for i, image in enumerate(pixels[:64]):
-        top, left = i // 8 * (height + 1), i % 8 * (width + 1)
-        grid[:, top : top + height, left : left + width] = image
-    array = grid[0] if channels == 1 else grid.transpose(1, 2, 0)
-    buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
 
 
 def _columns(evaluation: Evaluation) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from mollitune.models import GenerativeModel, build, dequantise
 from .averaging import WeightAverage
 from .batches import Batches
 from .cooldown import cooldown, cooldown_steps
-from .dataset import Splits, as_tensor
+from .dataset import Images, Splits, as_tensor
 from .evaluation import Evaluation, Probe
 from .extra_metrics import Extra
 from .fid import FidMeter, Measurement, Reference
@@ -56,7 +56,12 @@ class Trial:
         fid_samples: Generated images per evaluation.
         device: Where to train.
         extras: Metrics besides FID, see `FidMeter`.
-        alive: Called before every training step and every batch of an evaluation.
+        alive: Called before every training step and every batch of an evaluation. `state_dict` may
+            be taken in it, and what it raises ends the training there.
+
+    Attributes:
+        step: Training steps done.
+        evaluated: Training steps done at the last evaluation.
 
     Raises:
         ValueError: If the model or one of its arguments is not legal.
@@ -81,8 +86,12 @@ class Trial:
         self._alive = alive
         self.device = device
         self.step = 0
+        self.evaluated = 0
         self.lost_steps = 0
         self.lost_samples = 0
+        self._losses: list[Tensor] = []  # since the last evaluation, as the next two
+        self._seconds = 0.0
+        self._rng_is_ours = False
         self._images = as_tensor(splits.train.pixels).to(device)
         self._held_out = as_tensor(splits.validation.pixels[:BPD_IMAGES]).to(device)
         self._meter = FidMeter(reference, fid_samples, device, extras)
@@ -110,10 +119,11 @@ class Trial:
                 gradient.
         """
         for mark in self.spec.evaluation_steps():
-            if mark > self.step:
+            if mark > self.evaluated:
                 loss, seconds = self._train_until(mark)
                 probe = self.probe() if mark in self.spec.probe_steps() else None
                 evaluation = self.evaluate(loss, seconds, probe)
+                self.evaluated, self._losses, self._seconds = mark, [], 0.0
                 yield evaluation
                 if evaluation.failure:
                     return
@@ -143,8 +153,8 @@ class Trial:
         start = time.perf_counter()
         progress = self.step / self.spec.steps
         with self._evaluating() as model:
-            measured = self._measure(model)
-            bpd = self._bits_per_dim(model)
+            measured = self._measure(model, self._meter)
+            bpd = self._bits_per_dim(model, self._held_out)
         self.lost_samples += measured.non_finite
         return Evaluation(
             step=self.step,
@@ -168,10 +178,35 @@ class Trial:
             failure=self._sampling_failure(measured.non_finite),
         )
 
+    def judge(self, images: Images, reference: Reference) -> tuple[Measurement, float]:
+        """Measure against other images, such as those of the test split.
+
+        The training is not disturbed, and nothing is counted.
+
+        Args:
+            images: For bits per dim, all of them.
+            reference: For FID, of the same images.
+
+        Returns:
+            FID and what goes with it, and the mean bits per dim.
+        """
+        meter = FidMeter(reference, self._meter.samples, self.device)
+        with self._evaluating() as model:
+            measured = self._measure(model, meter)
+            return measured, self._bits_per_dim(model, as_tensor(images.pixels).to(self.device))
+
+    @property
+    def averaged(self) -> GenerativeModel | None:
+        """The model with the averaged weights; None if there are none."""
+        return None if self._average is None else self._average.model
+
     def state_dict(self) -> dict[str, Any]:
         """Return all that a resumed trial needs to go on to the same numbers."""
         return {
             "step": self.step,
+            "evaluated": self.evaluated,
+            "losses": torch.stack(self._losses) if self._losses else torch.empty(0),
+            "seconds": self._seconds,
             "lost_steps": self.lost_steps,
             "lost_samples": self.lost_samples,
             "model": self.model.state_dict(),
@@ -179,13 +214,17 @@ class Trial:
             "batches": self._batches.state_dict(),
             "dequantise": self._dequantise.get_state(),
             "mollify": self._mollify.get_state(),
-            "rng": self._rng,
+            "rng": self._rng_state() if self._rng_is_ours else self._rng,
             "average": None if self._average is None else self._average.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go back to a state that `state_dict` returned."""
         self.step = state["step"]
+        # checkpoints of 0.1 were made at evaluations only
+        self.evaluated = state.get("evaluated", self.step)
+        self._losses = list(state.get("losses", torch.empty(0)).unbind())
+        self._seconds = state.get("seconds", 0.0)
         self.lost_steps = state["lost_steps"]
         self.lost_samples = state["lost_samples"]
         self.model.load_state_dict(state["model"])
@@ -198,17 +237,22 @@ class Trial:
             self._average.load_state_dict(state["average"])
 
     def _train_until(self, mark: int) -> tuple[float, float]:
-        """Train to step ``mark``; return the mean finite loss and the seconds per step."""
-        first, start = self.step, time.perf_counter()
-        losses: list[Tensor] = []
+        """Train to step ``mark``; return the mean finite loss and the seconds per step.
+
+        Both are of all steps since the last evaluation, also if the training was resumed on the
+        way.
+        """
+        before = time.perf_counter()
         with self._own_rng():
             while self.step < mark:
                 loss = self._train_step(self.step / self.spec.steps)
                 if loss is not None:
-                    losses.append(loss)
+                    self._losses.append(loss)
                 self.step += 1
-        mean = float(torch.stack(losses).mean()) if losses else float("nan")
-        return mean, (time.perf_counter() - start) / (mark - first)
+                now = time.perf_counter()
+                self._seconds, before = self._seconds + now - before, now
+        mean = float(torch.stack(self._losses).mean()) if self._losses else float("nan")
+        return mean, self._seconds / (mark - self.evaluated)
 
     def _branch(self, path: Sequence[float]) -> float:
         """Train along a path of progress without counting steps; return the FID at its end."""
@@ -217,7 +261,7 @@ class Trial:
             for progress in path:
                 self._train_step(progress)
         with self._evaluating() as model:
-            measured = self._measure(model)
+            measured = self._measure(model, self._meter)
         # a short branch that lost its steps would show the model as it was before
         stuck = self.lost_steps - lost > LOST_BRANCH_SHARE * len(path)
         return math.nan if stuck or self._sampling_failure(measured.non_finite) else measured.fid
@@ -280,8 +324,8 @@ class Trial:
         steps = max(1.0, WARMUP_SHARE * self.spec.steps)
         return min(1.0, (self.step + 1) / steps)
 
-    def _bits_per_dim(self, model: GenerativeModel) -> float:
-        x = dequantise(self._held_out, self._generator(_EVALUATE))
+    def _bits_per_dim(self, model: GenerativeModel, images: Tensor) -> float:
+        x = dequantise(images, self._generator(_EVALUATE))
         parts = []
         for part in x.split(self.spec.batch_size):
             self._alive()
@@ -297,14 +341,14 @@ class Trial:
             yield model
         self.model.train()
 
-    def _measure(self, model: GenerativeModel) -> Measurement:
+    def _measure(self, model: GenerativeModel, meter: FidMeter) -> Measurement:
         generator = self._generator(_SAMPLES)
 
         def draw(n: int) -> Tensor:
             self._alive()
             return model.sample(n, generator)
 
-        return self._meter.measure(draw)
+        return meter.measure(draw)
 
     @contextmanager
     def _own_rng(self) -> Iterator[None]:
@@ -313,8 +357,11 @@ class Trial:
             torch.set_rng_state(self._rng[0])
             if len(self._rng) > 1:
                 torch.cuda.set_rng_state(self._rng[1], self.device)
-            yield
-            self._rng = self._rng_state()
+            self._rng_is_ours = True
+            try:
+                yield
+            finally:
+                self._rng, self._rng_is_ours = self._rng_state(), False
 
     def _rng_state(self) -> list[Tensor]:
         states = [torch.get_rng_state()]
