@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,11 @@ from mollitune._errors import MollituneError
 from mollitune._files import first_line
 from mollitune.schedules import Schedule
 
+from ._export import extras_of
 from ._schedules import schedule_of
 from ._text import count_of
 from .leaderboard import COMPARABLE_WITHIN, comparable_reports, leaderboard, require_alike
 from .results import Results
-
-_NOTE = "lowest expected FID of one search, not yet confirmed on fresh seeds"
 
 
 @dataclass(frozen=True)
@@ -178,8 +177,12 @@ def export_best(
 ) -> Path:
     """Write the best schedule to a file that ``mollitune.schedules.load`` reads.
 
-    The file also tells where the schedule comes from: search, trial, model, runs, expected
-    and measured FID, and versions.
+    Beside the schedule it holds
+
+    - ``provenance``: search, trial, model and how it was trained, data, extractor, runs, expected
+      and measured FID, versions;
+    - ``rescale``: how the schedule applies to another number of steps;
+    - ``verdict``: what a confirmation on fresh seeds says of this model, null before one.
 
     Args:
         results: Results of a search.
@@ -191,16 +194,18 @@ def export_best(
         The path.
 
     Raises:
-        MollituneError: As for `best`, or if the file exists or cannot be written.
+        MollituneError: As for `best`, if the file exists or cannot be written, or the search's
+            ``verdict.json`` is damaged.
     """
     target = Path(path)
     found = best(results, model)
+    extras = extras_of(results, found)
     if target.exists() and not overwrite:
         raise MollituneError(
             f"{target} exists already; choose another path, or replace it with --force"
         )
     try:
-        found.schedule.save(target, provenance=_provenance(results, found))
+        found.schedule.save(target, **extras)
     except OSError as error:
         raise MollituneError(f"cannot write {target}: {first_line(error)}") from error
     return target
@@ -260,18 +265,3 @@ def _confirmation_runs(results: Results, model: str) -> int:
 
 def _known(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
-
-
-def _provenance(results: Results, found: Best) -> dict[str, Any]:
-    """Everything of the recommendation but the schedule itself, in plain values."""
-    kept = {
-        field.name: getattr(found, field.name)
-        for field in fields(found)
-        if field.name not in ("schedule", "text", "confirmation_runs")
-    }
-    return {
-        **kept,
-        "seeds": list(found.seeds),
-        "note": _NOTE,
-        "versions": results.metadata.get("versions", {}),
-    }

@@ -85,12 +85,12 @@ class Checkpoints:
         return data
 
 
-def restore(trial: Trial, states: Iterable[dict[str, Any]]) -> bool:
-    """Bring a trial to the first state that is one of its own; return whether there is one.
+def restore(trial: Trial, states: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
+    """Bring a trial to the first state that is one of its own; return it, or None without one.
 
     Any other state is passed over, and leaves the trial as it was.
     """
-    return any(_fits(trial, state) for state in states)
+    return next((state for state in states if _fits(trial, state)), None)
 
 
 def _fits(trial: Trial, state: dict[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""The command line: ``mollitune space | search | resume | confirm | report | best ...``."""
+"""The command line: ``mollitune space | search | confirm | report | best | train ...``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from mollitune._errors import MollituneError
+
+from .train_command import train
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -218,6 +220,9 @@ def replay(
         table.add_row(row.name, *[f"{value:.3g}" for value in row.numbers])
     console.print(table)
     console.print(recording.caveat, highlight=False, soft_wrap=True)
+
+
+app.command()(train)
 
 
 def main(args: list[str] | None = None) -> None:

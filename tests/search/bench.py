@@ -2,6 +2,7 @@
 
 import dataclasses
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -75,11 +76,12 @@ class Bench:
         seed: int = 3,
         steps: int = 40,
         every: float = 0.25,
+        alive: Callable[[], None] = lambda: None,
         **more: Any,
     ) -> Trial:
         settings = {"batch_size": 32, "hparams": HPARAMS.get(model, {}), **more}
         spec = TrialSpec(model, schedule, seed, steps, every, **settings)
-        return Trial(spec, self._digits, self._reference, fid_samples=FID_SAMPLES, device=CPU)
+        return Trial(spec, self._digits, self._reference, FID_SAMPLES, CPU, alive=alive)
 
 
 def numbers(evaluation: Evaluation) -> dict[str, Any]:

@@ -1,3 +1,4 @@
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.search.bench import (
 from mollitune.models._actnorm import ActNorm
 from mollitune.schedules import Linear, Vanilla
 from mollitune.search.dataset import Splits
+from mollitune.search.extractors import Extractor
 from mollitune.search.fid import Reference
 from mollitune.search.trial import TrainingDivergedError, TrialSpec
 
@@ -132,6 +134,58 @@ def test_a_resumed_trial_goes_on_to_the_same_numbers(
     assert before + after == whole
     assert len(after) == 4 - stopped_at
     assert MOLLIFY.mollified(0.25)  # stopped at 1: in the middle of the mollified phase
+
+
+class StopError(Exception):
+    """Raised where a trial is to be cut off."""
+
+
+@pytest.mark.parametrize(
+    ("calls", "step", "evaluated"),
+    [
+        (5, 4, 0),
+        (11, 10, 0),  # before the samples of the first evaluation are drawn
+        (15, 10, 0),  # in the middle of its bits per dim
+        (24, 10, 10),  # before the first step after it
+        (30, 16, 10),
+    ],
+)
+def test_a_trial_is_cut_off_anywhere_and_goes_on_to_the_same_numbers(
+    bench: Bench, calls: int, step: int, evaluated: int
+) -> None:
+    left, saved = calls, dict[str, Any]()
+
+    def alive() -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            saved.update(copy.deepcopy(first.state_dict()))
+            raise StopError
+
+    first = bench.trial(ema=0.1, alive=alive)
+    with pytest.raises(StopError):
+        list(first.run())
+    assert (saved["step"], saved["evaluated"], len(saved["losses"])) == (
+        *(step, evaluated),
+        step - evaluated,
+    )
+    resumed = bench.trial(ema=0.1)
+    resumed.load_state_dict(saved)
+    whole = [numbers(e) for e in bench.trial(ema=0.1).run()]
+    assert [numbers(e) for e in resumed.run()] == whole[evaluated // 10 :]
+
+
+def test_judging_by_other_images_disturbs_nothing(
+    bench: Bench, digits: Splits, lenet: Extractor
+) -> None:
+    whole, judged = bench.trial(), bench.trial()
+    evaluations = judged.run()
+    next(evaluations)
+    unseen = Reference.measure(lenet, digits.test, "test")
+    one, two = judged.judge(digits.test, unseen), judged.judge(digits.test, unseen)
+    assert (one[0].fid, one[1]) == (two[0].fid, two[1])
+    assert [numbers(e) for e in evaluations] == [numbers(e) for e in whole.run()][1:]
+    assert one[1] == pytest.approx(8, abs=1)  # about the bits of a byte, after ten steps
 
 
 def test_averaged_weights_are_evaluated_but_not_trained(bench: Bench, tmp_path: Path) -> None:
