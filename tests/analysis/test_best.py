@@ -157,8 +157,9 @@ def test_export_round_trip_with_provenance(results: Results, tmp_path: Path) -> 
     path = export_best(results, tmp_path / "best.json")
     assert path == tmp_path / "best.json"
     assert load(path) == TRIALS[2].schedule
-    provenance = json.loads(path.read_text())["provenance"]
-    assert provenance == {
+    document = json.loads(path.read_text())
+    assert document["verdict"] is None
+    assert document["provenance"] == {
         "search": "fake",
         "configuration": 2,
         "trial": 2,
@@ -182,6 +183,8 @@ def test_export_round_trip_with_provenance(results: Results, tmp_path: Path) -> 
         "extractor": "lenet",
         "fid_samples": 500,
         "steps": 1000,
+        **dict.fromkeys(("dataset_sha256", "extractor_sha256", "extractor_resize")),
+        "training": {},
         "note": "lowest expected FID of one search, not yet confirmed on fresh seeds",
         "versions": {"mollitune": "0.1.0", "torch": "2.11.0"},
     }

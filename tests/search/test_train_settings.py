@@ -14,7 +14,7 @@ from mollitune.search.train_settings import (
 )
 
 MOLLIFY = Sigmoid(until=0.6)
-TRAINING = {
+TRAINING: dict[str, Any] = {
     "preset": "paper",
     "hparams": {"hidden": 32},
     "batch_size": 64,
@@ -31,7 +31,7 @@ PROVENANCE = {
     "training": TRAINING,
 }
 SEARCHED = ScheduleSource("best.json", MOLLIFY, {"provenance": PROVENANCE})
-LEAST = {"model": "vae", "dataset": "digits", "steps": 10}
+LEAST: dict[str, Any] = {"model": "vae", "dataset": "digits", "steps": 10}
 
 
 def test_what_is_not_asked_for_is_as_in_the_search() -> None:

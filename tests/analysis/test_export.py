@@ -1,0 +1,121 @@
+"""What an exported schedule tells beside itself."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.analysis.conftest import TRIALS, MakeSearch
+
+from mollitune._errors import MollituneError
+from mollitune.analysis import Results, export_best, load_results
+from mollitune.schedules import load
+from mollitune.search.config import SearchConfig
+
+CONFIG = SearchConfig.model_validate(
+    {
+        "name": "fake",
+        "model": [
+            "vae",
+            {"name": "glow", "preset": "paper", "hparams": {"steps": 4}, "batch_size": 32},
+        ],
+        "fid": {"ema": 0.02},
+    }
+)
+METADATA = {
+    "config": CONFIG.to_dict(),
+    "dataset": {"name": "digits", "sha256": "d" * 64, "train": 1200},
+    "extractor": {"name": "lenet", "sha256": "e" * 64, "resize": "none", "features": 84},
+}
+VERDICT = {
+    "format": "mollitune.verdict",
+    "models": [
+        {"model": "vae", "sentence": "On vae, nothing beats vanilla."},
+        {"model": "glow", "sentence": "On glow, sigmoid beats vanilla.", "low": -3.0},
+    ],
+}
+
+
+def exported(results: Results, path: Path, model: str | None = None) -> dict[str, Any]:
+    file = export_best(results, path / f"{model}.json", model)
+    document: dict[str, Any] = json.loads(file.read_text())
+    return document
+
+
+def with_verdict(make_search: MakeSearch, text: str) -> Results:
+    location = make_search()
+    Path(location, "verdict.json").write_text(text)
+    return load_results(location)
+
+
+def test_it_tells_how_the_search_trained(make_search: MakeSearch, tmp_path: Path) -> None:
+    provenance = exported(load_results(make_search(metadata=METADATA)), tmp_path)["provenance"]
+    assert provenance["training"] == {
+        "preset": "paper",
+        "hparams": {"steps": 4},
+        "batch_size": 32,
+        "lr": 0.001,
+        "clip_norm": 10.0,
+        "ema": 0.02,
+    }
+    assert provenance["dataset_sha256"] == "d" * 64
+    assert (provenance["extractor"], provenance["extractor_sha256"]) == ("lenet", "e" * 64)
+    assert provenance["extractor_resize"] == "none"
+
+
+def test_it_tells_how_to_rescale(results: Results, tmp_path: Path) -> None:
+    rescale = exported(results, tmp_path, "glow")["rescale"]
+    assert "progress = step / total_steps" in rescale["rule"]
+    assert rescale["until"] == TRIALS[2].schedule.until == 0.6
+    assert (rescale["search_steps"], rescale["search_mollified_steps"]) == (1000, 600)
+    vanilla = exported(results, tmp_path, "vae")["rescale"]
+    assert (vanilla["until"], vanilla["search_mollified_steps"]) == (0, 0)
+
+
+def test_it_has_a_place_for_the_verdict(make_search: MakeSearch, tmp_path: Path) -> None:
+    results = with_verdict(make_search, json.dumps(VERDICT))
+    document = exported(results, tmp_path, "glow")
+    assert document["verdict"] == VERDICT["models"][1]
+    assert "verdict tells what fresh seeds showed" in document["provenance"]["note"]
+    assert exported(results, tmp_path, "vae")["verdict"]["model"] == "vae"
+
+
+def test_before_a_confirmation_it_says_so(results: Results, tmp_path: Path) -> None:
+    document = exported(results, tmp_path)
+    assert document["verdict"] is None
+    assert "not yet confirmed on fresh seeds" in document["provenance"]["note"]
+
+
+def test_a_verdict_on_other_models_is_none_on_this_one(
+    make_search: MakeSearch, tmp_path: Path
+) -> None:
+    verdict = {**VERDICT, "models": VERDICT["models"][:1]}
+    document = exported(with_verdict(make_search, json.dumps(verdict)), tmp_path, "glow")
+    assert document["verdict"] is None
+    assert "not yet confirmed" in document["provenance"]["note"]
+
+
+def test_what_the_verdict_does_not_know_is_null(make_search: MakeSearch, tmp_path: Path) -> None:
+    text = json.dumps(VERDICT).replace("-3.0", "NaN")
+    document = exported(with_verdict(make_search, text), tmp_path, "glow")
+    assert document["verdict"]["low"] is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"format": "other"}', '{"format": "mollitune.verdict", "models": 1}']
+)
+def test_a_damaged_verdict_is_named(make_search: MakeSearch, tmp_path: Path, text: str) -> None:
+    results = with_verdict(make_search, text)
+    with pytest.raises(MollituneError, match=r"verdict.json of the search 'fake' is damaged or"):
+        export_best(results, tmp_path / "best.json")
+    assert not (tmp_path / "best.json").exists()
+
+
+def test_a_file_of_an_earlier_version_still_loads(tmp_path: Path) -> None:
+    """As `export_best` wrote it before there were verdicts."""
+    schedule = TRIALS[2].schedule
+    provenance = {"search": "fake", "model": "glow", "steps": 1000, "note": "not yet confirmed"}
+    old = {"format": "mollitune.schedule", "version": 1, **schedule.to_dict()}
+    path = tmp_path / "old.json"
+    path.write_text(json.dumps({**old, "provenance": provenance}))
+    assert load(path) == schedule
