@@ -1,21 +1,18 @@
 """What an exported schedule tells beside itself: its origin, its verdict, how to rescale it."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
-
-from mollitune._errors import MollituneError
 
 from .results import Results
 
 if TYPE_CHECKING:
     from .best import Best
 
-VERDICT_FILE = "verdict.json"
-VERDICT_FORMAT = "mollitune.verdict"
 _UNCONFIRMED = "lowest expected FID of one search, not yet confirmed on fresh seeds"
-_CONFIRMED = "lowest expected FID of one search; verdict tells what fresh seeds showed"
+_CONFIRMED = (
+    "chosen by a confirmation on fresh seeds, see verdict; the figures here are the search's"
+)
 _RULE = (
     "the schedule lives on progress = step / total_steps, so it applies to any number of steps as "
     "it is: of N steps the first until * N are mollified, and the rest see clean data"
@@ -24,16 +21,12 @@ _OF_THE_MODEL = ("preset", "hparams", "batch_size", "lr", "clip_norm")
 
 
 def extras_of(results: Results, found: "Best") -> dict[str, Any]:
-    """Return ``provenance``, ``rescale`` and ``verdict`` in plain values.
-
-    Raises:
-        MollituneError: If the search's verdict is damaged.
-    """
-    verdict = _verdict(results, found.model)
+    """Return ``provenance``, ``rescale`` and ``verdict`` in plain values."""
+    note = _UNCONFIRMED if found.confirmed is None else _CONFIRMED
     return {
-        "provenance": _provenance(results, found, _CONFIRMED if verdict else _UNCONFIRMED),
+        "provenance": _provenance(results, found, note),
         "rescale": _rescale(found),
-        "verdict": verdict,
+        "verdict": None if found.verdict is None else found.verdict.to_dict(),
     }
 
 
@@ -42,7 +35,7 @@ def _provenance(results: Results, found: "Best", note: str) -> dict[str, Any]:
     kept = {
         field.name: getattr(found, field.name)
         for field in fields(found)
-        if field.name not in ("schedule", "text", "confirmation_runs")
+        if field.name not in ("schedule", "text", "verdict")
     }
     dataset = _mapping(results.metadata.get("dataset"))
     extractor = _mapping(results.metadata.get("extractor"))
@@ -68,31 +61,13 @@ def _training(config: Mapping[str, Any], model: str) -> dict[str, Any]:
 
 
 def _rescale(found: "Best") -> dict[str, Any]:
-    until = found.schedule.until
+    until = found.production.until
     return {
         "rule": _RULE,
         "until": until,
         "search_steps": found.steps,
         "search_mollified_steps": round(until * found.steps),
     }
-
-
-def _verdict(results: Results, model: str) -> dict[str, Any] | None:
-    """The confirmation's words on a model; None if there is no confirmation of it."""
-    data = results.read_file(VERDICT_FILE)
-    if data is None:
-        return None
-    try:
-        # JSON has no NaN: a number that is not known is null in the export
-        document = json.loads(data, parse_constant=lambda _: None)
-        if document["format"] != VERDICT_FORMAT:
-            raise ValueError(document["format"])
-        return next((dict(e) for e in document["models"] if e["model"] == model), None)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise MollituneError(
-            f"{VERDICT_FILE} of the search {results.name!r} is damaged or of another version; "
-            "restore it from a copy, or make it again"
-        ) from None
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -18,6 +18,7 @@ from ._schedules import schedule_of
 from ._text import count_of
 from .leaderboard import COMPARABLE_WITHIN, comparable_reports, leaderboard, require_alike
 from .results import Results
+from .verdict import Arm, Verdict, verdicts
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Best:
         steps: Training steps.
         extractor: Network behind the FID.
         fid_samples: Number of samples behind the FID.
-        confirmation_runs: Finished re-runs of this model on fresh seeds, of any schedule.
+        verdict: What the latest confirmation says of this model; None without one.
     """
 
     search: str
@@ -78,12 +79,22 @@ class Best:
     steps: int
     extractor: str
     fid_samples: int
-    confirmation_runs: int
+    verdict: Verdict | None
 
     @property
     def is_vanilla(self) -> bool:
         """Whether the best configuration is one without mollification."""
         return self.schedule.family == "vanilla"
+
+    @property
+    def confirmed(self) -> Arm | None:
+        """The arm that the verdict chooses; None before a confirmation is complete."""
+        return self.verdict.choice if self.verdict is not None and self.verdict.complete else None
+
+    @property
+    def production(self) -> Schedule:
+        """The schedule to train with: the verdict's choice, or before one the search's."""
+        return self.schedule if self.confirmed is None else self.confirmed.schedule
 
     @property
     def sentence(self) -> str:
@@ -92,10 +103,10 @@ class Best:
 
     @property
     def headline(self) -> str:
-        """What to expect of the best schedule, after how many runs, and against vanilla."""
+        """The verdict; before one what to expect of the best schedule, and against vanilla."""
+        if self.verdict is not None:
+            return self.verdict.sentence
         caveat = "not yet confirmed"
-        if self.confirmation_runs:
-            caveat = f"the confirmation decides (runs so far: {self.confirmation_runs})"
         expected = f"{self.fid_expected:.4g} ({count_of(self.runs, 'run')})"
         if self.is_vanilla:
             return (
@@ -110,7 +121,18 @@ class Best:
 
     @property
     def details(self) -> str:
-        """How sure the expectation is, what was measured, and the lowest single FID."""
+        """How sure the search is, what it measured, and the lowest single FID."""
+        return self._from_the_search if self.verdict is None else self._after_the_verdict
+
+    @property
+    def _after_the_verdict(self) -> str:
+        search = f"The search recommended {self.text} with expected FID {self.fid_expected:.4g}"
+        if self.confirmed is None:
+            return f"{search}."
+        return f"For production: {self.confirmed.text}. {search} on validation images."
+
+    @property
+    def _from_the_search(self) -> str:
         sure = "No seed was repeated, so there is no interval"
         if self.fid_low is not None:
             sure = f"The 90 % interval is {self.fid_low:.4g} to {self.fid_high:.4g}"
@@ -177,12 +199,13 @@ def export_best(
 ) -> Path:
     """Write the best schedule to a file that ``mollitune.schedules.load`` reads.
 
-    Beside the schedule it holds
+    That is the verdict's choice once a confirmation is complete, which may be vanilla or the
+    paper's default; before that what `best` recommends. Beside the schedule it holds
 
     - ``provenance``: search, trial, model and how it was trained, data, extractor, runs, expected
       and measured FID, versions;
     - ``rescale``: how the schedule applies to another number of steps;
-    - ``verdict``: what a confirmation on fresh seeds says of this model, null before one.
+    - ``verdict``: what the latest confirmation says of this model, null before one.
 
     Args:
         results: Results of a search.
@@ -194,18 +217,16 @@ def export_best(
         The path.
 
     Raises:
-        MollituneError: As for `best`, if the file exists or cannot be written, or the search's
-            ``verdict.json`` is damaged.
+        MollituneError: As for `best`, or if the file exists or cannot be written.
     """
     target = Path(path)
     found = best(results, model)
-    extras = extras_of(results, found)
     if target.exists() and not overwrite:
         raise MollituneError(
             f"{target} exists already; choose another path, or replace it with --force"
         )
     try:
-        found.schedule.save(target, **extras)
+        found.production.save(target, **extras_of(results, found))
     except OSError as error:
         raise MollituneError(f"cannot write {target}: {first_line(error)}") from error
     return target
@@ -243,7 +264,7 @@ def _recommend(results: Results, rows: pd.DataFrame, board: pd.DataFrame) -> Bes
         steps=int(top["step"]),
         extractor=str(top["extractor"]),
         fid_samples=int(top["fid_samples"]),
-        confirmation_runs=_confirmation_runs(results, str(top["model"])),
+        verdict=_verdict(results, str(top["model"])),
     )
 
 
@@ -257,10 +278,8 @@ def _schedule(run: Mapping[Hashable, Any]) -> Schedule:
         ) from error
 
 
-def _confirmation_runs(results: Results, model: str) -> int:
-    reports = results.reports
-    confirmed = reports["comparable"] & (reports["stage"] == "confirm")
-    return int((confirmed & (reports["model"] == model)).sum())
+def _verdict(results: Results, model: str) -> Verdict | None:
+    return next((verdict for verdict in verdicts(results) if verdict.model == model), None)
 
 
 def _known(value: float) -> float | None:

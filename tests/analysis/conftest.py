@@ -14,6 +14,7 @@ from PIL import Image
 
 from mollitune.analysis import Results, load_results
 from mollitune.schedules import Schedule, build, shape_features
+from mollitune.search.schema import CONFIRM_TRIALS
 from mollitune.search.store import Store, create_search_folder
 
 STEPS = 1000
@@ -186,6 +187,32 @@ TRIALS = (
     FakeTrial(7, build("linear", until=0.7), 55.0, model="vae"),
     FakeTrial(8, build("linear", until=0.4), 1.0, stage="confirm"),
 )
+
+LATE = build("linear", until=0.4)
+CONFIRMED = tuple(
+    FakeTrial(
+        CONFIRM_TRIALS + i,
+        schedule,
+        fid + wiggle,
+        stage="confirm",
+        seed=10_000 + seed,
+        configuration=configuration,
+    )
+    for i, (configuration, schedule, fid, seed, wiggle) in enumerate(
+        (configuration, schedule, fid, seed, wiggle)
+        for seed, shifts in enumerate([(0.2, 0.0, 0.1), (0.0, 0.1, 0.3), (0.1, 0.3, 0.0)], 1)
+        for (configuration, schedule, fid), wiggle in zip(
+            [
+                (0, build("vanilla"), 30.0),
+                (2, TRIALS[2].schedule, 24.0),
+                (9, LATE, 20.0),
+            ],
+            shifts,
+            strict=True,
+        )
+    )
+)
+"""A confirmation of three schedules on three seeds: the search's favourite comes second."""
 
 MakeSearch = Callable[..., str]
 

@@ -3,7 +3,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.analysis.conftest import PARAMS, TRIALS, FakeTrial, MakeSearch
+from tests.analysis.conftest import CONFIRMED, LATE, PARAMS, TRIALS, FakeTrial, MakeSearch
 
 from mollitune._errors import MollituneError
 from mollitune.analysis import Results, best, export_best, load_results
@@ -87,9 +87,34 @@ def test_sentence_without_vanilla(make_search: MakeSearch) -> None:
     assert "with no vanilla run to compare with" in found.sentence
 
 
-def test_sentence_after_confirmation(results: Results) -> None:
-    assert best(results).confirmation_runs == 1
-    assert best(results).headline.endswith(": the confirmation decides (runs so far: 1).")
+def test_after_a_confirmation_the_verdict_speaks(make_search: MakeSearch) -> None:
+    found = best(load_results(make_search((*TRIALS, *CONFIRMED))), "glow")
+    assert found.verdict is not None
+    assert found.headline == found.verdict.sentence
+    assert found.schedule == TRIALS[2].schedule  # of the search
+    assert found.production == LATE  # of the confirmation
+    assert found.details.startswith(f"For production: {LATE}. The search recommended ")
+
+
+def test_a_confirmation_that_goes_on_decides_nothing_yet(make_search: MakeSearch) -> None:
+    running = dataclasses.replace(CONFIRMED[-1], status="running", end=0.6)
+    found = best(load_results(make_search((*TRIALS, *CONFIRMED[:-1], running))), "glow")
+    assert found.confirmed is None
+    assert found.production == found.schedule
+    assert "so far" in found.headline
+
+
+def test_where_nothing_beats_vanilla_vanilla_is_for_production(make_search: MakeSearch) -> None:
+    finals = {3: 30.0, 2: 30.5, 1: 29.0}
+    equal = [dataclasses.replace(t, final=finals[t.seed - 10_000]) for t in CONFIRMED]
+    found = best(load_results(make_search((*TRIALS, *equal))), "glow")
+    assert found.production == Vanilla()
+
+
+def test_a_confirmation_of_another_model_changes_nothing(make_search: MakeSearch) -> None:
+    found = best(load_results(make_search((*TRIALS, *CONFIRMED))), "vae")
+    assert found.verdict is None
+    assert "not yet confirmed" in found.headline
 
 
 def test_vanilla_may_be_the_best(results: Results) -> None:

@@ -4,11 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-from tests.analysis.conftest import TRIALS, MakeSearch
+from tests.analysis.conftest import CONFIRMED, LATE, TRIALS, MakeSearch
 
-from mollitune._errors import MollituneError
-from mollitune.analysis import Results, export_best, load_results
+from mollitune.analysis import Results, export_best, load_results, verdict
 from mollitune.schedules import load
 from mollitune.search.config import SearchConfig
 
@@ -27,25 +25,12 @@ METADATA = {
     "dataset": {"name": "digits", "sha256": "d" * 64, "train": 1200},
     "extractor": {"name": "lenet", "sha256": "e" * 64, "resize": "none", "features": 84},
 }
-VERDICT = {
-    "format": "mollitune.verdict",
-    "models": [
-        {"model": "vae", "sentence": "On vae, nothing beats vanilla."},
-        {"model": "glow", "sentence": "On glow, sigmoid beats vanilla.", "low": -3.0},
-    ],
-}
 
 
 def exported(results: Results, path: Path, model: str | None = None) -> dict[str, Any]:
     file = export_best(results, path / f"{model}.json", model)
     document: dict[str, Any] = json.loads(file.read_text())
     return document
-
-
-def with_verdict(make_search: MakeSearch, text: str) -> Results:
-    location = make_search()
-    Path(location, "verdict.json").write_text(text)
-    return load_results(location)
 
 
 def test_it_tells_how_the_search_trained(make_search: MakeSearch, tmp_path: Path) -> None:
@@ -72,12 +57,18 @@ def test_it_tells_how_to_rescale(results: Results, tmp_path: Path) -> None:
     assert (vanilla["until"], vanilla["search_mollified_steps"]) == (0, 0)
 
 
-def test_it_has_a_place_for_the_verdict(make_search: MakeSearch, tmp_path: Path) -> None:
-    results = with_verdict(make_search, json.dumps(VERDICT))
+def test_a_confirmed_schedule_comes_with_its_verdict(
+    make_search: MakeSearch, tmp_path: Path
+) -> None:
+    results = load_results(make_search((*TRIALS, *CONFIRMED)))
     document = exported(results, tmp_path, "glow")
-    assert document["verdict"] == VERDICT["models"][1]
-    assert "verdict tells what fresh seeds showed" in document["provenance"]["note"]
-    assert exported(results, tmp_path, "vae")["verdict"]["model"] == "vae"
+    assert load(tmp_path / "glow.json") == LATE
+    assert document["verdict"] == verdict(results, "glow").to_dict()
+    assert document["verdict"]["choice"] == 9
+    assert document["provenance"]["note"].startswith("chosen by a confirmation")
+    assert document["rescale"]["until"] == LATE.until
+    # the figures of the search stay those of the search's own recommendation
+    assert document["provenance"]["configuration"] == 2
 
 
 def test_before_a_confirmation_it_says_so(results: Results, tmp_path: Path) -> None:
@@ -89,26 +80,10 @@ def test_before_a_confirmation_it_says_so(results: Results, tmp_path: Path) -> N
 def test_a_verdict_on_other_models_is_none_on_this_one(
     make_search: MakeSearch, tmp_path: Path
 ) -> None:
-    verdict = {**VERDICT, "models": VERDICT["models"][:1]}
-    document = exported(with_verdict(make_search, json.dumps(verdict)), tmp_path, "glow")
+    results = load_results(make_search((*TRIALS, *CONFIRMED)))
+    document = exported(results, tmp_path, "vae")
     assert document["verdict"] is None
     assert "not yet confirmed" in document["provenance"]["note"]
-
-
-def test_what_the_verdict_does_not_know_is_null(make_search: MakeSearch, tmp_path: Path) -> None:
-    text = json.dumps(VERDICT).replace("-3.0", "NaN")
-    document = exported(with_verdict(make_search, text), tmp_path, "glow")
-    assert document["verdict"]["low"] is None
-
-
-@pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"format": "other"}', '{"format": "mollitune.verdict", "models": 1}']
-)
-def test_a_damaged_verdict_is_named(make_search: MakeSearch, tmp_path: Path, text: str) -> None:
-    results = with_verdict(make_search, text)
-    with pytest.raises(MollituneError, match=r"verdict.json of the search 'fake' is damaged or"):
-        export_best(results, tmp_path / "best.json")
-    assert not (tmp_path / "best.json").exists()
 
 
 def test_a_file_of_an_earlier_version_still_loads(tmp_path: Path) -> None:

@@ -64,12 +64,13 @@ def test_arms_share_fresh_seeds_and_are_measured_on_test_images(
 def test_the_verdict_is_printed_written_and_exported(searched: Searches, printed: str) -> None:
     folder = searched.folder / "results" / "whole"
     written = json.loads((folder / "verdict.json").read_text())
-    (entry,) = written["models"]
+    (entry,) = written["verdicts"]
     assert entry["sentence"] in printed.replace("\n", " ")
     assert "seeds find a true one of" in printed or "repeated too few seeds" in printed
     exported = json.loads((folder / "best.json").read_text())
     assert exported["verdict"]["sentence"] == entry["sentence"]
-    assert load(folder / "best.json").family == entry["choice"]["family"]
+    chosen = {arm["configuration"]: arm["schedule"] for arm in entry["arms"]}[entry["choice"]]
+    assert load(folder / "best.json").to_dict() == chosen
     described = json.loads((folder / "confirm" / "1.json").read_text())
     assert described["status"] == "finished"
     assert not (folder / "checkpoints").exists()
@@ -78,9 +79,8 @@ def test_the_verdict_is_printed_written_and_exported(searched: Searches, printed
 def test_the_search_itself_is_as_it_was(searched: Searches, printed: str) -> None:
     whole, before = searched.results("whole"), searched.results("killed")
     for name in ("reports", "trials"):
-        rows = getattr(whole, name)
-        kept = rows[rows["stage"] == "search"].reset_index(drop=True)
-        assert kept.equals(getattr(before, name)[lambda t: t["trial"] < CONFIRM_TRIALS])
+        rows, old = (getattr(results, name) for results in (whole, before))
+        assert rows[rows["stage"] == "search"].equals(old[old["stage"] == "search"])
 
 
 def test_a_confirmed_search_is_confirmed_once_more_only_if_asked(
@@ -122,4 +122,4 @@ def test_once_more_it_takes_other_seeds_and_decides_anew(searched: Searches, pri
     assert set(second["seed"]) == {20_005, 20_006}
     assert second["configuration"].nunique() == 3
     written = json.loads((searched.folder / "results" / "killed" / "verdict.json").read_text())
-    assert {entry["number"] for entry in written["models"]} == {2}
+    assert {entry["number"] for entry in written["verdicts"]} == {2}
