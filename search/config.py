@@ -82,6 +82,7 @@ class FidConfig(_Section):
         return self
 
 
+Logger = Literal["tensorboard", "mlflow", "wandb"]
 Rule = Literal["late_cut", "asha", "probe", "none"]
 
 
@@ -292,6 +293,11 @@ class SearchConfig(_Section):
     fid: FidConfig = FidConfig()
     confirm: ConfirmConfig = ConfirmConfig()
     resources: ResourcesConfig = ResourcesConfig()
+    loggers: list[Logger] = Field(
+        default_factory=list,
+        description="copies of the results for other tools: tensorboard (in the search's folder), "
+        "mlflow, wandb; each needs its package",
+    )
     results: str = Field("results", description="folder that holds one folder per search")
     storage: str | None = Field(None, description="file system URI that replaces results")
     address: str | None = Field(None, description="Ray cluster to join; null: this machine")
@@ -302,6 +308,7 @@ class SearchConfig(_Section):
             raise ValueError(f"storage {self.root} names no bucket or folder; add it")
         _unique([entry.name for entry in self.model], "model")
         _unique([entry.family for entry in self.families], "families")
+        _unique(list(self.loggers), "loggers")
         least = len(self.model) * self.arms_of_each
         if self.trials < least:
             raise ValueError(

@@ -20,6 +20,7 @@ from .dataset import Images, split
 from .extra_metrics import NEED_REAL_FEATURES, check_extras
 from .extractors import Extractor, cache_folder, prepare_extractor
 from .fid import Reference
+from .loggers import check_loggers
 from .sources import load_images
 from .trainable import Shared
 
@@ -48,8 +49,9 @@ def prepare(
         reference: Split of the data that FID compares with, ``validation`` or ``test``.
 
     Raises:
-        MollituneError: If the data, a model, the extractor or its cache cannot be used.
+        MollituneError: If a logger, the data, a model, the extractor or its cache cannot be used.
     """
+    check_loggers(config.loggers, folder)
     splits = split(load_images(config.dataset))
     check_models(config, splits.shape)
     console.print(

@@ -27,6 +27,7 @@ from .cluster import temp_folder, trial_resources  # noqa: E402
 from .faults import summary  # noqa: E402
 from .journal import Journal  # noqa: E402
 from .lease import Lease  # noqa: E402
+from .loggers import logger_callbacks  # noqa: E402
 from .patience import Patience  # noqa: E402
 from .policy.likeness import Likeness  # noqa: E402
 from .progress import ProgressView  # noqa: E402
@@ -117,7 +118,9 @@ def run_job(job: Job, console: Console, wait: float, lease: Lease) -> Outcome:
         with view.silent():
             fold(journal, searcher, scheduler, recorder)
         if searcher.left:
-            callbacks = [recorder, watchdog]  # in this order: a kill's reason outlives its trial
+            loggers = logger_callbacks(config, spread.folder, console)
+            # in this order: the record comes first, and a kill's reason outlives its trial
+            callbacks = [recorder, watchdog, *loggers]
             _tuner(spread, searcher, scheduler, callbacks, stop).fit()
     cut_off = interrupted.is_set() or not searcher.finished
     try:

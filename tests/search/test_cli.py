@@ -91,6 +91,8 @@ def image(value: int, side: int = 8) -> bytes:
         ("families=[{sigmoid: {tua: 1}}]", ["sigmoid", "tua"]),
         ("families=[line]", ["'line' is unknown", "linear"]),
         ("families=[linear, linear]", ["linear more than once"]),
+        ("loggers=[mlflw]", ["key 'loggers.0' is 'mlflw'", "'tensorboard', 'mlflow' or 'wandb'"]),
+        ("loggers=[wandb, wandb]", ["loggers lists wandb more than once"]),
         ("name=../up", ["key 'name' is '../up'"]),
         ("name.x=1", ["'name.x=1'", "no keys of its own"]),
         ("trials", ["'trials'", "key=value"]),
@@ -137,6 +139,7 @@ def test_a_config_file_that_is_none(run: Run, work: Path, text: str | None, part
         ("results=config.yaml", ["cannot create config.yaml/run1", "choose a results folder"]),
         ("results=config.yaml/deep", ["cannot create config.yaml/deep/run1", "choose a results"]),
         ("storage=nosuch://bucket", ["nosuch://bucket", "use a local path or a URI"]),
+        ("loggers=[mlflow]", ["mlflow needs a package that is not installed", "pip install mlf"]),
     ],
 )
 def test_a_search_that_cannot_start_leaves_nothing_behind(
