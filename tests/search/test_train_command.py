@@ -1,21 +1,37 @@
 """``mollitune train`` as it is typed: what it prints, and what it refuses."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+import yaml
+from typer.core import TyperGroup
 
 from mollitune.schedules import Sigmoid
-from mollitune.search.cli import main
+from mollitune.search.cli import app, main
+from mollitune.search.config import SearchConfig
+from mollitune.search.train_folder import COLUMNS
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "production.md").read_text("utf-8")
 
 TRAINING = {"preset": "quick", "hparams": {"latent": 4, "hidden": 16}, "batch_size": 32}
 PROVENANCE = {
     **{"model": "vae", "dataset": "digits", "steps": 20, "fid_samples": 60, "extractor": "lenet"},
     **{"training": TRAINING, "note": "not yet confirmed"},
 }
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+
+
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -56,6 +72,11 @@ def test_a_schedule_is_all_it_takes(run: Run) -> None:
     code, out, err = run("--schedule", "best.json")
     assert (code, err) == (0, "")
     assert "runs/vae-digits-sigmoid is finished already; nothing was changed" in out
+    (snippet,) = blocks("python")
+    found: dict[str, Any] = {}
+    exec(snippet, found)  # as the page says it
+    assert found["images"].shape == (64, 1, 8, 8)
+    assert found["images"].abs().max() <= 1
 
 
 def test_options_reach_the_training(run: Run) -> None:
@@ -110,6 +131,22 @@ def test_what_cannot_be_trained_leaves_nothing_behind(
     assert all(part in err for part in parts), err
     assert "Traceback" not in out + err
     assert [path.name for path in Path().iterdir()] == ["best.json"]
+
+
+def test_the_page_has_commands_that_exist_and_every_column() -> None:
+    parser = typer.main.get_command(app)
+    assert isinstance(parser, TyperGroup)
+    (block,) = blocks("console")
+    for line in block.splitlines():
+        program, command, *args = shlex.split(line)
+        assert program == "mollitune"
+        parser.commands[command].make_context(command, args)
+    cells = [
+        re.findall(r"`(\w+)`", line.split("|")[1]) for line in PAGE.splitlines() if "|" in line
+    ]
+    assert set(COLUMNS) <= {name for names in cells for name in names}
+    (config,) = blocks("yaml")
+    assert SearchConfig.model_validate(yaml.safe_load(config)).loggers
 
 
 def test_it_needs_no_ray() -> None:
