@@ -6,13 +6,11 @@ from collections.abc import Hashable, Mapping
 from typing import Any, NamedTuple
 
 from mollitune._errors import MollituneError
-from mollitune.schedules import Schedule, curve_distance
+from mollitune.schedules import SAME_CURVE, Schedule, curve_distance
 
 from ._schedules import schedule_of
 from .leaderboard import comparable_reports, leaderboard
 from .results import Results
-
-_SAME = 0.01  # root mean square distance below which two curves count as one
 
 
 class Finalist(NamedTuple):
@@ -51,7 +49,7 @@ def finalists(results: Results, model: str, top: int) -> list[Finalist]:
     found: list[Finalist] = []
     for number in board.sort_values(["rank", "configuration"])["configuration"]:
         schedule = _schedule(rows[int(number)])
-        known = (curve_distance(schedule, other.schedule) <= _SAME for other in found)
+        known = (curve_distance(schedule, other.schedule) <= SAME_CURVE for other in found)
         if schedule.family != "vanilla" and not any(known):
             found.append(Finalist(int(number), schedule))
     return found[:top]
@@ -60,7 +58,7 @@ def finalists(results: Results, model: str, top: int) -> list[Finalist]:
 def tried(results: Results, model: str, schedule: Schedule) -> int | None:
     """Return the number of the first configuration of a model with this curve; None if none."""
     for row in _rows(results, model):
-        if curve_distance(_schedule(row), schedule) <= _SAME:
+        if curve_distance(_schedule(row), schedule) <= SAME_CURVE:
             return int(row["configuration"])
     return None
 

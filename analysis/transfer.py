@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mollitune.schedules import Schedule, curve_distance
+from mollitune.schedules import SAME_CURVE, Schedule, curve_distance
 
 from ._correlation import rank_correlation
 from ._schedules import schedule_of
@@ -20,8 +20,6 @@ from .leaderboard import COMPARABLE_WITHIN, comparable_reports, leaderboard, req
 from .results import Results
 from .surrogate import MODELLED, ShapeSurrogate
 
-SAME = 0.01
-"""Root mean square distance up to which two curves count as one schedule, as in the search."""
 _COLUMNS = {
     "winner_of": "str",
     "on": "str",
@@ -125,7 +123,7 @@ class _Model:
             math.inf if own is None else curve_distance(own, schedule) for own in self.schedules
         ]
         nearest = int(np.argmin(distances))
-        return nearest if distances[nearest] <= SAME else None
+        return nearest if distances[nearest] <= SAME_CURVE else None
 
 
 def _schedule(runs: pd.DataFrame) -> Schedule | None:

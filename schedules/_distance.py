@@ -11,6 +11,10 @@ from .vanilla import Vanilla
 _POINTS = 64
 
 
+SAME_CURVE = 0.01
+"""Distance up to which two curves count as one schedule."""
+
+
 def curve_distance(a: Schedule, b: Schedule) -> float:
     """Compare two schedules by what they do to the data, whatever their families and parameters.
 

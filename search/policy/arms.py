@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mollitune.schedules import Schedule, curve_distance
-
-from .source import SAME
+from mollitune.schedules import SAME_CURVE, Schedule, curve_distance
 
 ORDER = ("vanilla", "sigmoid", "exponential", "polynomial", "cosine", "linear", "edm", "blur")
 """Families whose defaults come first: the baseline, the paper's default, then as the defaults
@@ -23,7 +21,7 @@ def first_tried(defaults: Iterable[Schedule]) -> list[Schedule]:
     """
     tried: list[Schedule] = []
     for schedule in sorted(defaults, key=_place):
-        if all(curve_distance(schedule, other) > SAME for other in tried):
+        if all(curve_distance(schedule, other) > SAME_CURVE for other in tried):
             tried.append(schedule)
     return tried
 

@@ -6,14 +6,12 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from mollitune.schedules import Schedule, curve_distance
+from mollitune.schedules import SAME_CURVE, Schedule, curve_distance
 from mollitune.search.space import FamilySpace
 
 from .tried import TriedCurves
 
 CANDIDATES = 256
-SAME = 0.01
-"""Root mean square distance below which two curves count as one schedule."""
 _ILLEGAL_DRAWS = 100
 
 
@@ -45,7 +43,7 @@ class SpaceSource:
         self._spaces = list(spaces.values())
         self._side = side
         self._rng = random.Random(seed)
-        self._tried = TriedCurves(SAME)
+        self._tried = TriedCurves(SAME_CURVE)
 
     def candidates(self) -> Sequence[Schedule]:
         """Return new random schedules, see `Source`."""

@@ -10,9 +10,8 @@ from mollitune._errors import MollituneError
 from mollitune.analysis import Results, load_results
 from mollitune.analysis.leaderboard import leaderboard
 from mollitune.analysis.surrogate import ShapeSurrogate
-from mollitune.analysis.transfer import SAME, transfer
-from mollitune.schedules import Schedule, Vanilla, build
-from mollitune.search.policy import source
+from mollitune.analysis.transfer import transfer
+from mollitune.schedules import Schedule, build
 from mollitune.search.store import Store
 
 VANILLA = build("vanilla")
@@ -155,8 +154,3 @@ def test_fids_measured_in_different_ways_are_refused(make_search: MakeSearch) ->
         store.report({**FakeTrial(30, MIDDLE, 1.0).report(1.0), "fid_samples": 5000})
     with pytest.raises(MollituneError, match=r"cannot be ranked: they differ in fid_samples"):
         transfer(load_results(location))
-
-
-def test_one_schedule_is_what_the_search_takes_for_one() -> None:
-    assert SAME == source.SAME
-    assert isinstance(VANILLA, Vanilla)

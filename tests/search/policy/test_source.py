@@ -4,6 +4,7 @@ from collections import Counter
 import pytest
 
 from mollitune.schedules import (
+    SAME_CURVE,
     Float,
     Linear,
     Polynomial,
@@ -12,7 +13,7 @@ from mollitune.schedules import (
     curve_distance,
     families,
 )
-from mollitune.search.policy.source import CANDIDATES, SAME, PoolSource, SpaceSource
+from mollitune.search.policy.source import CANDIDATES, PoolSource, SpaceSource
 from mollitune.search.space import FamilySpace
 
 SEARCHED = [name for name in families() if name != "vanilla"]
@@ -53,17 +54,17 @@ def test_no_curve_is_offered_twice_in_whatever_parameters() -> None:
     offered = source.candidates()
     assert 0 < len(offered) < CANDIDATES
     assert {s.family for s in offered} == {"linear", "polynomial"}
-    assert all(curve_distance(s, t) > SAME for s in offered for t in tried)
+    assert all(curve_distance(s, t) > SAME_CURVE for s in offered for t in tried)
     # without what was tried, both families come as near as that
     fresh = space_source(entries).candidates()
     for family in ("linear", "polynomial"):
         assert any(
-            curve_distance(s, t) <= SAME for s in fresh for t in tried if s.family == family
+            curve_distance(s, t) <= SAME_CURVE for s in fresh for t in tried if s.family == family
         )
 
 
 def test_the_same_curve_in_other_parameters_is_known() -> None:
-    assert curve_distance(Linear(until=0.5), Polynomial(power=1.0, until=0.5)) < SAME
+    assert curve_distance(Linear(until=0.5), Polynomial(power=1.0, until=0.5)) < SAME_CURVE
     source = space_source([{"polynomial": {"power": 1.0, "until": 0.5}}, "linear"])
     source.take(Linear(until=0.5))
     assert {s.family for s in source.candidates()} == {"linear"}
