@@ -286,6 +286,11 @@ def run_make_test(_: list[str], __: Any) -> None:
     assert "pytest" in make("test")
 
 
+def run_nothing(_: list[str], __: Any) -> None:
+    """Nothing more: what the other commands read is the outcome of this one."""
+    assert Path("results/digits/reports").is_dir()
+
+
 def run_light(args: list[str], _: Any) -> None:
     called(args)
 
@@ -307,6 +312,20 @@ def run_extend(args: list[str], _: Any) -> None:
     assert len(load_results("results/digits").trials) == before + 6
 
 
+def run_confirm(args: list[str], _: Any) -> None:
+    output = typed([*args, "--top", "1", "--seeds", "2", "--samples", "60"])
+    assert "On realnvp, " in output
+    verdicts = load_results("results/digits").read_file("verdict.json")
+    assert verdicts is not None
+
+
+def run_train(args: list[str], _: Any) -> None:
+    assert args[-2] == "--steps"
+    tiny = ["--evaluations", "1", "--fid-samples", "60", "--output", "runs/readme"]
+    typed([*args[:-1], "4", *tiny])
+    assert Path("runs/readme/model.pt").exists()
+
+
 def run_on_cluster(args: list[str], request: pytest.FixtureRequest) -> None:
     address = request.getfixturevalue("cluster")
     # more samples than the least, so that the cost of an evaluation is measured on the cluster
@@ -321,6 +340,9 @@ RUNS: dict[str, Callable[[list[str], Any], None]] = {
     "make search": run_make_search,
     "make test": run_make_test,
     "mollitune space examples/digits.yaml": run_light,
+    "mollitune search examples/digits.yaml": run_nothing,
+    "mollitune confirm digits": run_confirm,
+    "mollitune train --schedule realnvp.json --steps 3000": run_train,
     "mollitune search examples/digits.yaml name=digits-50 trials=50 fid.samples=5000": run_search,
     "mollitune search examples/cifar10_parquet.yaml dataset=parquet:"
     "cifar10-train.parquet": run_search,
@@ -330,6 +352,7 @@ RUNS: dict[str, Callable[[list[str], Any], None]] = {
     "mollitune resume digits": run_resume,
     "mollitune extend digits --trials 6": run_extend,
     "mollitune report digits": run_light,
+    "mollitune report digits --watch": run_light,  # the search has finished: one round
     "mollitune best digits --model realnvp --export realnvp.json": run_light,
 }
 """How each command of the README is run; one that is not listed here fails the test."""
