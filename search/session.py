@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,6 +33,7 @@ from .progress import ProgressView  # noqa: E402
 from .recorder import DecisionSource, Recorder  # noqa: E402
 from .recovery import fold  # noqa: E402
 from .sampler import Proposing, ScheduleSearcher  # noqa: E402
+from .signals import asked_to_stop  # noqa: E402
 from .stop_all import StopAll  # noqa: E402
 from .stopping import PolicyScheduler  # noqa: E402
 from .store import Store  # noqa: E402
@@ -109,7 +109,7 @@ def run_job(job: Job, console: Console, wait: float, lease: Lease) -> Outcome:
     searcher = ScheduleSearcher(job.proposer, job.runs, journal, stop)
     spread = _on_any_node(shared)
     watchdog = Watchdog(spread.folder, config.resources.hang_seconds)
-    with ProgressView(job.runs, console) as view, _interruptible() as interrupted:
+    with ProgressView(job.runs, console) as view, asked_to_stop(_end_tune) as interrupted:
         patience.interrupted = interrupted.is_set
         sources: list[DecisionSource] = [searcher, scheduler]
         recorder = Recorder(store, shared, sources, view, journal, stop, watchdog.reasons)
@@ -215,25 +215,10 @@ def _trial_name(trial: Any) -> str:
     return f"{trial.config['trial']:04d}"
 
 
-@contextlib.contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """Let SIGINT and SIGTERM end Tune in order; the event tells whether one came.
+def _end_tune() -> None:
+    """End Tune in order: it handles SIGUSR1 by saving and returning.
 
-    Tune handles SIGUSR1 by saving and returning. On SIGINT it would do the same, but does not
-    tell that it did, and SIGTERM, which clusters send, would kill it.
+    On SIGINT it would do the same, but does not tell that it did, and SIGTERM, which clusters
+    send, would kill it.
     """
-    came = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield came
-        return
-
-    def on_signal(number: int, frame: Any) -> None:
-        came.set()
-        os.kill(os.getpid(), signal.SIGUSR1)
-
-    before = {s: signal.signal(s, on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield came
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    os.kill(os.getpid(), signal.SIGUSR1)

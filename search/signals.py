@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 
 @contextlib.contextmanager
-def asked_to_stop() -> Iterator[threading.Event]:
-    """Note the first SIGINT or SIGTERM; a second one ends the process at once."""
+def asked_to_stop(then: Callable[[], None] | None = None) -> Iterator[threading.Event]:
+    """Note a SIGINT or SIGTERM.
+
+    Args:
+        then: Called at each signal; without it a second one ends the process at once.
+    """
     came = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield came
@@ -21,6 +25,9 @@ def asked_to_stop() -> Iterator[threading.Event]:
 
     def on_signal(number: int, frame: Any) -> None:
         came.set()
+        if then is not None:
+            then()
+            return
         for each in numbers:
             signal.signal(each, signal.SIG_DFL)
 
