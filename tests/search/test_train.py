@@ -27,7 +27,7 @@ from mollitune.search.cli import main
 from mollitune.search.dataset import Splits
 from mollitune.search.fid import Reference
 from mollitune.search.train import Trained, train
-from mollitune.search.train_folder import COLUMNS
+from mollitune.search.train_folder import COLUMNS, TrainFolder
 from mollitune.search.train_settings import ScheduleSource, TrainSettings
 from mollitune.search.trained import load_model
 
@@ -310,6 +310,14 @@ def test_a_training_that_diverges_says_so_and_is_not_tried_again(go: Go) -> None
     assert not Path("run/model.pt").exists()
     with pytest.raises(MollituneError, match=r"the training in run failed: .*; change the setti"):
         go(lr=1e30)
+
+
+def test_a_write_that_the_storage_refuses_is_one_line(tmp_path: Path) -> None:
+    def full() -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(MollituneError, match=r"cannot write to .*No space left.*; free some spac"):
+        TrainFolder(str(tmp_path)).insist(full)
 
 
 def test_the_average_is_what_is_loaded_where_there_is_one(go: Go, digits: Splits) -> None:
