@@ -273,7 +273,7 @@ def _finish(outcome: Outcome) -> None:
         except MollituneError as error:
             sentence = str(error)
         console.print(sentence, soft_wrap=True, highlight=False, markup=False)
-    _write_own_files(results, console)
+    _write_own_files(results, outcome.folder, console)
 
 
 def _print_end(outcome: Outcome, go_on: str) -> None:
@@ -302,20 +302,19 @@ def _print_verdict(folder: str) -> None:
     for verdict in write_verdict(results):
         _print_frame(verdict.table(), console)
         console.print(verdict.sentence, soft_wrap=True, highlight=False, markup=False)
-    _write_own_files(results, console)
+    _write_own_files(results, folder, console)
 
 
-def _write_own_files(results: Results, console: Console) -> None:
+def _write_own_files(results: Results, folder: str, console: Console) -> None:
     """Write report and export beside the tables of a local search."""
     from mollitune.analysis import export_best, write_report
 
-    folder = results.folder
-    if folder is None:
+    if "://" in folder:
         return
-    page = write_report(results, folder / "report.html")
+    page = write_report(results, Path(folder) / "report.html")
     console.print(f"report:   {page}", soft_wrap=True, highlight=False)
     # of the search itself: an export that somebody made lies where they wanted it
-    exported = export_best(results, folder / "best.json", overwrite=True)
+    exported = export_best(results, Path(folder) / "best.json", overwrite=True)
     console.print(f"schedule: {exported}", soft_wrap=True, highlight=False)
 
 
