@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
+import pyarrow.compute as pc
 
 from mollitune._errors import MollituneError
 from mollitune._files import first_line
@@ -82,15 +83,13 @@ class Confirmation:
 
 def latest_number(results: Results) -> int | None:
     """Number of the latest confirmation that has a trial; None if there is none."""
-    trials = results.trials
-    numbers = trials.loc[trials["stage"] == "confirm", "trial"] // CONFIRM_TRIALS
-    latest = int(numbers.max()) if len(numbers) else 0
-    return latest or None
+    last = pc.max(results.tables["trials"]["trial"]).as_py()
+    return None if last is None else last // CONFIRM_TRIALS or None
 
 
 def confirmed_models(results: Results, number: int) -> list[str]:
     """Names of the models of a confirmation, sorted."""
-    return sorted(_of(results.trials, number)["model"].unique())
+    return sorted(_rows(results, "trials", number)["model"].unique())
 
 
 def read_confirmation(results: Results, number: int, model: str) -> Confirmation:
@@ -100,60 +99,81 @@ def read_confirmation(results: Results, number: int, model: str) -> Confirmation
         MollituneError: If the FIDs were not all measured alike, a schedule's family is not
             registered here, or the file of the confirmation is corrupt.
     """
-    described = _description(results, number)
-    trials = _of(results.trials, number)
-    trials = trials[trials["model"] == model].sort_values("trial")
-    reports = _of(results.reports, number)
-    reports = reports[reports["model"] == model]
+    plan = _plan(results, number, model)
+    trials, reports = (
+        rows[rows["model"] == model].sort_values("trial")
+        for rows in (_rows(results, name, number) for name in ("trials", "reports"))
+    )
     comparable = reports[reports["comparable"]]
     require_alike(results, comparable, COMPARABLE_WITHIN, hint="confirm the search anew")
-    arms = _planned_arms(described, model)
+    arms = dict(plan.arms)
     for row in trials.to_dict("records"):
         number_of = int(row["configuration"])
         if number_of not in arms:
             arms[number_of] = ArmRuns(number_of, _schedule(row, f"trial {row['trial']}"))
     _add_runs(arms, trials, dict(zip(comparable["trial"], comparable["fid"], strict=True)))
-    _add_drops(arms, _of(results.decisions, number), set(trials["trial"]))
+    _add_drops(arms, _rows(results, "decisions", number), set(trials["trial"]))
     most = max(len(arm.fids.keys() | arm.failed.keys()) for arm in arms.values())
     return Confirmation(
         number=number,
         model=model,
-        planned=int(described.get("seeds") or most),
-        level=float(described.get("level", LEVEL)),
+        planned=plan.seeds or most,
+        level=plan.level,
         arms=tuple(arms[configuration] for configuration in sorted(arms)),
-        measured=_measured(trials, reports, described),
+        measured=_measured(trials, reports, plan),
     )
 
 
-def _of(table: pd.DataFrame, number: int) -> pd.DataFrame:
-    """Rows of a confirmation; its trials are numbered apart."""
-    return table[table["trial"] // CONFIRM_TRIALS == number]
+def _rows(results: Results, table: str, number: int) -> pd.DataFrame:
+    """Rows of a confirmation, whose trials are numbered apart."""
+    rows = results.tables[table]
+    first, last = number * CONFIRM_TRIALS, (number + 1) * CONFIRM_TRIALS - 1
+    own = pc.and_(pc.greater_equal(rows["trial"], first), pc.less_equal(rows["trial"], last))
+    # before the conversion: of a million evaluations few are those of a confirmation
+    frame: pd.DataFrame = rows.filter(own).to_pandas()
+    return frame
 
 
-def _description(results: Results, number: int) -> dict[str, Any]:
-    """What the confirmation planned; empty without its file."""
+@dataclass(frozen=True)
+class _Plan:
+    """What the file of a confirmation says about one model."""
+
+    seeds: int | None = None
+    level: float = LEVEL
+    fid_samples: int = 0
+    arms: Mapping[int, ArmRuns] = field(default_factory=dict)
+
+
+def _plan(results: Results, number: int, model: str) -> _Plan:
+    """What was planned, with the arms that have no trial yet; nothing without the file."""
     name = f"confirm/{number}.json"
     data = results.read_file(name)
     if data is None:
-        return {}
+        return _Plan()
     try:
         described = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        arms = described.get("arms", {}).get(model, ())
+        plan = _Plan(
+            seeds=int(described["seeds"]),
+            level=float(described.get("level", LEVEL)),
+            fid_samples=int(described.get("fid_samples", 0)),
+            arms={int(arm["configuration"]): _planned_arm(arm) for arm in arms},
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise MollituneError(
             f"{name} of {results.name!r} is corrupt ({first_line(error)}); restore it from a copy"
         ) from error
-    if not isinstance(described, dict):
-        raise MollituneError(f"{name} of {results.name!r} does not describe a confirmation")
-    return described
+    if plan.seeds is None or plan.seeds < 1 or not 0 < plan.level < 1:
+        raise MollituneError(
+            f"{name} of {results.name!r} is corrupt: seeds must be at least 1 and level between "
+            f"0 and 1, got {plan.seeds} and {plan.level}; restore it from a copy"
+        )
+    return plan
 
 
-def _planned_arms(described: Mapping[str, Any], model: str) -> dict[int, ArmRuns]:
-    """The arms that were planned, also those that have no trial yet."""
-    arms = {}
-    for planned in described.get("arms", {}).get(model, ()):
-        number = int(planned["configuration"])
-        arms[number] = ArmRuns(number, _schedule(planned["schedule"], f"configuration {number}"))
-    return arms
+def _planned_arm(described: Mapping[str, Any]) -> ArmRuns:
+    number = int(described["configuration"])
+    return ArmRuns(number, _schedule(described["schedule"], f"configuration {number}"))
 
 
 def _schedule(described: Mapping[Any, Any], whose: str) -> Schedule:
@@ -193,17 +213,15 @@ def _add_drops(arms: Mapping[int, ArmRuns], decisions: pd.DataFrame, trials: set
             arms[int(row["configuration"])].dropped = str(row["reason"])
 
 
-def _measured(
-    trials: pd.DataFrame, reports: pd.DataFrame, described: Mapping[str, Any]
-) -> dict[str, Any]:
+def _measured(trials: pd.DataFrame, reports: pd.DataFrame, plan: _Plan) -> dict[str, Any]:
     """How the FIDs are measured; before the first of them, what the plan says about it."""
     first = trials.iloc[0]
-    plan = {
+    planned = {
         "dataset": first["dataset"],
         "extractor": "",
-        "fid_samples": described.get("fid_samples", 0),
+        "fid_samples": plan.fid_samples,
         "fid_reference": "",
     }
     last = reports.sort_values("comparable").iloc[-1:].to_dict("records")
     shown = {name: row[name] for row in last for name in COMPARABLE_WITHIN}
-    return {**plan, **shown, "step": first["steps"]}
+    return {**planned, **shown, "step": first["steps"]}

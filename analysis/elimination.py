@@ -24,7 +24,7 @@ from .paired import LEVEL
 
 FIRST_LOOK = 3
 """Seeds that each arm must have before any is dropped."""
-SHARE = 0.4
+SHARE = 0.6
 """Share of the error probability, 1 - level, that dropping arms may use up in all."""
 
 
@@ -107,7 +107,7 @@ def _needed(values: NDArray[np.float64], allowed: float) -> NDArray[np.float64]:
     degrees = seeds - 1.0
     if squares > 0:
         degrees *= max(float(np.trace(interaction)) ** 2 / squares, 1.0)
-    error = np.sqrt(np.maximum(own, pooled) / seeds)
+    error: NDArray[np.float64] = np.sqrt(np.maximum(own, pooled) / seeds)
     return -float(stdtrit(degrees, allowed)) * error
 
 

@@ -1,10 +1,10 @@
 """From the FIDs of a confirmation to what may be said about its arms."""
 
 from collections.abc import Collection, Mapping
-from itertools import permutations
+from itertools import combinations
 from typing import NamedTuple
 
-from .paired import LEVEL, Interval, paired_interval
+from .paired import LEVEL, Interval, paired_interval, standard_deviation
 
 KEPT_SHARE = 0.8
 """Share of the error probability, 1 - level, for arms that were kept; the rest is for the others.
@@ -50,12 +50,20 @@ def judge(
 ) -> Judgement:
     """Compare the arms of a confirmation with the reference and with each other.
 
-    All comparisons are paired t intervals of one width: `paired_interval` for as many comparisons
-    as there are arms beside the reference, dropped and failed ones included. At least with
-    probability ``level`` all differences to the reference lie in their intervals, and the truly
-    best of the arms is tied: it drops out only if it seems worse than some other arm, which has
-    half of `KEPT_SHARE` of ``1 - level``, or in the elimination, see `clearly_out`. An arm whose
-    interval lies below zero and the reference are never both tied.
+    All comparisons of arms that were kept are paired t intervals of the same level, see
+    `paired_interval`, for as many comparisons as there are other arms, those that are out
+    included. At least with probability ``level``
+
+    - all differences to the reference lie in their intervals, and
+    - the truly best arm that did not fail is tied: it is not if it seems worse than another arm,
+      which may happen with half of `KEPT_SHARE` of ``1 - level``, or if it was dropped, which may
+      happen with the rest, see `clearly_out`.
+
+    An arm that beats the reference and the reference itself are never both tied.
+
+    With a few seeds some pair may spread little by luck, above all if the noise is skewed. So no
+    pair counts as spreading less than the second least of all pairs (from 9 arms on: the k-th
+    least, where k is a third of the arms). That can only widen an interval.
 
     Args:
         fids: For each arm of the confirmation its FIDs by seed; empty for one without any.
@@ -67,23 +75,26 @@ def judge(
     Raises:
         ValueError: If a FID is not finite.
     """
-    arms, paired = len(fids), fids.get(reference, {})
-    differences = {}
-    for arm, own in fids.items():
-        shared = sorted(own.keys() & paired.keys())
-        if arm == reference or not shared:
-            continue
-        values = [own[seed] - paired[seed] for seed in shared]
-        interval = _interval(values, arms, level, planned if arm in out else None)
-        mean = sum(values) / len(values)
-        low, high = (None, None) if interval is None else interval[1:]
-        differences[arm] = Difference(mean, low, high, len(shared))
-    kept = {arm: own for arm, own in fids.items() if own and arm not in out}
-    worse = {
-        arm
-        for arm, other in permutations(kept, 2)
-        if _is_worse(kept[arm], kept[other], arms, level)
-    }
+    others = len(fids) - 1
+    kept = [arm for arm, own in fids.items() if own and arm not in out]
+    pairs = {(a, b): _paired(fids[a], fids[b]) for a, b in combinations(kept, 2)}
+    least = _least_sd(list(pairs.values()), len(kept))
+    differences: dict[int, Difference] = {}
+    worse = set()
+    for (a, b), values in pairs.items():
+        interval = paired_interval(values, others, kept_level(level), least)
+        if interval is not None and interval.low > 0:
+            worse.add(a)
+        if interval is not None and interval.high < 0:
+            worse.add(b)
+        if values and reference == b:
+            differences[a] = _difference(values, interval)
+        if values and reference == a:
+            differences[b] = _difference([-value for value in values], _flipped(interval))
+    for arm in fids.keys() - set(kept) - {reference}:
+        values = _paired(fids[arm], fids.get(reference, {}))
+        if values:
+            differences[arm] = _difference(values, _any_size(values, others, planned, level))
     return Judgement(differences, frozenset(kept) - worse)
 
 
@@ -92,19 +103,34 @@ def kept_level(level: float) -> float:
     return 1 - KEPT_SHARE * (1 - level)
 
 
-def _is_worse(
-    own: Mapping[int, float], other: Mapping[int, float], arms: int, level: float
-) -> bool:
-    values = [own[seed] - other[seed] for seed in sorted(own.keys() & other.keys())]
-    if not values or sum(values) <= 0:
-        return False
-    interval = _interval(values, arms, level, None)
-    return interval is not None and interval.low > 0
+def _paired(own: Mapping[int, float], other: Mapping[int, float]) -> list[float]:
+    """Differences on the seeds that both have."""
+    return [own[seed] - other[seed] for seed in sorted(own.keys() & other.keys())]
 
 
-def _interval(values: list[float], arms: int, level: float, sizes: int | None) -> Interval | None:
-    """The interval of an arm that was kept, or of one that is out at one of so many sizes."""
-    if sizes is None:
-        return paired_interval(values, arms - 1, kept_level(level))
-    anywhere = (arms - 1) * max(sizes - 1, 1)
-    return paired_interval(values, anywhere, 1 - (1 - KEPT_SHARE) * (1 - level))
+def _least_sd(pairs: list[list[float]], arms: int) -> float:
+    """The least standard deviation that a pair of so many arms is credited with.
+
+    Three arms have too few pairs: if one spreads far more, so do two of the three.
+    """
+    spreads = sorted(standard_deviation(values) for values in pairs if len(values) > 1)
+    rank = max(2, arms // 3) if arms > 3 else 1
+    return spreads[min(rank, len(spreads)) - 1] if spreads else 0.0
+
+
+def _any_size(values: list[float], others: int, planned: int, level: float) -> Interval | None:
+    """The interval of an arm that is out: it holds whenever that happened, from two seeds on."""
+    sizes = max(planned - 1, 1)
+    return paired_interval(values, others * sizes, 1 - (1 - KEPT_SHARE) * (1 - level))
+
+
+def _flipped(interval: Interval | None) -> Interval | None:
+    if interval is None:
+        return None
+    return Interval(-interval.mean, -interval.high, -interval.low)
+
+
+def _difference(values: list[float], interval: Interval | None) -> Difference:
+    if interval is None:
+        return Difference(sum(values) / len(values), None, None, len(values))
+    return Difference(interval.mean, interval.low, interval.high, len(values))

@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 from scipy.optimize import brentq
 from scipy.special import stdtrit
 from scipy.stats import nct
@@ -32,7 +31,10 @@ class Interval(NamedTuple):
 
 
 def paired_interval(
-    differences: Sequence[float], comparisons: int = 1, level: float = LEVEL
+    differences: Sequence[float],
+    comparisons: int = 1,
+    level: float = LEVEL,
+    least_sd: float = 0.0,
 ) -> Interval | None:
     """Return the two-sided t interval of a mean difference, one of several that hold at once.
 
@@ -45,6 +47,7 @@ def paired_interval(
         differences: One per seed, FID of one arm less that of the other.
         comparisons: How many intervals are to hold at once, fixed before the data were seen.
         level: With which probability, in (0, 1).
+        least_sd: Standard deviation that is assumed where the differences spread less.
 
     Returns:
         The interval; None for fewer than two differences, which show no spread.
@@ -57,16 +60,23 @@ def paired_interval(
         >>> print(f"{mean} from {low:.3f} to {high:.3f}")
         2.0 from -0.484 to 4.484
     """
-    values = np.asarray(differences, dtype=float)
-    if not np.isfinite(values).all():
+    count = len(differences)
+    if not all(map(math.isfinite, differences)):
         raise ValueError(f"differences must be finite, got {differences}")
-    if len(values) < 2:
-        critical(comparisons, level, 1)  # what is out of range is so with any number of seeds
+    factor = critical(comparisons, level, max(count - 1, 1))
+    if count < 2:
         return None
-    mean = float(values.mean())
-    error = float(values.std(ddof=1)) / math.sqrt(len(values))
-    half = critical(comparisons, level, len(values) - 1) * error
+    mean = math.fsum(differences) / count
+    half = factor * max(standard_deviation(differences), least_sd) / math.sqrt(count)
     return Interval(mean, mean - half, mean + half)
+
+
+def standard_deviation(values: Sequence[float]) -> float:
+    """Sample standard deviation of at least two numbers."""
+    # plain sums: for a handful of numbers an array takes far longer
+    mean = math.fsum(values) / len(values)
+    squares = math.fsum((value - mean) ** 2 for value in values)
+    return math.sqrt(squares / (len(values) - 1))
 
 
 def critical(comparisons: int, level: float, degrees: float) -> float:

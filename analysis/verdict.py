@@ -18,7 +18,7 @@ from mollitune.schedules import Schedule
 from ._confirmation import ArmRuns, confirmed_models, latest_number, read_confirmation
 from ._verdict_text import sentence
 from .judgement import Judgement, judge, kept_level
-from .paired import detectable
+from .paired import detectable, standard_deviation
 from .results import Results
 
 VERDICT_FILE = "verdict.json"
@@ -162,15 +162,15 @@ class Verdict:
     def detectable(self) -> float | None:
         """The true difference to vanilla that is found four times in five, in FID.
 
-        With the seeds so far and the spread that was measured, on average over the arms that
-        were kept; None without two paired seeds.
+        With the seeds so far and the median spread of the arms that were kept; None without two
+        paired seeds.
         """
         base = self.vanilla
         kept = [arm for arm in self.arms if arm.out is None and arm.half_width is not None]
         if base is None or not kept:
             return None
         pairs = [_differences(arm, base) for arm in kept]
-        sd = math.sqrt(np.mean([np.var(values, ddof=1) for values in pairs]))
+        sd = float(np.median([standard_deviation(values) for values in pairs]))
         fewest = min(map(len, pairs))
         return detectable(sd, fewest, len(self.arms) - 1, kept_level(self.level))
 
