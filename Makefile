@@ -31,9 +31,10 @@ test: setup
 	$(BIN)/pytest
 
 # the driver is killed 200 times with one worker and 50 times with two; kills of other processes,
-# of a node, and the other faults come on top
+# of a node, and the other faults come on top; the object storage is away for half a minute
 chaos: setup
-	MOLLITUNE_CHAOS_KILLS=$(CHAOS_KILLS) $(BIN)/pytest -n 0 --durations=0 tests/chaos
+	MOLLITUNE_CHAOS_KILLS=$(CHAOS_KILLS) MOLLITUNE_OUTAGE_SECONDS=30 \
+		$(BIN)/pytest -n 0 --durations=0 tests/chaos tests/storage
 
 # two more packages beside the locked ones, for the cross-checks only
 peers: setup

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +28,8 @@ from mollitune.search.cli import main
 from mollitune.search.schema import KEYS
 
 ROOT = f"s3://{BUCKET}/searches"
+# `make chaos` takes 30
+OUTAGE_SECONDS = float(os.environ.get("MOLLITUNE_OUTAGE_SECONDS", "1"))
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +99,7 @@ def test_a_search_that_is_killed_and_then_without_its_server_loses_nothing(
     s3.tell("stop")
     said = read_until(process, "trying again")
     assert "the storage does not answer or is full" in said
-    time.sleep(1.0)
+    time.sleep(OUTAGE_SECONDS)
     s3.tell("start")
     read_until(process, "the storage is back after")
     process.communicate(timeout=200)
@@ -109,6 +112,20 @@ def test_a_search_that_is_killed_and_then_without_its_server_loses_nothing(
             if name.endswith(".parquet")
         ]
         assert sum(map(len, parts)) == len(getattr(load("whole"), table))
+
+
+def test_a_search_is_confirmed_where_it_lies(on_s3: Commands, s3: S3, load: Load) -> None:
+    """The search that the test above has hurt; a second time it is known to be confirmed."""
+    few = ("--top", "1", "--seeds", "2", "--samples", "60")
+    on_s3.run("confirm", "hurt", *few, "--results", ROOT)
+    objects = s3.objects("searches/hurt")
+    (entry,) = json.loads(objects["verdict.json"])["verdicts"]
+    assert entry["sentence"] in on_s3.run("confirm", "hurt", *few, "--results", ROOT)
+    trials = load("hurt").trials
+    assert (trials["stage"] == "confirm").sum() == 6
+    assert json.loads(objects["confirm/1.json"])["status"] == "finished"
+    # a start, two reports or more, and an end of each
+    assert sum(name.startswith("confirm/1/") for name in objects) >= 24
 
 
 def test_credentials_are_in_no_file_and_in_no_message(on_s3: Commands, whole: str, s3: S3) -> None:
