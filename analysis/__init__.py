@@ -18,7 +18,7 @@ Nothing here needs Ray, prints or shows: functions return data frames, figures a
 `costs`             trials, steps and hours per model, and what stopping saved
 `audit`             whether stopping early was safe
 `verdict`           what fresh seeds say: which schedules beat vanilla, which cannot be told apart
-`write_report`      the page that shows a search to people
+`write_report`      the page that shows a search to people; `watch_report` follows one that runs
 =================== =====================================================================
 """
 
@@ -32,12 +32,13 @@ from .importance import importance
 from .judgement import Difference, Judgement, judge
 from .leaderboard import COMPARABLE_WITHIN, leaderboard
 from .learning import learning_curves, learning_figure
-from .load import find_search, load_results
+from .load import NoResultsYetError, find_search, load_results
 from .paired import Interval, detectable, paired_interval, seeds_needed
 from .report import write_report
 from .results import Results
 from .transfer import transfer
 from .verdict import Arm, Verdict, verdict, verdicts, write_verdict
+from .watch import watch_report
 
 __all__ = [
     "COMPARABLE_WITHIN",
@@ -47,6 +48,7 @@ __all__ = [
     "Difference",
     "Interval",
     "Judgement",
+    "NoResultsYetError",
     "PolicyAudit",
     "Results",
     "RungAudit",
@@ -72,6 +74,7 @@ __all__ = [
     "transfer",
     "verdict",
     "verdicts",
+    "watch_report",
     "write_report",
     "write_verdict",
 ]

@@ -4,12 +4,12 @@ CSS = """
 :root {
   color-scheme: light dark;
   --page: #f6f7f9; --card: #ffffff; --text: #1b1f27; --soft: #5b6472; --line: #dfe3e9;
-  --grid: #e8ebf0; --accent: #0072b2; --good: #00734f; --bad: #a8480a;
+  --grid: #e8ebf0; --accent: #0072b2; --good: #00734f; --bad: #a8480a; --pure: 100%;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #101318; --card: #181c23; --text: #e8ebf0; --soft: #a3adba; --line: #2b313b;
-    --grid: #262c35; --accent: #6cbcf0; --good: #4fd1a5; --bad: #ffa466;
+    --grid: #262c35; --accent: #6cbcf0; --good: #4fd1a5; --bad: #ffa466; --pure: 72%;
   }
 }
 * { box-sizing: border-box; }
@@ -19,7 +19,7 @@ body {
 }
 main { max-width: 1160px; margin: 0 auto; padding: 32px 24px 64px; }
 a { color: var(--accent); }
-a:focus-visible, summary:focus-visible, [tabindex]:focus-visible {
+a:focus-visible, button:focus-visible, summary:focus-visible, [tabindex]:focus-visible {
   outline: 3px solid var(--accent); outline-offset: 2px; border-radius: 4px;
 }
 .skip { position: absolute; left: -9999px; }
@@ -31,16 +31,16 @@ a:focus-visible, summary:focus-visible, [tabindex]:focus-visible {
 .pill.finished::before { color: var(--good); }
 .pill.running::before { color: var(--accent); }
 .pill.interrupted::before { color: var(--bad); }
-h1 {
-  font-size: clamp(22px, 3.1vw, 34px); line-height: 1.25; margin: 12px 0 24px; font-weight: 650;
-  letter-spacing: -0.01em; text-wrap: balance; overflow-wrap: anywhere;
+h1 { font: inherit; margin: 0; }
+.sentence {
+  font-size: clamp(21px, 2.7vw, 30px); line-height: 1.28; margin: 0 0 16px; font-weight: 650;
+  letter-spacing: -0.01em; text-wrap: pretty; overflow-wrap: anywhere; color: var(--text);
 }
-h1 span.line { display: block; margin-bottom: 12px; }
-h1 small { display: block; margin-top: 6px; font-size: 16px; line-height: 1.45; font-weight: 400;
-  letter-spacing: 0; color: var(--soft); text-wrap: wrap; }
-h1.many small { font-size: 15px; margin-top: 0; }
-h1.many { font-size: 17px; line-height: 1.4; }
-h1.many span.line { margin-bottom: 4px; }
+.sentence small { display: block; margin-top: 6px; font-size: 16px; line-height: 1.45;
+  font-weight: 400; letter-spacing: 0; color: var(--soft); text-wrap: wrap; }
+.headlines { margin: 14px 0 22px; }
+.many .sentence { font-size: 17px; line-height: 1.4; margin-bottom: 10px; }
+.many .sentence small { font-size: 15px; margin-top: 0; }
 h2 { font-size: 24px; margin: 40px 0 16px; letter-spacing: -0.01em; }
 h3 { font-size: 17px; margin: 0 0 2px; }
 .card {
@@ -48,7 +48,7 @@ h3 { font-size: 17px; margin: 0 0 2px; }
   padding: 20px 22px; margin: 0 0 20px; min-width: 0;
 }
 .card > p { color: var(--soft); margin: 0 0 12px; font-size: 15px; }
-.grids { display: grid; grid-template-columns: repeat(auto-fit, minmax(250px, 1fr)); gap: 20px; }
+.grids { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(250px, 100%), 1fr)); gap: 20px; }
 .grids figure { margin: 0; }
 .grids img {
   display: block; width: 100%; height: auto; border-radius: 6px; background: var(--grid);
@@ -58,7 +58,7 @@ figcaption { display: flex; justify-content: space-between; gap: 12px; margin: 0
 figcaption .fid { font-weight: 650; white-space: nowrap; }
 .grids p { color: var(--soft); font-size: 14px; margin: 8px 0 0; overflow-wrap: anywhere; }
 .grids p:empty { display: none; }
-h1 .formula { font-weight: 450; color: var(--accent); }
+p .formula { font-weight: 450; color: var(--accent); }
 .winner figcaption b { color: var(--accent); }
 .winner img { outline: 3px solid var(--accent); outline-offset: 2px; }
 .facts {
@@ -71,7 +71,8 @@ h1 .formula { font-weight: 450; color: var(--accent); }
 .facts dd small { font-size: 14px; font-weight: 400; color: var(--soft); }
 .two { display: grid; grid-template-columns: minmax(0, 5fr) minmax(0, 4fr); gap: 20px; }
 .two table { font-size: 14px; } .two td, .two th { padding-right: 9px; }
-.plot { height: 430px; width: 100%; }
+.plot { height: 420px; width: 100%; }
+.plot .nsewdrag { cursor: default; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: 15px; }
 th { text-align: left; color: var(--soft); font-weight: 500; font-size: 14px; }
@@ -83,7 +84,9 @@ tr.reference td { background: color-mix(in srgb, var(--soft) 10%, transparent); 
 tr.first td { font-weight: 650; }
 .schedule, .wide { min-width: 220px; overflow-wrap: break-word; }
 td.schedule { position: relative; padding-left: 20px; }
-.chip { position: absolute; left: 0; top: 13px; width: 11px; height: 11px; border-radius: 3px; }
+.chip { display: inline-block; width: 11px; height: 11px; border-radius: 3px;
+  background: color-mix(in srgb, var(--family) var(--pure), white); }
+td .chip { position: absolute; left: 0; top: 13px; }
 .bar { display: block; height: 4px; border-radius: 2px; margin: 3px 0 0 auto;
   background: currentColor; opacity: 0.45; }
 td small { display: block; font-size: 13px; font-weight: 400; color: var(--soft); }
@@ -91,6 +94,61 @@ td small { display: block; font-size: 13px; font-weight: 400; color: var(--soft)
 .card .facts { grid-template-columns: repeat(auto-fit, minmax(104px, 1fr)); margin: 14px 0;
   padding: 0; }
 .better { color: var(--good); } .worse { color: var(--bad); }
+button { font: inherit; color: inherit; cursor: pointer; }
+.open { display: block; width: 100%; padding: 0; border: 0; background: none; border-radius: 6px; }
+.trials { min-width: 96px; }
+.trial {
+  border: 1px solid var(--line); border-radius: 6px; background: none; color: var(--accent);
+  padding: 0 6px; min-width: 28px; font-size: 14px; line-height: 21px; margin: 0 1px 3px 0;
+  font-variant-numeric: tabular-nums; font-weight: 400;
+}
+.trial:hover, .bar button:hover:enabled { background: var(--grid); }
+tbody tr:has([data-trial]) { cursor: pointer; }
+tbody tr:has([data-trial]):hover td { background: color-mix(in srgb, var(--accent) 7%, transparent); }
+.tag { border: 1px solid currentColor; border-radius: 99px; padding: 0 8px; font-size: 12.5px;
+  font-weight: 500; white-space: nowrap; color: var(--soft); }
+.tag.choice { color: var(--card); background: var(--accent); border-color: var(--accent); }
+.tag.beats { color: var(--good); }
+tr.out td { color: var(--soft); } tr.out .strip { opacity: 0.5; }
+.tags { display: inline-flex; flex-wrap: wrap; gap: 4px 6px; vertical-align: 1px; }
+.card p.sentence { margin-bottom: 10px; color: var(--text); }
+.card .sentence { font-size: clamp(20px, 2.3vw, 26px); }
+.strips { min-width: 190px; width: 34%; padding-left: 10px; }
+.verdict .trials { min-width: 200px; } .verdict .strips { width: 27%; }
+.verdict .schedule { min-width: 250px; }
+.importance table { table-layout: fixed; }
+.importance .strips { width: auto; min-width: 0; }
+.importance th:first-child { width: 30%; } .importance th:last-child { width: 110px; }
+th.strips { padding-bottom: 0; }
+.strip { display: block; overflow: visible; fill: var(--soft); stroke: var(--soft); }
+.strip.better { fill: var(--good); stroke: var(--good); }
+.strip.worse { fill: var(--bad); stroke: var(--bad); }
+.strip.share { fill: color-mix(in srgb, var(--accent) 55%, var(--card)); stroke: var(--text); }
+.strip.share rect { stroke: none; }
+.strip line { stroke-width: 2; } .strip circle { stroke: none; }
+.strip .beyond { stroke: none; font-size: 17px; }
+.strip .zero { stroke: var(--text); stroke-width: 1; stroke-dasharray: 2 3; }
+.axis { stroke: none; font-size: 12px; font-variant-numeric: tabular-nums; }
+dialog {
+  background: var(--card); color: var(--text); border: 1px solid var(--line); border-radius: 14px;
+  padding: 22px 24px; width: min(1040px, calc(100vw - 24px)); max-height: calc(100vh - 24px);
+  box-shadow: 0 20px 60px rgb(0 0 0 / 35%);
+}
+dialog::backdrop { background: rgb(0 0 0 / 55%); }
+dialog .bar { display: flex; align-items: center; gap: 8px; height: auto; width: auto; margin: 0;
+  background: none; opacity: 1; }
+dialog h2 { margin: 0 auto 0 0; font-size: 21px; overflow-wrap: anywhere; }
+dialog h2:focus-visible { outline: none; }
+dialog .bar button { border: 1px solid var(--line); border-radius: 8px; background: none;
+  min-width: 40px; height: 36px; font-size: 18px; line-height: 1; }
+dialog button:disabled { opacity: 0.35; cursor: default; }
+dialog .schedule { color: var(--soft); margin: 6px 0 14px; overflow-wrap: anywhere; min-width: 0; }
+dialog .schedule .chip { margin-right: 9px; }
+dialog .facts dd.words { font-size: 16px; line-height: 33px; font-weight: 500; }
+dialog .grids { grid-template-columns: repeat(auto-fit, minmax(min(300px, 100%), 1fr)); }
+dialog .own { order: 0; }
+dialog .note { color: var(--soft); font-size: 14px; margin: 14px 0 0; }
+dialog .note:empty { display: none; }
 summary { cursor: pointer; color: var(--accent); padding: 8px 0; }
 dl.pairs { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: 5px 24px;
   margin: 0; font-size: 15px; }
@@ -103,6 +161,17 @@ nav { display: flex; flex-wrap: wrap; gap: 8px 20px; margin: 0 0 20px; }
 footer { color: var(--soft); font-size: 14px; margin-top: 32px; }
 @media (max-width: 860px) { .two { grid-template-columns: minmax(0, 1fr); gap: 0; } }
 @media (max-width: 560px) {
+  dialog { padding: 14px; } dialog h2 { font-size: 18px; }
+  dialog .bar button { min-width: 36px; }
+  .verdict .schedule { min-width: 0; }
+  .verdict table, .verdict tbody { display: block; } .verdict thead { display: none; }
+  .verdict tr { display: grid; grid-template-columns: 1fr 1fr; padding: 8px 0;
+    border-bottom: 1px solid var(--line); }
+  .verdict td { border: 0; padding: 2px 0; } .verdict td:nth-child(2) { display: none; }
+  .verdict td.schedule, .verdict td.strips, .verdict td.trials { grid-column: 1 / -1; width: auto; }
+  .verdict td.schedule { padding-left: 20px; } .verdict td .chip { top: 8px; }
+  .verdict td.n { text-align: left; } .verdict .tags { display: flex; margin: 3px 0; }
+  .importance th:last-child { width: 82px; } .importance .axis { display: none; }
   main { padding: 20px 14px 48px; }
   .card { padding: 16px 14px; }
   .facts { grid-template-columns: repeat(2, minmax(0, 1fr)); }

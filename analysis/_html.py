@@ -1,7 +1,6 @@
 """Small pieces of HTML; every text goes through `escape` here, so that none is forgotten."""
 
 import base64
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import NamedTuple
@@ -88,15 +87,56 @@ def details(summary: str, content: str) -> Safe:
 
 def chip(family: str) -> Safe:
     """A small square in the colour of a family, beside its name."""
-    return Safe(f'<span class="chip" style="background:{family_color(family)}"></span>')
+    return Safe(f'<span class="chip" style="--family:{family_color(family)}"></span>')
 
 
-def image(png: bytes, title: str) -> Safe:
-    """A grid of samples as a PNG picture inside the page."""
-    data = base64.b64encode(png).decode("ascii")
+def trial_button(trial: int, content: str | None = None) -> Safe:
+    """Something to press that shows the samples of a trial.
+
+    Args:
+        trial: Number of the trial.
+        content: What stands on it; by default the number.
+    """
     return Safe(
-        f'<img alt="{escape(title)}: a grid of small images" src="data:image/png;base64,{data}">'
+        f'<button type="button" class="{"trial" if content is None else "open"}" '
+        f'data-trial="{trial}" aria-haspopup="dialog" aria-label="Samples of trial {trial}">'
+        f"{trial if content is None else text(content)}</button>"
     )
+
+
+def trial_buttons(trials: Iterable[int]) -> Safe:
+    """One `trial_button` after the other."""
+    return Safe(" ".join(map(trial_button, trials)))
+
+
+def image(data: bytes, kind: str, title: str) -> Safe:
+    """A grid of samples as a picture inside the page.
+
+    Args:
+        data: Content of its file.
+        kind: Its format, such as ``png``.
+        title: What it shows.
+    """
+    return Safe(
+        f'<img alt="{escape(title)}: a grid of small images" src="{data_url(data, kind)}">'
+    )
+
+
+def data_url(data: bytes, kind: str) -> str:
+    """A picture as an address that holds all of it."""
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def script_json(name: str, document: str) -> Safe:
+    """Data for the page's script.
+
+    Args:
+        name: Id of the element, unique in the page.
+        document: JSON.
+    """
+    # `<` inside a script element could end it; JSON may spell it as an escape.
+    safe = document.replace("<", "\\u003c")
+    return Safe(f'<script type="application/json" id="{escape(name)}">{safe}</script>')
 
 
 def plot(name: str, figure: go.Figure, description: str) -> Safe:
@@ -107,14 +147,8 @@ def plot(name: str, figure: go.Figure, description: str) -> Safe:
         figure: The figure.
         description: What it shows, for screen readers.
     """
-    return Safe(
+    place = (
         f'<div class="plot" role="img" data-figure="{escape(name)}" '
         f'aria-label="{escape(description)}"></div>'
-        f'<script type="application/json" id="{escape(name)}">{_script_json(figure)}</script>'
     )
-
-
-def _script_json(figure: go.Figure) -> str:
-    # `<` inside a script element could end it; JSON may spell it as an escape.
-    document = json.loads(figure.to_json())
-    return json.dumps(document, separators=(",", ":")).replace("<", "\\u003c")
+    return Safe(f"{place}{script_json(name, figure.to_json())}")

@@ -4,33 +4,86 @@ SCRIPT = """
 "use strict";
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const narrow = matchMedia("(max-width: 560px)");
-function themed(layout) {
-  const style = getComputedStyle(document.documentElement);
-  const color = (name) => style.getPropertyValue(name).trim();
-  const axis = (own) => ({...own, gridcolor: color("--grid"), linecolor: color("--line"),
-    tickcolor: color("--line"), automargin: true});
-  return {...layout,
-    font: {color: color("--text"), family: getComputedStyle(document.body).fontFamily,
-      size: narrow.matches ? 12 : 14},
-    hoverlabel: {bgcolor: color("--card"), bordercolor: color("--line"),
-      font: {color: color("--text")}},
-    margin: narrow.matches ? {...layout.margin, l: 44, r: 4} : layout.margin,
-    legend: {...layout.legend, y: narrow.matches ? -0.3 : -0.24},
-    dragmode: false, xaxis: axis(layout.xaxis), yaxis: axis(layout.yaxis)};
-}
-function draw() {
-  for (const place of document.querySelectorAll(".plot")) {
-    const figure = JSON.parse(document.getElementById(place.dataset.figure).textContent);
-    const bars = figure.data.map((trace) => trace.marker?.colorbar).filter((bar) => bar);
-    for (const bar of narrow.matches ? bars : []) {
-      Object.assign(bar, {orientation: "h", y: -0.25, yanchor: "top", len: 1});
+const data = (id) => JSON.parse(document.getElementById(id).textContent);
+const {trials, orders, missing} = data("trials");
+const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+// Labels of Plotly know a few HTML tags and %{}.
+const label = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;")
+  .replaceAll(">", "&gt;").replaceAll("%{", "%&#123;");
+const words = (number) => {
+  const trial = trials[number];
+  return trial ? `trial ${number}, seed ${trial.seed}: ${label(trial.schedule)}` : "";
+};
+
+// Each line of a trace stands for a trial: what is shown under the pointer, and a click.
+function explain(trace) {
+  if (trace.meta?.lines) {
+    trace.text = [];
+    trace.customdata = [];
+    for (const [trial, points, note] of trace.meta.lines) {
+      const text = note ? `${words(trial)}<br>${label(note)}` : words(trial);
+      for (let i = 0; i < points; i++) { trace.text.push(text); trace.customdata.push(trial); }
     }
-    // Not Plotly.react, which leaves the old colour bar behind when its direction changes.
-    Plotly.newPlot(place, figure.data, themed(figure.layout),
-      {responsive: true, displayModeBar: false});
+  } else if (trace.customdata && !trace.text) {
+    trace.text = trace.customdata.map(words);
   }
 }
-draw();
-dark.addEventListener("change", draw);
-narrow.addEventListener("change", draw);
+
+// The families' colours are made for white; on black they are mixed with white.
+function lift(color) {
+  const hex = /^#(..)(..)(..)$/.exec(color)?.slice(1).map((part) => parseInt(part, 16));
+  const parts = hex ?? /^rgb\\((\\d+), *(\\d+), *(\\d+)\\)$/.exec(color)?.slice(1).map(Number);
+  return parts ? `rgb(${parts.map((part) => Math.round(0.72 * part + 71)).join(", ")})` : color;
+}
+function lighten(trace) {
+  for (const part of [trace.line, trace.marker, trace.error_y]) {
+    if (typeof part?.color === "string") part.color = lift(part.color);
+    part?.colorscale?.forEach((stop) => { stop[1] = lift(stop[1]); });
+  }
+}
+
+function themed(layout) {
+  const axis = (own) => ({...own, gridcolor: style("--grid"), linecolor: style("--line"),
+    tickcolor: style("--line"), automargin: true});
+  const size = narrow.matches ? 12 : 14;
+  return {...layout,
+    font: {color: style("--text"), family: getComputedStyle(document.body).fontFamily, size},
+    hoverlabel: {bgcolor: style("--card"), bordercolor: style("--line"), align: "left",
+      font: {color: style("--text"), size: 13}},
+    margin: narrow.matches ? {...layout.margin, l: 44, r: 4} : layout.margin,
+    legend: {...layout.legend, y: narrow.matches ? -0.2 : -0.17, font: {size: size - 1}},
+    dragmode: false, xaxis: axis(layout.xaxis), yaxis: axis(layout.yaxis)};
+}
+
+function drawOne(place) {
+  const figure = data(place.dataset.figure);
+  figure.data.forEach(explain);
+  if (dark.matches) figure.data.forEach(lighten);
+  const bars = figure.data.map((trace) => trace.marker?.colorbar).filter((bar) => bar);
+  for (const bar of narrow.matches ? bars : []) {
+    Object.assign(bar, {orientation: "h", y: -0.2, yanchor: "top", len: 1});
+    bar.title.side = "top";
+  }
+  // Not Plotly.react, which leaves the old colour bar behind when its direction changes.
+  Plotly.newPlot(place, figure.data, themed(figure.layout),
+    {responsive: true, displayModeBar: false});
+  place.on("plotly_click", (event) => {
+    const number = event.points.find((point) => point.customdata in trials)?.customdata;
+    if (number !== undefined) show(number);
+  });
+}
+
+// One after the other, so that the page can be read and scrolled meanwhile.
+let round = 0;
+async function draw() {
+  const own = ++round;
+  for (const place of document.querySelectorAll(".plot")) {
+    await new Promise((resolve) => setTimeout(resolve));
+    if (own !== round) return;
+    drawOne(place);
+  }
+  performance.mark("drawn");
+  restore();
+}
 """

@@ -1,17 +1,26 @@
 """The report as one HTML document."""
 
-import json
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
+import pandas as pd
 from plotly.offline import get_plotlyjs
 
+from ._captions import captions
 from ._css import CSS
-from ._html import Safe, card, details, join, pairs, text
+from ._html import Safe, join, text
 from ._js import SCRIPT
-from ._sections import Summary, model_section, summarize
+from ._js_panel import PANEL_SCRIPT
+from ._js_reload import RELOAD_SCRIPT
+from ._panel import panel
+from ._pictures import trial_pictures
+from ._provenance import provenance
+from ._sections import model_section
+from ._verdict_card import verdict_card
+from ._view import View, view
 from .results import Results
+from .verdict import Verdict
 
 # Nothing may be loaded from anywhere: pictures are data, styles and scripts stand in the page.
 _POLICY = (
@@ -20,80 +29,97 @@ _POLICY = (
 )
 
 MANY_MODELS = 3
-"""Up to so many headlines are set large."""
+"""Up to so many headlines are set large, and verdicts stand on top of the page."""
 
 
-def page(results: Results) -> str:
-    """Build the whole page for the results of a search."""
+def page(
+    results: Results,
+    verdicts: Sequence[Verdict] = (),
+    importance: Callable[[Results, str], pd.DataFrame] | None = None,
+    reload: float | None = None,
+) -> str:
+    """Build the whole page for the results of a search.
+
+    Args:
+        results: Results of a search.
+        verdicts: The verdicts of its confirmations.
+        importance: Finds what the FIDs of a model depend on; without it the page has no such
+            part.
+        reload: Seconds after which the open page reads itself again; None: never.
+    """
     found = {*results.trials["model"], *results.reports["model"]}
-    summaries = [summarize(results, model) for model in sorted(found)]
-    summaries.sort(key=lambda summary: summary.best.fid_expected if summary.best else float("inf"))
-    sections = [model_section(results, s, number) for number, s in enumerate(summaries)]
-    body = join([_header(results, summaries), *sections, _provenance(results)])
-    return _document(f"{results.name}: Mollitune report", body)
+    views = [view(results, model, verdicts) for model in sorted(found)]
+    views.sort(key=lambda view: view.expected)
+    many = len(views) > MANY_MODELS
+    matters = {v.model: importance(results, v.model) for v in views} if importance else {}
+    sections = [
+        model_section(results, own, number, matters.get(own.model), with_verdict=many)
+        for number, own in enumerate(views)
+    ]
+    shown = _panel(results, views)
+    body = join([_header(results, views), *sections, provenance(results, verdicts)])
+    return _document(f"{results.name}: Mollitune report", body, shown, reload)
 
 
-def _document(title: str, body: Safe) -> str:
+def _panel(results: Results, views: Sequence[View]) -> Safe:
+    """The panel for every trial, with the pictures of the best where not all have room."""
+    words = captions(results)
+    orders = []
+    for own in views:
+        ranked = dict.fromkeys(number for number in own.order if number in words)
+        others = (n for n, caption in words.items() if caption.model == own.model)
+        orders.append([*ranked, *(number for number in others if number not in ranked)])
+    # models take turns, so that each keeps the pictures of its best trials
+    turns = [n for some in zip_longest(*orders) for n in some if n is not None]
+    pictures, missing = trial_pictures(results, turns)
+    return panel(words, orders, pictures, missing)
+
+
+def _document(title: str, body: Safe, shown: Safe, reload: float | None) -> str:
+    again = "" if reload is None else f' data-reload="{reload:g}"'
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         f'<title>{text(title)}</title><link rel="icon" href="data:,"><style>{CSS}</style></head>\n'
-        f'<body><a class="skip" href="#main">Skip to the results</a>\n'
+        f'<body{again}><a class="skip" href="#main">Skip to the results</a>\n'
         f'<main id="main" tabindex="-1">\n{body}\n'
         "<footer>Made by Mollitune. This page is complete: it loads nothing.</footer></main>\n"
-        f"<script>{get_plotlyjs()}</script>\n<script>{SCRIPT}</script>\n</body></html>\n"
+        f"{shown}\n<script>{get_plotlyjs()}</script>\n"
+        f"<script>{SCRIPT}{PANEL_SCRIPT}{RELOAD_SCRIPT}</script>\n"
+        "</body></html>\n"
     )
 
 
-def _header(results: Results, summaries: list[Summary]) -> Safe:
+def _header(results: Results, views: Sequence[View]) -> Safe:
     status = str(results.metadata.get("status", "unknown"))
-    dataset = _flat(results.metadata.get("dataset", {})).get("name", "")
-    lines = (f'<span class="line">{_headline(summary)}</span>' for summary in summaries)
+    dataset = str(_entries(results.metadata.get("dataset")).get("name", ""))
     links = ""
-    if len(summaries) > 1:
-        items = (f'<a href="#model-{i}">{text(s.model)}</a>' for i, s in enumerate(summaries))
+    if len(views) > 1:
+        items = (f'<a href="#model-{i}">{text(v.model)}</a>' for i, v in enumerate(views))
         links = f'<nav aria-label="Models">{"".join(items)}</nav>'
-    size = ' class="many"' if len(summaries) > MANY_MODELS else ""
     place = f"<span>on {text(dataset)}</span>" if dataset else ""
+    many = len(views) > MANY_MODELS
+    lines = join(_headline(own, with_card=not many) for own in views)
     return Safe(
-        f'<header><div class="eyebrow"><span>Search <b>{text(results.name)}</b></span>{place}'
+        f'<header><div class="eyebrow"><h1>Search <b>{text(results.name)}</b></h1>{place}'
         f'<span class="pill {text(status)}">{text(status)}</span></div>'
-        f"<h1{size}>{''.join(lines)}</h1>"
-        f"{links}</header>"
+        f'<div class="headlines{" many" if many else ""}">{lines}</div>{links}</header>'
     )
 
 
-def _headline(summary: Summary) -> Safe:
-    sentence = text(summary.sentence)
-    details = f"<small>{text(summary.details)}</small>" if summary.details else ""
-    if summary.best is not None and not summary.best.is_vanilla:
-        formula = text(summary.best.text)
+def _headline(own: View, with_card: bool) -> Safe:
+    """The verdict, or the recommendation as long as there is none."""
+    if own.verdict is not None and with_card:
+        return verdict_card(own.verdict)
+    sentence = text(own.sentence)
+    small = f"<small>{text(own.details)}</small>" if own.details else ""
+    if own.verdict is None and own.best is not None and not own.best.is_vanilla:
+        formula = text(own.best.text)
         marked = f'<span class="formula">{formula}</span>'
         sentence = Safe(sentence.replace(formula, marked, 1))
-    return Safe(f"{sentence}{details}")
+    return Safe(f'<p class="sentence">{sentence}{small}</p>')
 
 
-def _provenance(results: Results) -> Safe:
-    metadata = results.metadata
-    if not metadata:
-        return card("Provenance", "There is no search.json beside the tables.")
-    shown: dict[str, str] = {}
-    for key in ("created", "elapsed_seconds", "machine", "dataset", "extractor", "versions"):
-        if key in metadata:
-            shown[key.removesuffix("_seconds")] = _value(key, metadata[key])
-    config = json.dumps(metadata.get("config", {}), indent=2)
-    folded = details("Configuration", Safe(f"<pre>{text(config)}</pre>"))
-    return card("Provenance", "", pairs(shown), folded)
-
-
-def _value(key: str, value: object) -> str:
-    if key == "elapsed_seconds" and isinstance(value, int | float):
-        return str(timedelta(seconds=round(value)))
-    flat = _flat(value)
-    return ", ".join(f"{name} {item}".strip() for name, item in flat.items())
-
-
-def _flat(value: object) -> Mapping[str, Any]:
-    """The entries of a mapping; anything else is one entry without a name."""
-    return value if isinstance(value, Mapping) else {"": value}
+def _entries(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {"name": value} if value else {}

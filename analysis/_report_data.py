@@ -1,6 +1,7 @@
 """What the report shows, as plain data: the step before drawing that tests can compare."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ ACTIONS = ("continue", "stop", "audit", "skip", "promote")
 """What can be decided on a run, in the order in which it is shown."""
 CURVE_POINTS = 201
 """Points of a schedule's curve over training progress 0 to 1."""
+_PROGRESS: list[float] = np.linspace(0, 1, CURVE_POINTS).tolist()
 
 
 class FidCurve(NamedTuple):
@@ -50,6 +52,8 @@ class LevelCurve(NamedTuple):
         progress: Share of training, from 0 to 1.
         level: Level relative to that at the start.
         fid: Its expected FID; None without a complete run, or where FIDs were measured unlike.
+        runs: Number of its complete runs.
+        trial: Its run with the median FID; without a complete one its first.
     """
 
     configuration: int
@@ -58,6 +62,8 @@ class LevelCurve(NamedTuple):
     progress: list[float]
     level: list[float]
     fid: float | None
+    runs: int
+    trial: int
 
 
 class ShapePoint(NamedTuple):
@@ -87,6 +93,12 @@ class ShapePoint(NamedTuple):
     low: float
     high: float
 
+    @property
+    def median_trial(self) -> int:
+        """Number of the run with the median FID, the better of two in the middle."""
+        ordered = sorted(zip(self.fids, self.trials, strict=True))
+        return ordered[(len(ordered) - 1) // 2][1]
+
 
 class StoppingSummary(NamedTuple):
     """How early stopping went.
@@ -108,36 +120,43 @@ class StoppingSummary(NamedTuple):
 def fid_curves(results: Results, model: str) -> list[FidCurve]:
     """FID curves of the search's trials of a model, in the order of the trials."""
     rows = _of_search(results.reports, model)
-    finite = rows[np.isfinite(rows["fid"])]
+    finite = rows[np.isfinite(rows["fid"])].sort_values(["trial", "step"])
+    starts = np.flatnonzero(np.diff(finite["trial"], prepend=-1))
+    texts = [schedule_text(row) for row in finite.iloc[starts].to_dict("records")]
+    # whole columns, and slices of them: a data frame per trial costs milliseconds each
+    names = ("trial", "family", "step", "fid", "phase", "comparable")
+    trials, families, steps, fids, phases, comparable = (finite[n].tolist() for n in names)
     curves = []
-    for trial, group in finite.groupby("trial", sort=True):
-        first = group.iloc[0].to_dict()
-        curves.append(
-            FidCurve(
-                int(str(trial)),
-                str(first["family"]),
-                schedule_text(first),
-                group["step"].tolist(),
-                group["fid"].tolist(),
-                (group["phase"] == "clean").tolist(),
-                group["comparable"].tolist(),
-            )
-        )
+    for text, (i, j) in zip(texts, pairwise([*starts.tolist(), len(finite)]), strict=True):
+        clean = [phase == "clean" for phase in phases[i:j]]
+        trial, family = int(trials[i]), str(families[i])
+        curve = FidCurve(trial, family, text, steps[i:j], fids[i:j], clean, comparable[i:j])
+        curves.append(curve)
     return curves
 
 
-def level_curves(results: Results, model: str) -> list[LevelCurve]:
+def level_curves(
+    results: Results, model: str, points: Sequence[ShapePoint] | None = None
+) -> list[LevelCurve]:
     """Schedules of the search's configurations of a model that mollify, in their order.
 
     Vanilla has no curve, and schedules of families that are not registered here cannot be drawn.
+
+    Args:
+        results: Results of a search.
+        model: The model.
+        points: Its `shape_points`, if they are known already.
     """
     rows = _of_search(results.trials, model).drop_duplicates("configuration")
-    fids = {point.configuration: point.expected for point in shape_points(results, model)}
-    curves = (_level_curve(row, fids) for row in rows.to_dict("records"))
+    found = shape_points(results, model) if points is None else points
+    known = {point.configuration: point for point in found}
+    curves = (_level_curve(row, known) for row in rows.to_dict("records"))
     return [curve for curve in curves if curve is not None]
 
 
-def _level_curve(row: Mapping[Hashable, Any], fids: Mapping[int, float]) -> LevelCurve | None:
+def _level_curve(
+    row: Mapping[Hashable, Any], points: Mapping[int, ShapePoint]
+) -> LevelCurve | None:
     try:
         schedule = schedule_of(row)
     except ValueError:
@@ -145,17 +164,31 @@ def _level_curve(row: Mapping[Hashable, Any], fids: Mapping[int, float]) -> Leve
     start = schedule.level(0.0)
     if start == 0:
         return None
-    progress = np.linspace(0, 1, CURVE_POINTS).tolist()
-    level = [schedule.level(p) / start for p in progress]
     number = int(row["configuration"])
-    text = schedule_text(row)
-    return LevelCurve(number, str(row["family"]), text, progress, level, fids.get(number))
+    point = points.get(number)
+    return LevelCurve(
+        number,
+        str(row["family"]),
+        str(schedule),
+        _PROGRESS,
+        [schedule.level(p) / start for p in _PROGRESS],
+        None if point is None else point.expected,
+        0 if point is None else len(point.trials),
+        int(row["trial"]) if point is None else point.median_trial,
+    )
 
 
-def shape_points(results: Results, model: str) -> list[ShapePoint]:
+def shape_points(
+    results: Results, model: str, board: pd.DataFrame | None = None
+) -> list[ShapePoint]:
     """FIDs of the configurations of a model with complete runs, best first.
 
     Empty when nothing has finished, or when the FIDs were not all measured alike.
+
+    Args:
+        results: Results of a search.
+        model: The model.
+        board: Its `leaderboard`, if it is known already.
     """
     runs = comparable_reports(results, model)
     try:
@@ -165,27 +198,34 @@ def shape_points(results: Results, model: str) -> list[ShapePoint]:
     # the table of trials is written later than that of reports
     known = results.trials[["configuration", "shape.area"]].itertuples(index=False, name=None)
     areas = {int(number): float(area) for number, area in known}
-    points = []
-    for row in leaderboard(results, model).to_dict("records"):
-        number = int(row["configuration"])
-        if number not in areas:
-            continue
-        own = runs[runs["configuration"] == number].sort_values("trial")
-        points.append(
-            ShapePoint(
-                number,
-                str(row["family"]),
-                str(row["schedule"]),
-                areas[number],
-                own["trial"].tolist(),
-                own["seed"].tolist(),
-                own["fid"].tolist(),
-                float(row["fid_expected"]),
-                float(row["fid_low"]),
-                float(row["fid_high"]),
-            )
-        )
-    return points
+    own: dict[int, list[tuple[int, int, float]]] = {}
+    columns = runs.sort_values("trial")[["configuration", "trial", "seed", "fid"]]
+    for number, *run in columns.itertuples(index=False, name=None):
+        own.setdefault(number, []).append((int(run[0]), int(run[1]), float(run[2])))
+    found = leaderboard(results, model) if board is None else board
+    rows = [row for row in found.to_dict("records") if row["configuration"] in areas]
+    return [_shape_point(row, areas, own[row["configuration"]]) for row in rows]
+
+
+def _shape_point(
+    row: Mapping[Hashable, Any],
+    areas: Mapping[int, float],
+    runs: Sequence[tuple[int, int, float]],
+) -> ShapePoint:
+    number = int(row["configuration"])
+    trials, seeds, fids = (list(values) for values in zip(*runs, strict=True))
+    return ShapePoint(
+        number,
+        str(row["family"]),
+        str(row["schedule"]),
+        areas[number],
+        trials,
+        seeds,
+        fids,
+        float(row["fid_expected"]),
+        float(row["fid_low"]),
+        float(row["fid_high"]),
+    )
 
 
 def stopping_summary(results: Results, model: str) -> StoppingSummary:

@@ -12,6 +12,9 @@ from ._report_data import ShapePoint
 from ._text import count_of
 
 _OUTSIDE = 1.3  # how far beyond all values an interval is still shown
+MANY = 40
+"""Above so many configurations only the best ten have their intervals drawn."""
+_FEW = 10
 
 
 def shape_figure(points: Sequence[ShapePoint], winner: int | None = None) -> go.Figure:
@@ -22,10 +25,14 @@ def shape_figure(points: Sequence[ShapePoint], winner: int | None = None) -> go.
         winner: Number of the configuration to draw large.
     """
     figure = go.Figure()
-    for family in sorted({p.family for p in points}, key=lambda f: (f != "vanilla", f)):
-        own = [point for point in points if point.family == family]
-        _add_runs(figure, family, own)
-        _add_expected(figure, family, own, winner)
+    many = len(points) > MANY
+    best = {p.configuration for p in sorted(points, key=lambda p: p.expected)[:_FEW]}
+    sure = [p if not many or p.configuration in best | {winner} else _unsure(p) for p in points]
+    families = sorted({p.family for p in points}, key=lambda f: (f != "vanilla", f))
+    for family in families:
+        _add_runs(figure, family, [p for p in points if p.family == family], many)
+    for family in families:
+        _add_expected(figure, family, [p for p in sure if p.family == family], winner, many)
     _explain(figure, points)
     lay_out(figure, "mean level over training", "FID at full budget")
     widest = max(point.area for point in points)
@@ -48,16 +55,23 @@ def _fid_axis(figure: go.Figure, points: Sequence[ShapePoint]) -> None:
     )
 
 
-def _add_runs(figure: go.Figure, family: str, points: Sequence[ShapePoint]) -> None:
+def _unsure(point: ShapePoint) -> ShapePoint:
+    return point._replace(low=math.nan, high=math.nan)
+
+
+def _add_runs(
+    figure: go.Figure, family: str, points: Sequence[ShapePoint], many: bool
+) -> None:
     """One trace of dots, one per run."""
     figure.add_scatter(
         x=[point.area for point in points for _ in point.fids],
         y=[fid for point in points for fid in point.fids],
         text=[_run_text(point, i) for point in points for i in range(len(point.fids))],
+        customdata=[trial for point in points for trial in point.trials],
         mode="markers",
         hovertemplate="%{text}<extra></extra>",
-        marker={"size": 7, "color": family_color(family)},
-        opacity=0.6,
+        marker={"size": 5 if many else 7, "color": family_color(family)},
+        opacity=0.35 if many else 0.6,
         name=family,
         legendgroup=family,
         showlegend=False,
@@ -65,9 +79,14 @@ def _add_runs(figure: go.Figure, family: str, points: Sequence[ShapePoint]) -> N
 
 
 def _add_expected(
-    figure: go.Figure, family: str, points: Sequence[ShapePoint], winner: int | None
+    figure: go.Figure,
+    family: str,
+    points: Sequence[ShapePoint],
+    winner: int | None,
+    many: bool,
 ) -> None:
     """One trace of diamonds, one per configuration, with their intervals."""
+    size = 7 if many else 10
     above = [_length(point.high - point.expected) for point in points]
     below = [_length(point.expected - point.low) for point in points]
     bars: dict[str, Any] = {"type": "data", "symmetric": False, "array": above}
@@ -76,11 +95,12 @@ def _add_expected(
         x=[point.area for point in points],
         y=[point.expected for point in points],
         text=[_expected_text(point) for point in points],
+        customdata=[point.median_trial for point in points],
         mode="markers",
         hovertemplate="%{text}<extra></extra>",
         marker={
             "symbol": "diamond",
-            "size": [17 if point.configuration == winner else 10 for point in points],
+            "size": [17 if point.configuration == winner else size for point in points],
             "color": family_color(family),
             "line": {"width": 0},
         },

@@ -24,6 +24,10 @@ from ._tables import read_table
 from .results import Results
 
 
+class NoResultsYetError(MollituneError):
+    """A search that is running has no rows yet."""
+
+
 def load_results(
     path: str | os.PathLike[str], root: str | os.PathLike[str] = "results"
 ) -> Results:
@@ -37,8 +41,9 @@ def load_results(
         The results as they are now; call again for newer ones.
 
     Raises:
-        MollituneError: If there is no such search, it has no results yet, or a file of it
-            cannot be read. The message says which searches there are, or which file it is.
+        NoResultsYetError: If it runs and has no results yet.
+        MollituneError: If there is no such search, or a file of it cannot be read. The message
+            says which searches there are, or which file it is.
     """
     filesystem, folder = resolve(find_search(os.fspath(path), os.fspath(root)))
     try:
@@ -125,8 +130,10 @@ def _read_metadata(filesystem: fs.FileSystem, folder: str) -> dict[str, Any]:
 
 
 def _raise_empty(folder: str, metadata: dict[str, Any]) -> None:
+    if metadata.get("status") in ("finished", "interrupted"):
+        raise MollituneError(f"no results in {folder}: the search ended before its first trial")
     if metadata:
-        raise MollituneError(
+        raise NoResultsYetError(
             f"no results yet in {folder}: the first rows come with the first trial; try again soon"
         )
     raise MollituneError(f"{folder} holds no search: neither {METADATA_FILE} nor tables")

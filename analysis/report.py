@@ -15,7 +15,11 @@ from .results import Results
 REPORT_FILE = "report.html"
 
 
-def write_report(results: Results, path: str | os.PathLike[str] | None = None) -> Path:
+def write_report(
+    results: Results,
+    path: str | os.PathLike[str] | None = None,
+    reload: float | None = None,
+) -> Path:
     """Write the results of a search as one self-contained HTML page.
 
     It shows samples, FID during training, the schedules, the ranking, early stopping, failures
@@ -26,6 +30,8 @@ def write_report(results: Results, path: str | os.PathLike[str] | None = None) -
         results: Results of a search, finished or running.
         path: The file to write; by default ``report.html`` in the search's folder, which must
             then be local.
+        reload: Seconds after which the open page reads its file again, as long as the search
+            runs; None: never.
 
     Returns:
         The path.
@@ -37,8 +43,14 @@ def write_report(results: Results, path: str | os.PathLike[str] | None = None) -
     if path is None and results.folder is None:
         raise MollituneError(f"the search is in {results.root}, not local: name a file to write")
     target = Path(path) if path is not None else Path(posixpath.join(results.root, REPORT_FILE))
+    html = page(results, reload=reload if is_running(results) else None)
     try:
-        write_atomic(fs.LocalFileSystem(), str(target.absolute()), page(results).encode())
+        write_atomic(fs.LocalFileSystem(), str(target.absolute()), html.encode())
     except OSError as error:
         raise MollituneError(f"cannot write {target}: {first_line(error)}") from error
     return target
+
+
+def is_running(results: Results) -> bool:
+    """Tell whether a search had not ended when its results were loaded."""
+    return results.metadata.get("status") == "running"

@@ -93,6 +93,25 @@ class Results:
         except OSError as error:
             raise MollituneError(f"cannot read {path}: {first_line(error)}") from error
 
+    def list_files(self, folder: str) -> dict[str, int]:
+        """List the files in a folder of the search, such as ``samples``.
+
+        Args:
+            folder: Path below the search's folder.
+
+        Returns:
+            Size of each file by its name, bytes; empty when there is no such folder.
+
+        Raises:
+            MollituneError: If it exists but cannot be listed.
+        """
+        path = posixpath.join(self.root, folder)
+        try:
+            found = self.filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
+        except OSError as error:
+            raise MollituneError(f"cannot list {path}: {first_line(error)}") from error
+        return {f.base_name: f.size for f in found if f.type == fs.FileType.File}
+
     def _frame(self, table: str) -> pd.DataFrame:
         frame: pd.DataFrame = self.tables[table].to_pandas()
         return frame

@@ -166,11 +166,24 @@ def report(
     output: Annotated[
         Path | None, typer.Option(help="File to write; default: report.html.")
     ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Write it again until the search has ended.")
+    ] = False,
+    every: Annotated[float, typer.Option(help="Seconds between two with --watch.", min=1)] = 10,
 ) -> None:
     """Write one self-contained HTML page about a search."""
-    from mollitune.analysis import load_results, write_report
+    from mollitune.analysis import load_results, watch_report, write_report
 
-    typer.echo(write_report(load_results(name, results), output))
+    if not watch:
+        typer.echo(write_report(load_results(name, results), output))
+        return
+    try:
+        for number, path in enumerate(watch_report(name, results, output, every)):
+            if number == 0:
+                typer.echo(f"{path}, written again every {every:g} s; stop with Ctrl-C")
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    typer.echo(f"{name} has ended")
 
 
 @app.command()
