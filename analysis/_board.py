@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from ._html import Cell, Safe, card, chip, details, join, table, trial_buttons
+from ._html import Cell, Safe, card, chip, details, join, table, trial_button
 from ._text import MINUS, number, signed_share
 
 _SHOWN = 15
@@ -59,7 +59,7 @@ def _board_table(board: pd.DataFrame, largest: float, label: str) -> Safe:
             _mean(row),
             Cell(f"{row['fid_lowest']:.2f}", number=True),
             Cell(number(row["bpd_mean"]), number=True),
-            Cell(trial_buttons(map(int, row["trials"].split(", "))), kind="trials"),
+            Cell(join(map(trial_button, map(int, row["trials"].split(", ")))), kind="trials"),
         ]
         kinds = {"reference": row["family"] == "vanilla", "first": row["rank"] == 1}
         rows.append((" ".join(kind for kind, given in kinds.items() if given), cells))

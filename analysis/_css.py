@@ -29,7 +29,7 @@ a:focus-visible, button:focus-visible, summary:focus-visible, [tabindex]:focus-v
 .pill { border: 1px solid var(--line); border-radius: 99px; padding: 1px 12px; font-size: 14px; }
 .pill::before { content: "\\25CF"; margin-right: 7px; color: var(--soft); font-size: 11px; }
 .pill.finished::before { color: var(--good); }
-.pill.running::before { color: var(--accent); }
+.pill.running::before, .pill.confirming::before { color: var(--accent); }
 .pill.interrupted::before { color: var(--bad); }
 h1 { font: inherit; margin: 0; }
 .sentence {
@@ -138,7 +138,7 @@ dialog::backdrop { background: rgb(0 0 0 / 55%); }
 dialog .bar { display: flex; align-items: center; gap: 8px; height: auto; width: auto; margin: 0;
   background: none; opacity: 1; }
 dialog h2 { margin: 0 auto 0 0; font-size: 21px; overflow-wrap: anywhere; }
-dialog h2:focus-visible { outline: none; }
+dialog [tabindex]:focus-visible { outline: none; }
 dialog .bar button { border: 1px solid var(--line); border-radius: 8px; background: none;
   min-width: 40px; height: 36px; font-size: 18px; line-height: 1; }
 dialog button:disabled { opacity: 0.35; cursor: default; }

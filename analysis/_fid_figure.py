@@ -3,6 +3,7 @@
 Text, grid and background colours are set in the browser, where the light or dark theme is known.
 """
 
+import math
 from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
@@ -18,7 +19,7 @@ MOST_POINTS = 30_000
 MANY = 60
 """Above so many curves the best are drawn over pale ones."""
 _FEWEST_POINTS = 12
-_HOVER = "%{text}<br>step %{x:,}: FID %{y:.4g}"
+_HOVER = "%{text}<br>step %{x:,}: FID %{y:.4~g}"
 
 
 def points_each(curves: Sequence[FidCurve]) -> int:
@@ -62,7 +63,7 @@ def fid_figure(
 
 def _opacity(count: int) -> float:
     """The more lines there are, the more they must shine through one another."""
-    return max(0.12, (MANY / max(MANY, count)) ** 0.6)
+    return max(0.12, 0.6 * math.sqrt(MANY / max(MANY, count)))
 
 
 def _fid_axis(figure: go.Figure, curves: Sequence[FidCurve]) -> None:

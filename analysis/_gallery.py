@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ._html import Safe, image, join, trial_button
+from ._html import Safe, image, join, opener
 from ._pictures import file_of, shown_picture
 from ._view import View
 from .leaderboard import comparable_reports
@@ -31,7 +31,9 @@ def _real(results: Results) -> Safe:
 
 
 def _vanilla(results: Results, view: View) -> Safe:
-    arm = next((arm for arm in view.verdict.arms if arm.is_vanilla), None) if view.verdict else None
+    arm = (
+        next((arm for arm in view.verdict.arms if arm.is_vanilla), None) if view.verdict else None
+    )
     rows = comparable_reports(results, view.model)
     own = rows.loc[rows["family"] == "vanilla", ["fid", "trial"]]
     searched = [_Run(float(fid), int(trial)) for fid, trial in own.itertuples(False, None)]
@@ -80,7 +82,7 @@ def _shown(
     for run in runs:
         picture = shown_picture(results, file_of(run.trial))
         if picture is not None:
-            own = trial_button(run.trial, image(picture.data, picture.kind, title))
+            own = opener(run.trial, image(picture.data, picture.kind, title))
             text = f"{schedule}, trial {run.trial}" if schedule else f"trial {run.trial}"
             return _figure(kind, title, f"FID {run.fid:.4g}", own, text)
     return Safe("")

@@ -90,23 +90,26 @@ def chip(family: str) -> Safe:
     return Safe(f'<span class="chip" style="--family:{family_color(family)}"></span>')
 
 
-def trial_button(trial: int, content: str | None = None) -> Safe:
-    """Something to press that shows the samples of a trial.
+def trial_button(trial: int, label: int | None = None) -> Safe:
+    """A small button that shows the samples of a trial.
 
     Args:
         trial: Number of the trial.
-        content: What stands on it; by default the number.
+        label: Number on the button; by default that of the trial.
     """
+    return _opener(trial, "trial", Safe(trial if label is None else label))
+
+
+def opener(trial: int, content: Safe) -> Safe:
+    """A picture or the like that shows the samples of a trial when it is pressed."""
+    return _opener(trial, "open", content)
+
+
+def _opener(trial: int, kind: str, content: Safe) -> Safe:
     return Safe(
-        f'<button type="button" class="{"trial" if content is None else "open"}" '
-        f'data-trial="{trial}" aria-haspopup="dialog" aria-label="Samples of trial {trial}">'
-        f"{trial if content is None else text(content)}</button>"
+        f'<button type="button" class="{kind}" data-trial="{trial}" aria-haspopup="dialog" '
+        f'aria-label="Samples of trial {trial}">{content}</button>'
     )
-
-
-def trial_buttons(trials: Iterable[int]) -> Safe:
-    """One `trial_button` after the other."""
-    return Safe(" ".join(map(trial_button, trials)))
 
 
 def image(data: bytes, kind: str, title: str) -> Safe:

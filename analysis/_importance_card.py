@@ -39,8 +39,8 @@ def importance_card(model: str, found: pd.DataFrame) -> Safe:
         "Share of the differences in FID that each property explains, with intervals. A long "
         "bar with a long interval says little, and properties that go together share the credit."
     )
-    finite = found[["importance", "low", "high"]].max(axis=None)
-    scale = Scale(0.0, 100 * max(scale_of([float(finite)]).high, 0.01))
+    ends = found[["importance", "high"]].to_numpy(float).ravel().tolist()
+    scale = Scale(0.0, max(100 * scale_of(ends).high, 1.0))
     kinds = [kind for kind in _KINDS if (found["kind"] == kind).any()]
     tables = (_table(model, kind, found[found["kind"] == kind], scale) for kind in kinds)
     return Safe(f'<div class="importance">{card(_TITLE, note, *tables)}</div>')

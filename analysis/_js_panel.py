@@ -30,7 +30,7 @@ function show(number) {
   fill(panel.querySelector("figure.own"), found?.url, `Samples of trial ${number}`);
   fill(panel.querySelector("figure.real"), document.querySelector("main .real img")?.src,
     "Real images");
-  part("note").textContent = found ? (found.note && `The picture is ${found.note}.`)
+  part("note").textContent = found ? found.note
     : missing[number] ?? "There is no picture of this trial: it is made when a run ends.";
   const order = orders.find((some) => some.includes(shown)) ?? [shown];
   for (const button of panel.querySelectorAll(".step")) {

@@ -8,6 +8,7 @@ import pandas as pd
 from plotly.offline import get_plotlyjs
 
 from ._captions import captions
+from ._confirmation_files import status_of
 from ._css import CSS
 from ._html import Safe, join, text
 from ._js import SCRIPT
@@ -57,7 +58,7 @@ def page(
         for number, own in enumerate(views)
     ]
     shown = _panel(results, views)
-    body = join([_header(results, views), *sections, provenance(results, verdicts)])
+    body = join([_header(results, views), *sections, provenance(results)])
     return _document(f"{results.name}: Mollitune report", body, shown, reload)
 
 
@@ -92,7 +93,7 @@ def _document(title: str, body: Safe, shown: Safe, reload: float | None) -> str:
 
 
 def _header(results: Results, views: Sequence[View]) -> Safe:
-    status = str(results.metadata.get("status", "unknown"))
+    status = status_of(results)
     dataset = str(_entries(results.metadata.get("dataset")).get("name", ""))
     links = ""
     if len(views) > 1:

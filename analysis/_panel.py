@@ -41,20 +41,25 @@ def panel(
         pictures: The pictures by trial.
         missing: Why other pictures are not in the page, by trial.
     """
-    trials = {number: caption._asdict() for number, caption in captions.items()}
+    words = {
+        "trials": {number: caption._asdict() for number, caption in captions.items()},
+        "orders": [list(order) for order in orders],
+        "missing": {number: f"{why} {_place(number)}" for number, why in missing.items()},
+    }
     shown = {
-        number: {"url": data_url(picture.data, picture.kind), "note": picture.note}
+        number: {
+            "url": data_url(picture.data, picture.kind),
+            "note": picture.note and f"{picture.note} {_place(number)}",
+        }
         for number, picture in pictures.items()
     }
-    gone = {
-        number: f"The picture was {why}. In the search's folder it is {file_of(number)}."
-        for number, why in missing.items()
-    }
-    orders = [list(order) for order in orders]
-    words = json.dumps({"trials": trials, "orders": orders, "missing": gone})
-    return join([Safe(_PANEL), script_json("trials", words), _pictures(shown)])
+    # apart from the words: they are read when the first picture is asked for
+    documents = (
+        script_json("trials", json.dumps(words)),
+        script_json("pictures", json.dumps(shown)),
+    )
+    return join([Safe(_PANEL), *documents])
 
 
-def _pictures(shown: Mapping[int, Mapping[str, str]]) -> Safe:
-    # apart from the words: it is read when the first picture is asked for
-    return script_json("pictures", json.dumps(shown))
+def _place(number: int) -> str:
+    return f"The file is {file_of(number)}."

@@ -17,8 +17,8 @@ LARGEST = 400_000
 _WHOLE_SHARE = 0.4  # of the budget, for pictures of the whole grid
 _THREADS = 8
 _FOLDER = "samples"
-_LEFT_OUT = "left out to keep the page small"
-_BROKEN = "missing: its file cannot be read"
+_LEFT_OUT = "The picture was left out, to keep the page small."
+_BROKEN = "The picture cannot be read."
 
 
 class Picture(NamedTuple):
@@ -27,7 +27,7 @@ class Picture(NamedTuple):
     Attributes:
         data: Content of its file.
         kind: Format, such as ``png``.
-        note: What was done to it to keep the page small; empty for the file as it is.
+        note: What was done to it, as a sentence; empty for the file as it is.
     """
 
     data: bytes
@@ -119,7 +119,11 @@ def _read(
 
 def _whole(png: bytes, quality: int) -> Picture | None:
     image = _image(png)
-    return None if image is None else _compressed(image, quality, "compressed")
+    return (
+        None
+        if image is None
+        else _compressed(image, quality, "Compressed, to keep the page small.")
+    )
 
 
 def _quarter(png: bytes) -> Picture | None:
@@ -128,7 +132,7 @@ def _quarter(png: bytes) -> Picture | None:
     if image is None:
         return None
     first = image.crop((0, 0, max(1, (image.width - 1) // 2), max(1, (image.height - 1) // 2)))
-    return _compressed(first, 70, "compressed, and only the first quarter of the samples")
+    return _compressed(first, 70, "A quarter of the samples, compressed, to keep the page small.")
 
 
 def _image(png: bytes) -> Image.Image | None:

@@ -1,27 +1,21 @@
 """The card that says where the numbers of a page come from."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 import pandas as pd
 
+from ._confirmation_files import confirmation_files
 from ._html import Safe, card, details, pairs, text
 from .results import Results
-from .verdict import Verdict
 
 _MANY_SEEDS = 12
-_CONFIRMATION = "confirm/{}.json"
 
 
-def provenance(results: Results, verdicts: Iterable[Verdict] = ()) -> Safe:
-    """Versions, machine, seeds, data and extractor with hashes, confirmations, and the config.
-
-    Args:
-        results: Results of a search.
-        verdicts: Its verdicts.
-    """
+def provenance(results: Results) -> Safe:
+    """Versions, machine, seeds, data and extractor with hashes, confirmations, and the config."""
     metadata = results.metadata
     if not metadata:
         return card("Provenance", "There is no search.json beside the tables.")
@@ -37,7 +31,7 @@ def provenance(results: Results, verdicts: Iterable[Verdict] = ()) -> Safe:
         if key in metadata:
             shown[key] = _value(key, metadata[key])
     shown |= _measured(results.reports)
-    shown |= _confirmations(results, verdicts)
+    shown |= _confirmations(results)
     config = json.dumps(metadata.get("config", {}), indent=2)
     folded = details("Configuration", Safe(f"<pre>{text(config)}</pre>"))
     return card("Provenance", "", pairs({k: v for k, v in shown.items() if v}), folded)
@@ -71,28 +65,28 @@ def _measured(reports: pd.DataFrame) -> dict[str, str]:
     return {"FID": "; ".join(texts), "last evaluation": last}
 
 
-def _confirmations(results: Results, verdicts: Iterable[Verdict]) -> dict[str, str]:
-    """Number, seeds, samples and split of each confirmation."""
-    shown: dict[str, str] = {}
-    for verdict in verdicts:
-        seeds = sorted({seed for arm in verdict.arms for seed in arm.seeds})
-        shown[f"confirmation {verdict.number}, {verdict.model}"] = (
-            f"seeds {_listed(seeds)}; {verdict.fid_samples:,} samples against the "
-            f"{verdict.reference} images, in {verdict.extractor}"
-        )
-    number = 1
-    while (content := results.read_file(_CONFIRMATION.format(number))) is not None:
-        shown[f"plan of confirmation {number}"] = _plan(content)
-        number += 1
-    return shown
+def _confirmations(results: Results) -> dict[str, str]:
+    """Seeds, samples, split, machine and time of each confirmation."""
+    return {f"confirmation {f['number']}": _plan(f) for f in confirmation_files(results)}
 
 
-def _plan(content: bytes) -> str:
-    try:
-        plan = json.loads(content)
-    except (ValueError, RecursionError):
-        return "its file is corrupt"
-    return _value("", plan)
+def _plan(file: Mapping[str, Any]) -> str:
+    if "status" not in file:
+        return "its file is damaged"
+    parts = [file["status"], f"begun {file.get('created')}"]
+    first, seeds = file.get("first_seed"), file.get("seeds")
+    if isinstance(first, int) and isinstance(seeds, int):
+        parts.append(f"seeds {first} to {first + seeds - 1}")
+    parts.append(
+        f"{file.get('fid_samples')} samples against {file.get('reference_size')} "
+        f"{file.get('reference')} images"
+    )
+    parts += [str(file.get("machine")), _versions(file.get("versions"))]
+    return "; ".join(map(str, filter(None, parts)))
+
+
+def _versions(found: object) -> str:
+    return _value("", found) if isinstance(found, Mapping) else ""
 
 
 def _value(key: str, value: object) -> str:

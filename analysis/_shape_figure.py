@@ -59,9 +59,7 @@ def _unsure(point: ShapePoint) -> ShapePoint:
     return point._replace(low=math.nan, high=math.nan)
 
 
-def _add_runs(
-    figure: go.Figure, family: str, points: Sequence[ShapePoint], many: bool
-) -> None:
+def _add_runs(figure: go.Figure, family: str, points: Sequence[ShapePoint], many: bool) -> None:
     """One trace of dots, one per run."""
     figure.add_scatter(
         x=[point.area for point in points for _ in point.fids],

@@ -76,7 +76,9 @@ def dot(scale: Scale, value: float, radius: float = 5) -> str:
     """A dot; for a value outside an arrow at the end that is nearer."""
     if scale.holds(value):
         return f'<circle cx="{scale.at(value)}" cy="50%" r="{radius}"/>'
-    anchor, arrow = ("start", "\N{LEFTWARDS ARROW}") if value < scale.low else ("end", "\N{RIGHTWARDS ARROW}")
+    anchor, arrow = (
+        ("start", "\N{LEFTWARDS ARROW}") if value < scale.low else ("end", "\N{RIGHTWARDS ARROW}")
+    )
     return (
         f'<text class="beyond" x="{scale.at(value)}" y="18" text-anchor="{anchor}">{arrow}</text>'
     )

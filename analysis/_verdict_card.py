@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from ._html import Cell, Safe, chip, join, table, trial_buttons
+from ._html import Cell, Safe, chip, join, table, trial_button
 from ._strip import Scale, axis, dot, interval, scale_of, strip, upright
 from ._text import MINUS, count_of
 from .verdict import Arm, Verdict
@@ -24,7 +24,7 @@ def verdict_card(verdict: Verdict) -> Safe:
         Cell("mean FID ± s.e.", number=True),
         Cell("less that of vanilla", number=True),
         Cell(axis(scale), kind="strips"),
-        Cell("samples"),
+        Cell("samples by seed"),
     ]
     rows = [(_kind(verdict, arm), _cells(verdict, arm, scale)) for arm in verdict.arms]
     label = f"Schedules of the confirmation of {verdict.model}"
@@ -83,7 +83,7 @@ def _cells(verdict: Verdict, arm: Arm, scale: Scale) -> list[Cell]:
         Cell(_mean(arm), number=True),
         Cell(_difference(arm), number=True, kind=_direction(arm)),
         Cell(_drawn(verdict, arm, scale), kind="strips"),
-        Cell(trial_buttons(arm.trials), kind="trials"),
+        Cell(join(map(trial_button, arm.trials, arm.seeds)), kind="trials"),
     ]
 
 

@@ -9,6 +9,7 @@ from pyarrow import fs
 from mollitune._errors import MollituneError
 from mollitune._files import first_line, write_atomic
 
+from ._confirmation_files import status_of
 from ._page import page
 from .results import Results
 
@@ -30,8 +31,8 @@ def write_report(
         results: Results of a search, finished or running.
         path: The file to write; by default ``report.html`` in the search's folder, which must
             then be local.
-        reload: Seconds after which the open page reads its file again, as long as the search
-            runs; None: never.
+        reload: Seconds after which the open page reads its file again, as long as the search or
+            its confirmation runs; None: never.
 
     Returns:
         The path.
@@ -52,5 +53,5 @@ def write_report(
 
 
 def is_running(results: Results) -> bool:
-    """Tell whether a search had not ended when its results were loaded."""
-    return results.metadata.get("status") == "running"
+    """Tell whether a search or its confirmation had not ended when the results were loaded."""
+    return status_of(results) in ("running", "confirming")

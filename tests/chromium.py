@@ -60,13 +60,32 @@ class Browser:
             mobile=False,
         )
         self.call("Page.navigate", url=path.as_uri())
-        deadline = time.monotonic() + TIMEOUT
-        while not self.evaluate(
+        self.wait(
             "document.readyState === 'complete' && "
-            "document.querySelectorAll('.plot').length > 0 && "
-            "[...document.querySelectorAll('.plot')].every(p => p.querySelector('.main-svg'))"
-        ):
-            assert time.monotonic() < deadline, "the page did not draw its figures"
+            "performance.getEntriesByName('drawn').length > 0 && "
+            "[...document.querySelectorAll('.plot')].every(p => p.querySelector('.main-svg'))",
+            "the page did not draw its figures",
+        )
+
+    def press(self, key: str) -> None:
+        """Press and release Tab, Enter, Escape or an arrow."""
+        code = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowLeft": 37, "ArrowRight": 39}[key]
+        text = {"text": "\r"} if key == "Enter" else {}
+        for kind in ("keyDown", "keyUp"):
+            own = {"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code}
+            self.call("Input.dispatchKeyEvent", **own, **(text if kind == "keyDown" else {}))
+
+    def click(self, x: float, y: float) -> None:
+        """Move to a place of the window, in px, and click there."""
+        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+            own = {"type": kind, "x": x, "y": y, "button": "left", "clickCount": 1}
+            self.call("Input.dispatchMouseEvent", **own)
+
+    def wait(self, condition: str, what: str) -> None:
+        """Wait until an expression is true; ``what`` says what did not happen."""
+        deadline = time.monotonic() + TIMEOUT
+        while not self.evaluate(condition):
+            assert time.monotonic() < deadline, what
             time.sleep(0.05)
 
     def screenshot(self) -> Image.Image:

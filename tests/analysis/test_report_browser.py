@@ -1,10 +1,12 @@
 """The report in a real browser."""
 
+import base64
 import time
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from tests.analysis.conftest import TRIALS
 from tests.chromium import CHROMIUM, TIMEOUT, Browser, chromium
 
 from mollitune.analysis import Results, write_report
@@ -61,11 +63,10 @@ def test_plots_follow_a_theme_that_changes_later(browser: Browser, results: Resu
 def test_keyboard_reaches_links_tables_and_details(browser: Browser, results: Results) -> None:
     browser.open(write_report(results), 1280, "light")
     seen: set[object] = set()
-    for _ in range(20):
-        for kind in ("keyDown", "keyUp"):
-            browser.call("Input.dispatchKeyEvent", type=kind, key="Tab", windowsVirtualKeyCode=9)
+    for _ in range(60):
+        browser.press("Tab")
         seen.add(browser.evaluate("document.activeElement.tagName"))
-    assert {"A", "DIV", "SUMMARY"} <= seen
+    assert {"A", "BUTTON", "DIV", "SUMMARY"} <= seen
 
 
 def test_text_of_the_data_is_never_run(browser: Browser, results: Results) -> None:
@@ -74,3 +75,127 @@ def test_text_of_the_data_is_never_run(browser: Browser, results: Results) -> No
     assert isinstance(text, str)
     assert "<script>alert(1)</script>" in text
     assert "no <memory>" in text
+
+
+PLACE = """(() => {{
+  const plot = document.querySelector('[data-figure="{figure}"]');
+  plot.scrollIntoView({{block: "center", behavior: "instant"}});
+  const {{xaxis, yaxis}} = plot._fullLayout, box = plot.getBoundingClientRect();
+  return [box.x + xaxis._offset + xaxis.d2p({x}), box.y + yaxis._offset + yaxis.d2p({y})];
+}})()"""
+PANEL = "document.getElementById('panel')"
+
+
+def shown(browser: Browser) -> dict[str, object]:
+    """What the panel shows."""
+    expression = f"""(() => {{
+      const panel = {PANEL}, text = (what) => panel.querySelector(what).textContent.trim();
+      const part = (name) => text(`[data-panel=${{name}}]`);
+      return {{open: panel.open, title: text("h2"), schedule: part("schedule"), fid: part("fid"),
+        seed: part("seed"), state: part("state"), note: part("note"),
+        picture: panel.querySelector(".own img")?.src ?? ""}};
+    }})()"""
+    found = browser.evaluate(expression)
+    assert isinstance(found, dict)
+    return found
+
+
+def picture_of(results: Results, trial: int) -> str:
+    png = results.read_file(f"samples/{trial:04d}.png")
+    assert png is not None
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_click_on_a_figure_shows_the_samples(
+    browser: Browser, results: Results, width: int
+) -> None:
+    browser.open(write_report(results), width, "light")
+    assert shown(browser)["open"] is False
+    places = [
+        ("fid-0", 1000, 25, 1),  # the dot at the end of trial 1
+        ("shape-0", 0.25, 25, 1),
+        # where the line of trial 4 ends; two clicks on one figure at once are another gesture
+        ("fid-0", 600, TRIALS[4].report(0.6)["fid"], 4),
+        ("level-0", 0.2, 1 - 0.2 / 0.5, 1),  # on the curve of trial 1
+    ]
+    for figure, x, y, trial in places:
+        place = browser.evaluate(PLACE.format(figure=figure, x=x, y=y))
+        assert isinstance(place, list)
+        browser.click(*place)
+        browser.wait(f"{PANEL}.open", f"the panel did not open for {figure}")
+        found = shown(browser)
+        assert found["title"] == f"Trial {trial} of glow"
+        if trial == 1:
+            assert (found["schedule"], found["seed"]) == ("linear(until=0.5)", "7")
+            assert (found["fid"], found["state"]) == ("25", "completed")
+            assert found["picture"] == picture_of(results, 1)
+        else:
+            assert found["state"] == "stopped, step 600 of 1,000"
+            assert found["fid"] == "84 at step 600, not comparable"
+            assert found["picture"] == ""
+            assert str(found["note"]).startswith("There is no picture of this trial")
+        browser.press("Escape")
+
+
+def test_click_on_a_row_shows_the_samples_and_escape_goes_back(
+    browser: Browser, results: Results
+) -> None:
+    browser.open(write_report(results), 1280, "dark")
+    browser.evaluate("document.querySelector('td.schedule').click()")
+    assert shown(browser)["title"] == "Trial 2 of glow"
+    assert shown(browser)["picture"] == picture_of(results, 2)
+    assert browser.evaluate(f"{PANEL}.querySelector('.real img').src") == (
+        "data:image/png;base64,"
+        + base64.b64encode(results.read_file("samples/real.png") or b"").decode()
+    )
+    browser.press("Escape")
+    assert shown(browser)["open"] is False
+
+
+def test_keyboard_shows_samples_and_walks_through_the_ranking(
+    browser: Browser, results: Results
+) -> None:
+    browser.open(write_report(results), 1280, "light")
+    focused = "document.activeElement.dataset.trial"
+    for _ in range(30):
+        browser.press("Tab")
+        if browser.evaluate(f"document.activeElement.matches('td button') && {focused} === '1'"):
+            break
+    browser.press("Enter")
+    titles = [shown(browser)["title"]]
+    for key in ("ArrowRight", "ArrowRight", "ArrowLeft", "ArrowLeft", "ArrowLeft", "ArrowLeft"):
+        browser.press(key)
+        titles.append(shown(browser)["title"])
+    order = [1, 0, 3, 0, 1, 2, 2]  # by rank, and not beyond its ends
+    assert titles == [f"Trial {number} of glow" for number in order]
+    behind = f"document.activeElement.closest('main') !== null"
+    for _ in range(6):
+        browser.press("Tab")
+        assert not browser.evaluate(behind)
+    browser.press("Escape")
+    assert browser.evaluate(focused) == "1"
+
+
+def test_panel_fits_a_narrow_window(browser: Browser, results: Results) -> None:
+    browser.open(write_report(results), 400, "light")
+    browser.evaluate("document.querySelector('td button').click()")
+    browser.wait(f"{PANEL}.open", "the panel did not open")
+    box = browser.evaluate(
+        f"(() => {{ const b = {PANEL}.getBoundingClientRect(); return [b.left, b.right, b.top]; }})()"
+    )
+    assert isinstance(box, list)
+    assert box[0] >= 0
+    assert box[1] <= 400
+    assert box[2] >= 0
+    assert browser.evaluate(f"{PANEL}.scrollWidth <= {PANEL}.clientWidth")
+
+
+def test_text_under_the_pointer(browser: Browser, results: Results) -> None:
+    browser.open(write_report(results), 1280, "light")
+    place = browser.evaluate(PLACE.format(figure="fid-0", x=1000, y=25))
+    assert isinstance(place, list)
+    browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=place[0], y=place[1])
+    browser.wait("document.querySelector('.hovertext') !== null", "nothing under the pointer")
+    text = browser.evaluate("document.querySelector('.hovertext').textContent")
+    assert text == "trial 1, seed 7: linear(until=0.5)step 1,000: FID 25comparable"
