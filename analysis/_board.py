@@ -32,7 +32,7 @@ def board_card(board: pd.DataFrame) -> Safe:
         more = _board_table(board.iloc[_SHOWN:], largest, "Rest of the leaderboard")
         rest = [details(f"{len(board) - _SHOWN} more", more)]
     first = _board_table(board.iloc[:_SHOWN], largest, "Leaderboard")
-    return card("Leaderboard", note, first, *rest)
+    return Safe(f'<div class="board">{card("Leaderboard", note, first, *rest)}</div>')
 
 
 def _board_table(board: pd.DataFrame, largest: float, label: str) -> Safe:

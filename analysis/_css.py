@@ -116,7 +116,8 @@ tr.out td { color: var(--soft); } tr.out .strip { opacity: 0.5; }
 .strips { min-width: 190px; width: 34%; padding-left: 10px; }
 .verdict .trials { min-width: 200px; } .verdict .strips { width: 27%; }
 .verdict .schedule { min-width: 250px; }
-.importance table { table-layout: fixed; }
+.importance table { table-layout: fixed; margin-bottom: 14px; }
+.importance th small { display: block; font-size: 13px; font-weight: 400; }
 .importance .strips { width: auto; min-width: 0; }
 .importance th:first-child { width: 30%; } .importance th:last-child { width: 110px; }
 th.strips { padding-bottom: 0; }
@@ -129,6 +130,14 @@ th.strips { padding-bottom: 0; }
 .strip .beyond { stroke: none; font-size: 17px; }
 .strip .zero { stroke: var(--text); stroke-width: 1; stroke-dasharray: 2 3; }
 .axis { stroke: none; font-size: 12px; font-variant-numeric: tabular-nums; }
+.steps p { color: var(--soft); font-size: 14px; margin: 18px 0 6px; }
+.stack { display: flex; gap: 2px; height: 14px; }
+.stack span { border-radius: 3px; }
+.steps ul { list-style: none; display: flex; flex-wrap: wrap; gap: 4px 18px; margin: 8px 0 0;
+  padding: 0; font-size: 14px; }
+.key { display: inline-block; width: 11px; height: 11px; border-radius: 3px; margin-right: 7px; }
+.kept { background: var(--accent); } .spent { background: var(--bad); }
+.saved { background: color-mix(in srgb, var(--good) 35%, var(--card)); }
 dialog {
   background: var(--card); color: var(--text); border: 1px solid var(--line); border-radius: 14px;
   padding: 22px 24px; width: min(1040px, calc(100vw - 24px)); max-height: calc(100vh - 24px);
@@ -164,10 +173,26 @@ footer { color: var(--soft); font-size: 14px; margin-top: 32px; }
   dialog { padding: 14px; } dialog h2 { font-size: 18px; }
   dialog .bar button { min-width: 36px; }
   .verdict .schedule { min-width: 0; }
-  .verdict table, .verdict tbody { display: block; } .verdict thead { display: none; }
-  .verdict tr { display: grid; grid-template-columns: 1fr 1fr; padding: 8px 0;
+  :is(.verdict, .board) :is(table, tbody) { display: block; }
+  :is(.verdict, .board) thead { display: none; }
+  :is(.verdict, .board) tr { display: grid; grid-template-columns: 1fr 1fr; padding: 8px 0;
     border-bottom: 1px solid var(--line); }
-  .verdict td { border: 0; padding: 2px 0; } .verdict td:nth-child(2) { display: none; }
+  :is(.verdict, .board) td { border: 0; padding: 2px 0; }
+  .verdict td:nth-child(2) { display: none; }
+  .board tr { grid-template-columns: 28px repeat(4, 1fr); }
+  .board td:nth-child(1) { text-align: left; }
+  .board td:nth-child(2), .board td.trials { grid-column: 2 / -1; min-width: 0; }
+  .board td:nth-child(3) { grid-column: 2 / 4; text-align: left; }
+  .board td:nth-child(4) { grid-column: 4 / -1; }
+  .board td:nth-child(n+5):nth-child(-n+8) { font-size: 14px; text-align: left; }
+  .board td:nth-child(5) { grid-column: 2; }
+  .board td:nth-child(n+5):nth-child(-n+8)::before { display: block; color: var(--soft);
+    font-size: 12px; font-weight: 400; }
+  .board td:nth-child(5)::before { content: "runs"; }
+  .board td:nth-child(6)::before { content: "mean"; }
+  .board td:nth-child(7)::before { content: "lowest"; }
+  .board td:nth-child(8)::before { content: "bits/dim"; }
+  .board td .chip { top: 8px; }
   .verdict td.schedule, .verdict td.strips, .verdict td.trials { grid-column: 1 / -1; width: auto; }
   .verdict td.schedule { padding-left: 20px; } .verdict td .chip { top: 8px; }
   .verdict td.n { text-align: left; } .verdict .tags { display: flex; margin: 3px 0; }

@@ -1,7 +1,7 @@
 """What the figures share: layout, logarithmic axes, many lines in one trace, safe text."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,6 +48,21 @@ def as_trace(lines: Iterable[Line]) -> dict[str, Any]:
         "y": np.concatenate([np.asarray([*line.y, np.nan], np.float32) for line in drawn]),
         "meta": {"lines": [[line.trial, len(line.x) + 1, line.note] for line in drawn]},
     }
+
+
+def spell_out(figure: go.Figure, words: Mapping[int, str]) -> None:
+    """Write into the traces what the page's script makes of ``meta``, for a figure elsewhere.
+
+    Args:
+        figure: A figure of traces by `as_trace`, or with the number of a trial for each point.
+        words: What each trial is, by number, as safe text.
+    """
+    for trace in figure.data:
+        lines = (trace.meta or {}).get("lines", ())
+        owners = [trial for trial, points, _ in lines for _ in range(points)]
+        owners = owners or list(trace.customdata if trace.customdata is not None else ())
+        if owners and trace.text is None:
+            trace.update(text=[words.get(trial, "") for trial in owners])
 
 
 def lay_out(figure: go.Figure, x: str, y: str) -> None:

@@ -5,15 +5,24 @@ from typing import Any
 
 import pandas as pd
 
+from mollitune._errors import MollituneError
+
 from ._html import Cell, Safe, card, join, table
-from ._strip import Scale, axis, bar, interval, scale_of, strip
+from ._strip import Scale, axis, bar, interval, strip, upright
+from ._text import count_of
+from .importance import FEWEST, importance
+from .results import Results
 
 _TITLE = "What matters"
 _TOO_LITTLE = (
-    "There are too few complete runs to tell what the FID depends on. More trials help: "
-    "mollitune extend."
+    f"Too little is known to tell: that takes {FEWEST} configurations with a complete run. "
+    "mollitune extend adds trials."
 )
-_KINDS = {"shape": "shape, whatever the family", "parameter": "parameter"}
+_NOTE = (
+    "Share of the variance of log FID that each one explains alone, with a 90 % interval. "
+    "Dotted: what chance finds in shuffled FIDs. What does not reach it, grey, shows nothing; "
+    "features that go together share what they explain."
+)
 _SHAPES = {
     "area": "mean level",
     "half_life": "half-life of the level",
@@ -21,46 +30,63 @@ _SHAPES = {
     "share_above_tenth": "share above a tenth",
     "share_below_hundredth": "share below a hundredth",
     "end_slope": "slope at the end",
-    "clean_steps": "steps on clean data",
 }
 
 
-def importance_card(model: str, found: pd.DataFrame) -> Safe:
-    """How much of the difference in FID each property of the schedules explains.
+def importance_card(results: Results, model: str) -> Safe:
+    """How much of the differences in FID each parameter and feature of the shape explains.
 
     Args:
-        model: Name of the model.
-        found: One row per property, sorted: ``kind`` (``parameter`` or ``shape``), ``name``,
-            ``importance`` (a share, 0 to 1) and its interval, ``low`` to ``high``.
+        results: Results of a search.
+        model: The model.
+    """
+    try:
+        found = importance(results, model)
+    except MollituneError as error:
+        return card(_TITLE, f"{error}.")
+    return shares_card(found)
+
+
+def shares_card(found: pd.DataFrame) -> Safe:
+    """Draw what `importance` found for one model, or say that it is too little.
+
+    Args:
+        found: Its rows.
     """
     if found.empty:
         return card(_TITLE, _TOO_LITTLE)
-    note = (
-        "Share of the differences in FID that each property explains, with intervals. A long "
-        "bar with a long interval says little, and properties that go together share the credit."
-    )
-    ends = found[["importance", "high"]].to_numpy(float).ravel().tolist()
-    scale = Scale(0.0, max(100 * scale_of(ends).high, 1.0))
-    kinds = [kind for kind in _KINDS if (found["kind"] == kind).any()]
-    tables = (_table(model, kind, found[found["kind"] == kind], scale) for kind in kinds)
-    return Safe(f'<div class="importance">{card(_TITLE, note, *tables)}</div>')
+    highest = float(found[["importance", "high", "chance"]].to_numpy(float).max())
+    scale = Scale(0.0, max(104 * highest, 1.0))
+    # the shape first: it is what all families have in common
+    groups = sorted(found.groupby(["kind", "within"]), key=lambda group: group[0][0] != "shape")
+    tables = (_table(str(kind), str(within), rows, scale) for (kind, within), rows in groups)
+    return Safe(f'<div class="importance">{card(_TITLE, _NOTE, *tables)}</div>')
 
 
-def _table(model: str, kind: str, rows: pd.DataFrame, scale: Scale) -> Safe:
-    head = [Cell(_KINDS[kind]), Cell(axis(scale, " %"), kind="strips"), Cell("share", number=True)]
-    body = [("", _cells(row, scale)) for row in rows.to_dict("records")]
-    return table(f"Importance for {model}: {kind}", head, body)
-
-
-def _cells(row: Mapping[Hashable, Any], scale: Scale) -> list[Cell]:
-    share, low, high = (100 * float(row[name]) for name in ("importance", "low", "high"))
-    name = str(row["name"])
-    shown = _SHAPES.get(name, name) if row["kind"] == "shape" else name
-    known = low == low and high == high
-    ends = interval(scale, low, high) if known else ""
-    span = Safe(f"<small>{low:.0f} to {high:.0f} %</small>") if known else ""
-    return [
-        Cell(shown, kind="name"),
-        Cell(strip(f"{shown}: {share:.0f} %", "share", bar(scale, share), ends), kind="strips"),
-        Cell(Safe(f"{join([f'{share:.0f} %'])}{span}"), number=True),
+def _table(kind: str, within: str, rows: pd.DataFrame, scale: Scale) -> Safe:
+    owner = "all schedules" if within == "all" else within
+    name = "feature of the shape" if kind == "shape" else f"parameter of {owner}"
+    count = count_of(int(rows["configurations"].iloc[0]), "configuration")
+    head = [
+        Cell(Safe(f"{join([name])}<small>{count}</small>")),
+        Cell(axis(scale, " %"), kind="strips"),
+        Cell("share", number=True),
     ]
+    body = [_row(row, within, scale) for row in rows.to_dict("records")]
+    return table(f"Importance: {name}", head, body)
+
+
+def _row(row: Mapping[Hashable, Any], within: str, scale: Scale) -> tuple[str, list[Cell]]:
+    share, low, high, chance = (
+        100 * float(row[name]) for name in ("importance", "low", "high", "chance")
+    )
+    name = str(row["name"]).removeprefix(f"{within}.")
+    shown = _SHAPES.get(name, name) if row["kind"] == "shape" else name
+    shapes = (bar(scale, share), interval(scale, low, high), upright(scale, chance, "zero"))
+    span = Safe(f"<small>{low:.0f} to {high:.0f} %</small>")
+    cells = [
+        Cell(shown, kind="name"),
+        Cell(strip(f"{share:.0f} %, chance {chance:.0f} %", "share", *shapes), kind="strips"),
+        Cell(Safe(f"{share:.0f} %{span}"), number=True),
+    ]
+    return "" if share > chance else "out", cells

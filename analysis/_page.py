@@ -1,10 +1,9 @@
 """The report as one HTML document."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
-import pandas as pd
 from plotly.offline import get_plotlyjs
 
 from ._captions import captions
@@ -36,7 +35,6 @@ MANY_MODELS = 3
 def page(
     results: Results,
     verdicts: Sequence[Verdict] = (),
-    importance: Callable[[Results, str], pd.DataFrame] | None = None,
     reload: float | None = None,
 ) -> str:
     """Build the whole page for the results of a search.
@@ -44,18 +42,14 @@ def page(
     Args:
         results: Results of a search.
         verdicts: The verdicts of its confirmations.
-        importance: Finds what the FIDs of a model depend on; without it the page has no such
-            part.
         reload: Seconds after which the open page reads itself again; None: never.
     """
     found = {*results.trials["model"], *results.reports["model"]}
     views = [view(results, model, verdicts) for model in sorted(found)]
     views.sort(key=lambda view: view.expected)
     many = len(views) > MANY_MODELS
-    matters = {v.model: importance(results, v.model) for v in views} if importance else {}
     sections = [
-        model_section(results, own, number, matters.get(own.model), with_verdict=many)
-        for number, own in enumerate(views)
+        model_section(results, own, number, with_verdict=many) for number, own in enumerate(views)
     ]
     shown = _panel(results, views)
     body = join([_header(results, views), *sections, provenance(results)])

@@ -106,7 +106,8 @@ class StoppingSummary(NamedTuple):
     Attributes:
         trials: Number of trials.
         stopped: Number of trials that were stopped early.
-        saved: Share of all training steps that stopping saved, in [0, 1].
+        saved: Share of all planned training steps that stopping saved, in [0, 1].
+        spent: Share of them that were trained in runs that were then stopped.
         rungs: One row per rule and rung: ``policy``, ``rung``, ``progress``, ``judged``, the
             number of each action, and ``cutoff`` (the last one).
     """
@@ -114,6 +115,7 @@ class StoppingSummary(NamedTuple):
     trials: int
     stopped: int
     saved: float
+    spent: float
     rungs: pd.DataFrame
 
 
@@ -233,9 +235,10 @@ def stopping_summary(results: Results, model: str) -> StoppingSummary:
     trials = _of_search(results.trials, model)
     stopped = trials[trials["status"] == "stopped"]
     budget = int(trials["steps"].sum())
-    saved = int((stopped["steps"] - stopped["step"]).sum()) / budget if budget else 0.0
+    spent = int(stopped["step"].sum()) / budget if budget else 0.0
+    saved = int(stopped["steps"].sum()) / budget - spent if budget else 0.0
     decisions = results.decisions[results.decisions["trial"].isin(trials["trial"])]
-    return StoppingSummary(len(trials), len(stopped), saved, _rungs(decisions))
+    return StoppingSummary(len(trials), len(stopped), saved, spent, _rungs(decisions))
 
 
 def _rungs(decisions: pd.DataFrame) -> pd.DataFrame:

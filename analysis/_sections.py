@@ -25,7 +25,6 @@ def model_section(
     results: Results,
     view: View,
     number: int,
-    importance: pd.DataFrame | None = None,
     with_verdict: bool = False,
 ) -> Safe:
     """Everything about one model: samples, numbers, figures, ranking, stopping, failures.
@@ -34,7 +33,6 @@ def model_section(
         results: Results of the search.
         view: Result for the model.
         number: Number of the section, for ids.
-        importance: What its FID depends on, see `importance_card`; None leaves that out.
         with_verdict: Whether the verdict stands here rather than on top of the page.
     """
     shapes = _two(_shape_card(view, number), _level_card(results, view, number))
@@ -46,7 +44,7 @@ def model_section(
         _fid_card(results, view, number),
         shapes,
         board_card(view.board),
-        *([] if importance is None else [importance_card(view.model, importance)]),
+        importance_card(results, view.model),
         stopping,
         _failures_card(results, view.model),
     ]

@@ -6,7 +6,7 @@ from typing import Any
 from mollitune._errors import MollituneError
 
 from ._html import Cell, Safe, card, join, pairs, table
-from ._report_data import ACTIONS, stopping_summary
+from ._report_data import ACTIONS, StoppingSummary, stopping_summary
 from ._text import count_of, number
 from .audit import PolicyAudit, audit
 from .results import Results
@@ -28,7 +28,8 @@ _NOTES = {
 
 def decisions_card(results: Results, model: str) -> Safe:
     """What was decided at each rung of each rule, on one model."""
-    rungs = stopping_summary(results, model).rungs
+    summary = stopping_summary(results, model)
+    rungs = summary.rungs
     if rungs.empty:
         return card("Decisions", "No decision was made.")
     shown = [action for action in ACTIONS if rungs[action].any()]
@@ -50,7 +51,30 @@ def decisions_card(results: Results, model: str) -> Safe:
     ]
     notes = " ".join(_NOTES[action] for action in shown if action in _NOTES)
     note = f"What was decided at each share of training, with the last cutoff. {notes}"
-    return card("Decisions", note.strip(), table("Decisions", head, rows))
+    return card("Decisions", note.strip(), table("Decisions", head, rows), _steps(summary))
+
+
+def _steps(summary: StoppingSummary) -> Safe:
+    """A bar of all planned training steps: in runs that went on, in stopped runs, and saved."""
+    if not summary.stopped:
+        return Safe("")
+    kinds = {
+        "kept": ("runs that were not stopped", 1 - summary.spent - summary.saved),
+        "spent": ("in stopped runs", summary.spent),
+        "saved": ("saved by stopping", summary.saved),
+    }
+    parts = "".join(
+        f'<span class="{kind}" style="width:{100 * share:.1f}%"></span>'
+        for kind, (_, share) in kinds.items()
+    )
+    words = "".join(
+        f'<li><span class="key {kind}"></span>{text} <b>{share:.0%}</b></li>'
+        for kind, (text, share) in kinds.items()
+    )
+    return Safe(
+        '<div class="steps"><p>Planned training steps</p>'
+        f'<div class="stack" aria-hidden="true">{parts}</div><ul>{words}</ul></div>'
+    )
 
 
 def _rule(row: Mapping[Hashable, Any]) -> str:

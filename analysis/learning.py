@@ -8,7 +8,8 @@ import plotly.graph_objects as go
 
 from mollitune._errors import MollituneError
 
-from ._figures import fid_figure
+from ._drawing import escape, spell_out
+from ._fid_figure import fid_figure
 from ._report_data import fid_curves
 from ._schedules import schedule_text
 from .leaderboard import comparable_reports
@@ -85,7 +86,11 @@ def learning_figure(
         raise MollituneError(
             f"no FID of {results.name!r} to draw: no run of the search that is asked for has one"
         )
-    return fid_figure(curves)
+    figure = fid_figure(curves)
+    spell_out(
+        figure, {curve.trial: f"trial {curve.trial}: {escape(curve.text)}" for curve in curves}
+    )
+    return figure
 
 
 def _evaluations(
