@@ -41,6 +41,7 @@ h1 { font: inherit; margin: 0; }
 .headlines { margin: 14px 0 22px; }
 .many .sentence { font-size: 17px; line-height: 1.4; margin-bottom: 10px; }
 .many .sentence small { font-size: 15px; margin-top: 0; }
+.problem { color: var(--bad); margin: 0 0 14px; }
 h2 { font-size: 24px; margin: 40px 0 16px; letter-spacing: -0.01em; }
 h3 { font-size: 17px; margin: 0 0 2px; }
 .card {
@@ -153,7 +154,7 @@ dialog .bar button { border: 1px solid var(--line); border-radius: 8px; backgrou
 dialog button:disabled { opacity: 0.35; cursor: default; }
 dialog .schedule { color: var(--soft); margin: 6px 0 14px; overflow-wrap: anywhere; min-width: 0; }
 dialog .schedule .chip { margin-right: 9px; }
-dialog .facts dd.words { font-size: 16px; line-height: 33px; font-weight: 500; }
+dialog .facts dd.words { font-size: 16px; line-height: 1.35; padding-top: 6px; font-weight: 500; }
 dialog .grids { grid-template-columns: repeat(auto-fit, minmax(min(300px, 100%), 1fr)); }
 dialog .own { order: 0; }
 dialog .note { color: var(--soft); font-size: 14px; margin: 14px 0 0; }
@@ -179,6 +180,10 @@ footer { color: var(--soft); font-size: 14px; margin-top: 32px; }
     border-bottom: 1px solid var(--line); }
   :is(.verdict, .board) td { border: 0; padding: 2px 0; }
   .verdict td:nth-child(2) { display: none; }
+  .verdict td:nth-child(3)::before { content: "mean FID ± s.e."; }
+  .verdict td:nth-child(4)::before { content: "less that of vanilla"; }
+  .verdict td:nth-child(n+3):nth-child(-n+4)::before { display: block; color: var(--soft);
+    font-size: 12px; font-weight: 400; }
   .board tr { grid-template-columns: 28px repeat(4, 1fr); }
   .board td:nth-child(1) { text-align: left; }
   .board td:nth-child(2), .board td.trials { grid-column: 2 / -1; min-width: 0; }
@@ -186,15 +191,18 @@ footer { color: var(--soft); font-size: 14px; margin-top: 32px; }
   .board td:nth-child(4) { grid-column: 4 / -1; }
   .board td:nth-child(n+5):nth-child(-n+8) { font-size: 14px; text-align: left; }
   .board td:nth-child(5) { grid-column: 2; }
-  .board td:nth-child(n+5):nth-child(-n+8)::before { display: block; color: var(--soft);
+  .board td:nth-child(n+3):nth-child(-n+8)::before { display: block; color: var(--soft);
     font-size: 12px; font-weight: 400; }
+  .board td:nth-child(3)::before { content: "expected FID"; }
+  .board td:nth-child(4)::before { content: "against vanilla"; }
+  :is(.verdict, .board) td.schedule { padding-left: 20px; }
   .board td:nth-child(5)::before { content: "runs"; }
   .board td:nth-child(6)::before { content: "mean"; }
   .board td:nth-child(7)::before { content: "lowest"; }
   .board td:nth-child(8)::before { content: "bits/dim"; }
   .board td .chip { top: 8px; }
   .verdict td.schedule, .verdict td.strips, .verdict td.trials { grid-column: 1 / -1; width: auto; }
-  .verdict td.schedule { padding-left: 20px; } .verdict td .chip { top: 8px; }
+  .verdict td .chip { top: 8px; }
   .verdict td.n { text-align: left; } .verdict .tags { display: flex; margin: 3px 0; }
   .importance th:last-child { width: 82px; } .importance .axis { display: none; }
   main { padding: 20px 14px 48px; }

@@ -73,7 +73,10 @@ def lay_out(figure: go.Figure, x: str, y: str) -> None:
         plot_bgcolor=_TRANSPARENT,
         margin={"l": 64, "r": 16, "t": 16, "b": 48},
         hovermode="closest",
-        legend={"orientation": "h", "yanchor": "top", "xanchor": "left", "x": 0},
+        legend={
+            **{"orientation": "h", "yanchor": "top", "xanchor": "left", "x": 0},
+            "itemsizing": "constant",
+        },
     )
     figure.update_xaxes(
         title={"text": x, "standoff": 8}, showgrid=False, zeroline=False, ticks="outside"

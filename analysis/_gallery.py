@@ -44,8 +44,8 @@ def _vanilla(results: Results, view: View) -> Safe:
 def _best(results: Results, view: View) -> Safe:
     if _is_vanilla(view):
         return Safe("")
-    if view.verdict is not None:
-        arm = view.verdict.choice
+    if view.choice is not None:
+        arm = view.choice
         points = [p for p in view.points if p.configuration == arm.configuration]
         searched = [_Run(*run) for p in points for run in zip(p.fids, p.trials, strict=True)]
         runs = [*_middle_first(_runs(arm)), *_middle_first(searched)]
@@ -57,9 +57,8 @@ def _best(results: Results, view: View) -> Safe:
 
 
 def _is_vanilla(view: View) -> bool:
-    if view.verdict is not None:
-        return view.verdict.choice.is_vanilla
-    return view.best is not None and view.best.is_vanilla
+    chosen = view.best if view.choice is None else view.choice
+    return chosen is not None and chosen.is_vanilla
 
 
 def _runs(arm: Arm | None) -> list[_Run]:

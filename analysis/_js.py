@@ -62,12 +62,12 @@ function drawOne(place) {
   if (dark.matches) figure.data.forEach(lighten);
   const bars = figure.data.map((trace) => trace.marker?.colorbar).filter((bar) => bar);
   for (const bar of narrow.matches ? bars : []) {
-    Object.assign(bar, {orientation: "h", y: -0.2, yanchor: "top", len: 1});
+    Object.assign(bar, {orientation: "h", y: -0.2, yanchor: "top", len: 0.9});
     bar.title.side = "top";
   }
   // Not Plotly.react, which leaves the old colour bar behind when its direction changes.
   Plotly.newPlot(place, figure.data, themed(figure.layout),
-    {responsive: true, displayModeBar: false});
+    {responsive: true, displayModeBar: false, doubleClick: false});
   place.on("plotly_click", (event) => {
     const number = event.points.find((point) => point.customdata in trials)?.customdata;
     if (number !== undefined) show(number);

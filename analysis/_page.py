@@ -6,6 +6,8 @@ from typing import Any
 
 from plotly.offline import get_plotlyjs
 
+from mollitune._errors import MollituneError
+
 from ._captions import captions
 from ._confirmation_files import status_of
 from ._css import CSS
@@ -20,7 +22,7 @@ from ._sections import model_section
 from ._verdict_card import verdict_card
 from ._view import View, view
 from .results import Results
-from .verdict import Verdict
+from .verdict import Verdict, verdicts
 
 # Nothing may be loaded from anywhere: pictures are data, styles and scripts stand in the page.
 _POLICY = (
@@ -32,28 +34,32 @@ MANY_MODELS = 3
 """Up to so many headlines are set large, and verdicts stand on top of the page."""
 
 
-def page(
-    results: Results,
-    verdicts: Sequence[Verdict] = (),
-    reload: float | None = None,
-) -> str:
+def page(results: Results, reload: float | None = None) -> str:
     """Build the whole page for the results of a search.
 
     Args:
         results: Results of a search.
-        verdicts: The verdicts of its confirmations.
         reload: Seconds after which the open page reads itself again; None: never.
     """
+    judged, problem = _judge(results)
     found = {*results.trials["model"], *results.reports["model"]}
-    views = [view(results, model, verdicts) for model in sorted(found)]
+    views = [view(results, model, judged) for model in sorted(found)]
     views.sort(key=lambda view: view.expected)
     many = len(views) > MANY_MODELS
     sections = [
         model_section(results, own, number, with_verdict=many) for number, own in enumerate(views)
     ]
     shown = _panel(results, views)
-    body = join([_header(results, views), *sections, provenance(results)])
+    body = join([_header(results, views, problem), *sections, provenance(results)])
     return _document(f"{results.name}: Mollitune report", body, shown, reload)
+
+
+def _judge(results: Results) -> tuple[list[Verdict], str]:
+    """The verdicts, or why there are none although there is a confirmation."""
+    try:
+        return verdicts(results), ""
+    except MollituneError as error:
+        return [], f"The confirmation cannot be judged: {error}."
 
 
 def _panel(results: Results, views: Sequence[View]) -> Safe:
@@ -86,7 +92,7 @@ def _document(title: str, body: Safe, shown: Safe, reload: float | None) -> str:
     )
 
 
-def _header(results: Results, views: Sequence[View]) -> Safe:
+def _header(results: Results, views: Sequence[View], problem: str) -> Safe:
     status = status_of(results)
     dataset = str(_entries(results.metadata.get("dataset")).get("name", ""))
     links = ""
@@ -95,11 +101,12 @@ def _header(results: Results, views: Sequence[View]) -> Safe:
         links = f'<nav aria-label="Models">{"".join(items)}</nav>'
     place = f"<span>on {text(dataset)}</span>" if dataset else ""
     many = len(views) > MANY_MODELS
+    warning = f'<p class="problem">{text(problem)}</p>' if problem else ""
     lines = join(_headline(own, with_card=not many) for own in views)
     return Safe(
         f'<header><div class="eyebrow"><h1>Search <b>{text(results.name)}</b></h1>{place}'
         f'<span class="pill {text(status)}">{text(status)}</span></div>'
-        f'<div class="headlines{" many" if many else ""}">{lines}</div>{links}</header>'
+        f'<div class="headlines{" many" if many else ""}">{warning}{lines}</div>{links}</header>'
     )
 
 

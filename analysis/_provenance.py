@@ -99,7 +99,7 @@ def _shown(item: object) -> str:
     if isinstance(item, Mapping):
         return f"({', '.join(f'{k} {_shown(v)}' for k, v in item.items())})"
     if isinstance(item, list):
-        return ", ".join(map(_shown, item))
+        return " x ".join(map(_shown, item))  # the shape of an image
     return f"{item:.4g}" if isinstance(item, float) else str(item)
 
 

@@ -101,10 +101,13 @@ def _shape_card(view: View, number: int) -> Safe:
     if not view.points:
         return card(title, "No FIDs that can be ranked.")
     figure = shape_figure(view.points, view.configuration)
+    large = "the lowest diamond is recommended"
+    if view.choice is not None:
+        large = "the large diamond is what the confirmation chose"
     many = " Intervals are drawn for the ten best." if len(view.points) > MANY_POINTS else ""
     note = (
         "A dot per run, and a diamond for what to expect of the configuration on a fresh seed. "
-        f"The lowest dot is mostly luck; the lowest diamond is recommended.{many}"
+        f"The lowest dot is mostly luck; {large}.{many}"
     )
     label = f"FID against the mean level of {len(view.points)} configurations of {view.model}"
     return card(title, note, plot(f"shape-{number}", figure, label))

@@ -70,10 +70,14 @@ def _values(arm: Arm) -> Iterator[float]:
 def _kind(verdict: Verdict, arm: Arm) -> str:
     kinds = {
         "reference": arm.is_vanilla,
-        "first": arm.configuration == verdict.choice.configuration,
+        "first": _is_choice(verdict, arm),
         "out": arm.out is not None,
     }
     return " ".join(kind for kind, given in kinds.items() if given)
+
+
+def _is_choice(verdict: Verdict, arm: Arm) -> bool:
+    return verdict.choice is not None and arm.configuration == verdict.choice.configuration
 
 
 def _cells(verdict: Verdict, arm: Arm, scale: Scale) -> list[Cell]:
@@ -89,7 +93,7 @@ def _cells(verdict: Verdict, arm: Arm, scale: Scale) -> list[Cell]:
 
 def _name(verdict: Verdict, arm: Arm) -> Safe:
     tags = []
-    if arm.configuration == verdict.choice.configuration:
+    if _is_choice(verdict, arm):
         tags.append("choice")
     if arm.tied and len(verdict.tie_set) > 1:
         tags.append("tied")
@@ -132,7 +136,7 @@ def _drawn(verdict: Verdict, arm: Arm, scale: Scale) -> Safe | str:
     if arm.difference is None:
         return strip("no difference yet", "none", zero)
     ends = "" if arm.low is None or arm.high is None else interval(scale, arm.low, arm.high)
-    radius = 7 if arm.configuration == verdict.choice.configuration else 5
+    radius = 7 if _is_choice(verdict, arm) else 5
     label = f"{arm.text}: {_signed(arm.difference)}"
     shown = dot(scale, arm.difference, radius)
     return strip(label, _direction(arm) or "none", zero, ends, shown)

@@ -11,7 +11,7 @@ from ._report_data import ShapePoint, shape_points
 from .best import Best, best
 from .leaderboard import leaderboard
 from .results import Results
-from .verdict import Verdict
+from .verdict import Arm, Verdict
 
 
 class View(NamedTuple):
@@ -43,9 +43,13 @@ class View(NamedTuple):
     @property
     def configuration(self) -> int | None:
         """Number of the configuration to show as the best, of the verdict if there is one."""
-        if self.verdict is not None:
-            return self.verdict.choice.configuration
-        return self.best.configuration if self.best is not None else None
+        chosen = self.best if self.choice is None else self.choice
+        return None if chosen is None else chosen.configuration
+
+    @property
+    def choice(self) -> Arm | None:
+        """The arm that the verdict chose; None without a verdict."""
+        return None if self.verdict is None else self.verdict.choice
 
     @property
     def trial(self) -> int | None:

@@ -41,8 +41,10 @@ def watch_report(
     while True:
         results = _results(path, root)
         if results is not None:
+            # before writing: what ends meanwhile is on the next page
+            running = is_running(results)
             yield write_report(results, output, reload=every)
-            if not is_running(results):
+            if not running:
                 return
         sleep(every)
 

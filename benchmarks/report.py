@@ -108,7 +108,7 @@ def build(root: Path, trials: int, reports: int, side: int, channels: int) -> Pa
     for number in range(trials):
         driver.fold(number, schedules[number % len(schedules)])
     driver.recorder.close()
-    config = driver.config.model_dump(mode="json")
+    config = driver.config.to_dict()
     driver.store.write_metadata({"name": "large", "status": "finished", "config": config})
     for name in ("real", *(f"{number:04d}" for number in range(trials))):
         driver.store.write_file(f"samples/{name}.png", invented_picture(rng, side, channels))

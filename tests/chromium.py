@@ -16,6 +16,11 @@ from PIL import Image
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 TIMEOUT = 60.0
+DRAWN = (
+    "document.readyState === 'complete' && performance.getEntriesByName('drawn').length > 0 && "
+    "[...document.querySelectorAll('.plot')].every(plot => plot.querySelector('.main-svg'))"
+)
+"""Whether the report in the page has drawn all of its figures."""
 
 
 class Browser:
@@ -60,12 +65,7 @@ class Browser:
             mobile=False,
         )
         self.call("Page.navigate", url=path.as_uri())
-        self.wait(
-            "document.readyState === 'complete' && "
-            "performance.getEntriesByName('drawn').length > 0 && "
-            "[...document.querySelectorAll('.plot')].every(p => p.querySelector('.main-svg'))",
-            "the page did not draw its figures",
-        )
+        self.wait(DRAWN, "the page did not draw its figures")
 
     def press(self, key: str) -> None:
         """Press and release Tab, Enter, Escape or an arrow."""

@@ -214,6 +214,22 @@ CONFIRMED = tuple(
 )
 """A confirmation of three schedules on three seeds: the search's favourite comes second."""
 
+PLAN = {
+    "format": "mollitune.confirmation",
+    "number": 1,
+    "seeds": 3,
+    "first_seed": 10_001,
+    "fid_samples": 500,
+    "level": 0.95,
+    "reference": "test",
+    "reference_size": 300,
+    "status": "finished",
+    "created": START.isoformat(),
+    "machine": "Linux x86_64",
+    "versions": {"torch": "2.11.0"},
+}
+"""What the file of this confirmation says."""
+
 MakeSearch = Callable[..., str]
 
 

@@ -1,14 +1,25 @@
+import base64
 import dataclasses
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from pyarrow import fs
-from tests.analysis.conftest import METADATA, PARAMS, TRIALS, FakeTrial, MakeSearch
+from tests.analysis.conftest import (
+    CONFIRMED,
+    LATE,
+    METADATA,
+    PARAMS,
+    PLAN,
+    TRIALS,
+    FakeTrial,
+    MakeSearch,
+)
 
 from mollitune._errors import MollituneError
-from mollitune.analysis import Results, load_results, write_report
+from mollitune.analysis import Results, load_results, verdicts, write_report
 from mollitune.schedules import build
 from mollitune.search.store import Store
 
@@ -107,9 +118,21 @@ def test_text_from_the_data_is_escaped(results: Results) -> None:
     assert "a &amp; b" in html
 
 
-def test_provenance(results: Results) -> None:
-    text = page_of(results).text
-    for piece in ("1:02:03", "name digits, train 1200", "torch 2.11.0", "2026-03-01"):
+def test_provenance(make_search: MakeSearch) -> None:
+    location = make_search(TRIALS[:8], metadata={"config": {"seed": 3}})
+    text = page_of(load_results(location)).text
+    pieces = (
+        "1:02:03",
+        "name digits, train 1200",
+        "torch 2.11.0",
+        "2026-03-01",
+        "name lenet, features 84",
+        "seeds 3 of the search; 7 of the runs",
+        "500 samples against 300 validation images in lenet",
+        "devices cpu",
+        "last evaluation 2026-03-01 12:11:41 UTC",
+    )
+    for piece in pieces:
         assert piece in text
 
 
@@ -185,3 +208,103 @@ def test_report_of_values_that_do_not_compare(make_search: MakeSearch) -> None:
     text = page_of(load_results(location)).text
     assert "cannot be ranked: they differ in fid_samples (500, 50000)" in text
     assert "No FIDs that can be ranked." in text
+
+
+@pytest.fixture
+def confirmed(make_search: MakeSearch) -> Results:
+    """The made-up search with a confirmation of glow, which chose another schedule."""
+    late = FakeTrial(9, LATE, 22.0)
+    location = make_search((*TRIALS[:8], late, *CONFIRMED))
+    with Store.open(location, PARAMS) as store:
+        store.write_file("confirm/1.json", json.dumps(PLAN).encode())
+    return load_results(location)
+
+
+def test_verdict_takes_the_place_of_the_recommendation(confirmed: Results) -> None:
+    (found,) = verdicts(confirmed)
+    text = page_of(confirmed).text
+    top = text[: text.index("Real images")]
+    assert found.sentence in top
+    assert "On vae, no schedule is expected" in top
+    assert f"On glow, {LATE}" in top
+    assert "has expected FID" not in text
+    assert "Choice of the confirmation" in text
+    assert "Recommended" not in text
+
+
+def test_picture_of_the_choice_is_one_of_the_confirmation(confirmed: Results) -> None:
+    html = write_report(confirmed).read_text()
+    shown = re.search(r'Choice of the confirmation.*?data-trial="(\d+)".*?base64,(.*?)"', html)
+    assert shown is not None
+    trial = int(shown[1])
+    assert (
+        trial in next(arm for arm in verdicts(confirmed)[0].arms if arm.configuration == 9).trials
+    )
+    assert base64.b64decode(shown[2]) == confirmed.read_file(f"samples/{trial:04d}.png")
+    # without its picture one of the search
+    for path in Path(confirmed.root, "samples").glob("10000*.png"):
+        path.unlink()
+    again = re.search(r'Choice of the.*?data-trial="(\d+)"', write_report(confirmed).read_text())
+    assert again is not None
+    assert again[1] == "9"
+
+
+def test_provenance_of_a_confirmation(confirmed: Results) -> None:
+    text = page_of(confirmed).text
+    for piece in (
+        "confirmation 1 finished; begun 2026-03-01",
+        "seeds 10001 to 10003; 500 samples against 300 test images; Linux x86_64; torch 2.11.0",
+        "10001, 10002, 10003 of the confirmation",
+    ):
+        assert piece in text
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"null"])
+def test_damaged_confirmation_is_said_on_top(confirmed: Results, content: bytes) -> None:
+    Path(confirmed.root, "confirm", "1.json").write_bytes(content)
+    text = page_of(confirmed).text
+    assert "The confirmation cannot be judged:" in text[: text.index("Real images")]
+    assert "On glow, sigmoid" in text
+    assert "confirmation 1 its file is damaged" in text
+
+
+def test_verdicts_on_many_models_stand_in_their_sections(make_search: MakeSearch) -> None:
+    others = tuple(
+        dataclasses.replace(trial, number=100 * i + trial.number, model=f"m{i}")
+        for i in range(1, 4)
+        for trial in TRIALS[:3]
+    )
+    location = make_search((*TRIALS[:4], *others, *CONFIRMED), samples=False)
+    with Store.open(location, PARAMS) as store:
+        store.write_file("confirm/1.json", json.dumps(PLAN).encode())
+    page = page_of(load_results(location))
+    top = page.text[: page.text.index("Confirmation 1")]
+    assert top.count("not yet confirmed") == 3
+    assert page.text.count("Confirmation 1") == 1
+    assert page.open == []
+
+
+def test_page_reads_itself_again_only_while_the_search_runs(make_search: MakeSearch) -> None:
+    finished = load_results(make_search(TRIALS[:2]))
+    running = load_results(make_search(TRIALS[:2], "running", metadata={"status": "running"}))
+    seen = [write_report(r, reload=s).read_text() for r in (finished, running) for s in (None, 5)]
+    assert ['<body data-reload="5">' in html for html in seen] == [False, False, False, True]
+
+
+def test_every_trial_can_be_called_up(results: Results) -> None:
+    html = write_report(results).read_text()
+    documents = dict(
+        re.findall(r'<script type="application/json" id="(\w+)">(.*?)</script>', html)
+    )
+    words, pictures = (json.loads(documents[name]) for name in ("trials", "pictures"))
+    numbers = {str(trial.number) for trial in TRIALS}
+    assert words["trials"].keys() == numbers
+    assert {str(n) for order in words["orders"] for n in order} == numbers
+    assert words["orders"][0][:4] == [2, 1, 0, 3]  # by rank
+    complete = {str(trial.number) for trial in TRIALS if trial.status == "completed"}
+    assert pictures.keys() == complete
+    for number, picture in pictures.items():
+        data = base64.b64decode(picture["url"].removeprefix("data:image/png;base64,"))
+        assert data == results.read_file(f"samples/{int(number):04d}.png")
+    buttons = {int(number) for number in re.findall(r'data-trial="(\d+)"', html)}
+    assert buttons == {0, 1, 2, 3, 5, 6, 7}  # complete runs, and the one that failed

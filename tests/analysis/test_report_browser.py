@@ -3,13 +3,15 @@
 import base64
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
-from tests.analysis.conftest import TRIALS
-from tests.chromium import CHROMIUM, TIMEOUT, Browser, chromium
+from tests.analysis.conftest import CONFIRMED, TRIALS, FakeTrial, MakeSearch
+from tests.chromium import CHROMIUM, DRAWN, TIMEOUT, Browser, chromium
 
-from mollitune.analysis import Results, write_report
+from mollitune.analysis import Results, load_results, write_report
+from mollitune.schedules import build
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 
@@ -20,6 +22,12 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         yield opened
 
 
+def loud(browser: Browser) -> list[dict[str, Any]]:
+    """Exceptions and messages of the page."""
+    kinds = ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
+    return [event for event in browser.events if event.get("method") in kinds]
+
+
 @pytest.mark.parametrize("width", [1280, 400])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_page_is_quiet_offline_and_fits(
@@ -27,8 +35,7 @@ def test_page_is_quiet_offline_and_fits(
 ) -> None:
     browser.events.clear()
     browser.open(write_report(results), width, scheme)
-    loud = ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
-    assert [event for event in browser.events if event.get("method") in loud] == []
+    assert loud(browser) == []
     sent = [e["params"] for e in browser.events if e.get("method") == "Network.requestWillBeSent"]
     schemes = {params["request"]["url"].partition(":")[0] for params in sent}
     assert schemes <= {"file", "data"}
@@ -115,13 +122,16 @@ def test_click_on_a_figure_shows_the_samples(
     places = [
         ("fid-0", 1000, 25, 1),  # the dot at the end of trial 1
         ("shape-0", 0.25, 25, 1),
-        # where the line of trial 4 ends; two clicks on one figure at once are another gesture
+        # where the line of trial 4 ends
         ("fid-0", 600, TRIALS[4].report(0.6)["fid"], 4),
         ("level-0", 0.2, 1 - 0.2 / 0.5, 1),  # on the curve of trial 1
     ]
     for figure, x, y, trial in places:
         place = browser.evaluate(PLACE.format(figure=figure, x=x, y=y))
         assert isinstance(place, list)
+        # two clicks at once would be a double click
+        last = f"document.querySelector('[data-figure={figure}]')._mouseDownTime ?? 0"
+        browser.wait(f"Date.now() - ({last}) > 500", "the clock stands still")
         browser.click(*place)
         browser.wait(f"{PANEL}.open", f"the panel did not open for {figure}")
         found = shown(browser)
@@ -169,7 +179,7 @@ def test_keyboard_shows_samples_and_walks_through_the_ranking(
         titles.append(shown(browser)["title"])
     order = [1, 0, 3, 0, 1, 2, 2]  # by rank, and not beyond its ends
     assert titles == [f"Trial {number} of glow" for number in order]
-    behind = f"document.activeElement.closest('main') !== null"
+    behind = "document.activeElement.closest('main') !== null"
     for _ in range(6):
         browser.press("Tab")
         assert not browser.evaluate(behind)
@@ -199,3 +209,59 @@ def test_text_under_the_pointer(browser: Browser, results: Results) -> None:
     browser.wait("document.querySelector('.hovertext') !== null", "nothing under the pointer")
     text = browser.evaluate("document.querySelector('.hovertext').textContent")
     assert text == "trial 1, seed 7: linear(until=0.5)step 1,000: FID 25comparable"
+
+
+def test_page_of_a_running_search_reads_itself_again(
+    browser: Browser, make_search: MakeSearch
+) -> None:
+    many = tuple(FakeTrial(i, build("linear", until=0.5), 20.0 + i) for i in range(18))
+    running = load_results(make_search(many, metadata={"status": "running"}, samples=False))
+    browser.open(write_report(running, reload=1000), 1280, "light")
+    browser.evaluate("window.old = true; document.querySelector('details').open = true")
+    browser.evaluate("scrollTo(0, 700)")
+    # what the timer calls; not while somebody looks at samples
+    browser.evaluate("show(1); again()")
+    assert browser.evaluate("sessionStorage.length") == 0
+    browser.press("Escape")
+    browser.evaluate("again()")
+    browser.wait(f"window.old === undefined && {DRAWN}", "the page did not read itself again")
+    assert browser.evaluate("scrollY") == 700
+    assert browser.evaluate("document.querySelector('details').open")
+    assert browser.evaluate("sessionStorage.length") == 0
+
+
+def test_timer_of_a_running_search_and_none_of_a_finished_one(
+    browser: Browser, make_search: MakeSearch
+) -> None:
+    running = load_results(make_search(TRIALS[:2], metadata={"status": "running"}))
+    page = write_report(running, reload=0.5)
+    browser.open(page, 1280, "light")
+    browser.evaluate("window.old = true")
+    browser.wait(f"window.old === undefined && {DRAWN}", "the page did not read itself again")
+    finished = load_results(make_search(TRIALS[:2], "finished"))
+    write_report(finished, page)
+    browser.wait(f"document.body.dataset.reload === undefined && {DRAWN}", "old page stayed")
+    assert browser.evaluate("document.querySelector('.pill').textContent") == "finished"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 400])
+def test_verdict_fits_and_its_intervals_are_drawn(
+    browser: Browser, make_search: MakeSearch, width: int, scheme: str
+) -> None:
+    browser.events.clear()
+    results = load_results(make_search((*TRIALS, *CONFIRMED)))
+    browser.open(write_report(results), width, scheme)
+    assert loud(browser) == []
+    assert browser.evaluate("document.documentElement.scrollWidth") <= width  # type: ignore[operator]
+    boxes = browser.evaluate(
+        "[...document.querySelectorAll('.verdict td .strip')].map((strip) => {"
+        "const zero = strip.querySelector('.zero').getBoundingClientRect();"
+        "const dot = strip.querySelector('circle').getBoundingClientRect();"
+        "return [Math.round(zero.x), dot.x - zero.x, strip.clientWidth]; })"
+    )
+    assert isinstance(boxes, list)
+    assert len(boxes) == 3
+    assert len({place for place, _, _ in boxes}) == 1  # one line for all rows
+    assert boxes[0][1] < boxes[1][1] < boxes[2][1]  # linear, sigmoid, vanilla
+    assert all(wide > 100 for _, _, wide in boxes)

@@ -1,6 +1,7 @@
 """A report about a search whose every text is an attack holds the same elements as any other."""
 
 import dataclasses
+import json
 from collections import Counter
 from html import escape
 from html.parser import HTMLParser
@@ -8,9 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.analysis.conftest import METADATA, PARAMS, TRIALS, FakeTrial
+from tests.analysis.conftest import CONFIRMED, METADATA, PARAMS, PLAN, TRIALS, FakeTrial
+from tests.analysis.test_importance_card import FOUND
+from tests.analysis.test_verdict_card import ARMS, VERDICT
 
 from mollitune.analysis import load_results, write_report
+from mollitune.analysis._importance_card import shares_card
+from mollitune.analysis._verdict_card import verdict_card
 from mollitune.schedules import build
 from mollitune.search.store import Store, create_search_folder
 
@@ -62,11 +67,18 @@ def _trial(trial: FakeTrial, text: str) -> FakeTrial:
 def _page(folder: Path, text: str) -> str:
     trials = [_trial(trial, text) for trial in TRIALS]
     trials.append(FakeTrial(9, build("linear", until=0.3), 40.0, model=f"glow{text}"))
+    trials += [_trial(trial, text) for trial in CONFIRMED]
+    trials += [
+        dataclasses.replace(trials[-1], number=1_000_050, status="failed", error=text, seed=1)
+    ]
+    plan = {**_texts(PLAN, text), "status": text}
     with Store.open(create_search_folder(str(folder), "s"), PARAMS) as store:
         store.write_metadata({**_texts(METADATA, text), "config": {text: text}, "name": text})
+        store.write_file("confirm/1.json", json.dumps(plan).encode())
         for trial in trials:
             start = {"dataset": text, "family": text} if trial.number == 9 else {"dataset": text}
             report = {**trial.report(1.0), **start, "device": text, "extractor": text}
+            report["comparable"] = trial.status != "failed"
             store.report({**report, "extractor_resize": text, "extractor_sha256": text})
             store.decision({**trial.decision(0, 1.0), "reason": text})
             store.trial({**trial.row(), **start})
@@ -88,3 +100,22 @@ def test_no_element_or_attribute_comes_from_data(
     assert found.other == harmless.other
     assert not [a for a in found.addresses if not a.startswith(("#", "data:"))]
     assert escape(attack) in page
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_cards_of_verdict_and_importance_are_escaped(attack: str) -> None:
+    def cards(text: str) -> tuple[Elements, str]:
+        texts = ("search", "model", "dataset", "extractor", "reference")
+        arms = tuple(
+            dataclasses.replace(arm, text=text, out=text if arm.out else None) for arm in ARMS
+        )
+        verdict = dataclasses.replace(VERDICT, **dict.fromkeys(texts, text), arms=arms)
+        shares = FOUND.assign(name=text, within=["all", text, "all"])
+        html = verdict_card(verdict) + shares_card(shares)
+        return Elements(html), html
+
+    found, html = cards(attack)
+    harmless, _ = cards("harmless")
+    assert found.found == harmless.found
+    assert found.other == harmless.other
+    assert escape(attack) in html
