@@ -10,7 +10,7 @@ small by luck and that of the others may not be its own:
   Greenhouse and Geisser (1959) for how unequal the spreads are: between n - 1 and all of them.
 
 With two seeds that leaves one degree of freedom, which finds nothing; so the first look comes
-after three. `benchmarks/verdict.py` shows that the level is kept, and by what it was chosen.
+after three. `benchmarks/verdict.py` shows that the level is kept.
 """
 
 from collections.abc import Iterator, Mapping
