@@ -41,7 +41,6 @@ h1 { font: inherit; margin: 0; }
 .headlines { margin: 14px 0 22px; }
 .many .sentence { font-size: 17px; line-height: 1.4; margin-bottom: 10px; }
 .many .sentence small { font-size: 15px; margin-top: 0; }
-.problem { color: var(--bad); margin: 0 0 14px; }
 h2 { font-size: 24px; margin: 40px 0 16px; letter-spacing: -0.01em; }
 h3 { font-size: 17px; margin: 0 0 2px; }
 .card {
@@ -49,7 +48,8 @@ h3 { font-size: 17px; margin: 0 0 2px; }
   padding: 20px 22px; margin: 0 0 20px; min-width: 0;
 }
 .card > p { color: var(--soft); margin: 0 0 12px; font-size: 15px; }
-.grids { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(250px, 100%), 1fr)); gap: 20px; }
+.grids { display: grid; gap: 20px;
+  grid-template-columns: repeat(auto-fit, minmax(min(250px, 100%), 1fr)); }
 .grids figure { margin: 0; }
 .grids img {
   display: block; width: 100%; height: auto; border-radius: 6px; background: var(--grid);
@@ -105,12 +105,14 @@ button { font: inherit; color: inherit; cursor: pointer; }
 }
 .trial:hover, .bar button:hover:enabled { background: var(--grid); }
 tbody tr:has([data-trial]) { cursor: pointer; }
-tbody tr:has([data-trial]):hover td { background: color-mix(in srgb, var(--accent) 7%, transparent); }
+tbody tr:has([data-trial]):hover td {
+  background: color-mix(in srgb, var(--accent) 7%, transparent); }
 .tag { border: 1px solid currentColor; border-radius: 99px; padding: 0 8px; font-size: 12.5px;
   font-weight: 500; white-space: nowrap; color: var(--soft); }
 .tag.choice { color: var(--card); background: var(--accent); border-color: var(--accent); }
 .tag.beats { color: var(--good); }
 tr.out td { color: var(--soft); } tr.out .strip { opacity: 0.5; }
+.card p:empty { display: none; }
 .tags { display: inline-flex; flex-wrap: wrap; gap: 4px 6px; vertical-align: 1px; }
 .card p.sentence { margin-bottom: 10px; color: var(--text); }
 .card .sentence { font-size: clamp(20px, 2.3vw, 26px); }
@@ -201,7 +203,7 @@ footer { color: var(--soft); font-size: 14px; margin-top: 32px; }
   .board td:nth-child(7)::before { content: "lowest"; }
   .board td:nth-child(8)::before { content: "bits/dim"; }
   .board td .chip { top: 8px; }
-  .verdict td.schedule, .verdict td.strips, .verdict td.trials { grid-column: 1 / -1; width: auto; }
+  .verdict :is(td.schedule, td.strips, td.trials) { grid-column: 1 / -1; width: auto; }
   .verdict td .chip { top: 8px; }
   .verdict td.n { text-align: left; } .verdict .tags { display: flex; margin: 3px 0; }
   .importance th:last-child { width: 82px; } .importance .axis { display: none; }

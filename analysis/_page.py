@@ -6,8 +6,6 @@ from typing import Any
 
 from plotly.offline import get_plotlyjs
 
-from mollitune._errors import MollituneError
-
 from ._captions import captions
 from ._confirmation_files import status_of
 from ._css import CSS
@@ -22,7 +20,6 @@ from ._sections import model_section
 from ._verdict_card import verdict_card
 from ._view import View, view
 from .results import Results
-from .verdict import Verdict, verdicts
 
 # Nothing may be loaded from anywhere: pictures are data, styles and scripts stand in the page.
 _POLICY = (
@@ -41,25 +38,16 @@ def page(results: Results, reload: float | None = None) -> str:
         results: Results of a search.
         reload: Seconds after which the open page reads itself again; None: never.
     """
-    judged, problem = _judge(results)
     found = {*results.trials["model"], *results.reports["model"]}
-    views = [view(results, model, judged) for model in sorted(found)]
+    views = [view(results, model) for model in sorted(found)]
     views.sort(key=lambda view: view.expected)
     many = len(views) > MANY_MODELS
     sections = [
         model_section(results, own, number, with_verdict=many) for number, own in enumerate(views)
     ]
     shown = _panel(results, views)
-    body = join([_header(results, views, problem), *sections, provenance(results)])
+    body = join([_header(results, views), *sections, provenance(results)])
     return _document(f"{results.name}: Mollitune report", body, shown, reload)
-
-
-def _judge(results: Results) -> tuple[list[Verdict], str]:
-    """The verdicts, or why there are none although there is a confirmation."""
-    try:
-        return verdicts(results), ""
-    except MollituneError as error:
-        return [], f"The confirmation cannot be judged: {error}."
 
 
 def _panel(results: Results, views: Sequence[View]) -> Safe:
@@ -92,7 +80,7 @@ def _document(title: str, body: Safe, shown: Safe, reload: float | None) -> str:
     )
 
 
-def _header(results: Results, views: Sequence[View], problem: str) -> Safe:
+def _header(results: Results, views: Sequence[View]) -> Safe:
     status = status_of(results)
     dataset = str(_entries(results.metadata.get("dataset")).get("name", ""))
     links = ""
@@ -101,19 +89,18 @@ def _header(results: Results, views: Sequence[View], problem: str) -> Safe:
         links = f'<nav aria-label="Models">{"".join(items)}</nav>'
     place = f"<span>on {text(dataset)}</span>" if dataset else ""
     many = len(views) > MANY_MODELS
-    warning = f'<p class="problem">{text(problem)}</p>' if problem else ""
     lines = join(_headline(own, with_card=not many) for own in views)
     return Safe(
         f'<header><div class="eyebrow"><h1>Search <b>{text(results.name)}</b></h1>{place}'
         f'<span class="pill {text(status)}">{text(status)}</span></div>'
-        f'<div class="headlines{" many" if many else ""}">{warning}{lines}</div>{links}</header>'
+        f'<div class="headlines{" many" if many else ""}">{lines}</div>{links}</header>'
     )
 
 
 def _headline(own: View, with_card: bool) -> Safe:
     """The verdict, or the recommendation as long as there is none."""
     if own.verdict is not None and with_card:
-        return verdict_card(own.verdict)
+        return verdict_card(own.verdict, own.details)
     sentence = text(own.sentence)
     small = f"<small>{text(own.details)}</small>" if own.details else ""
     if own.verdict is None and own.best is not None and not own.best.is_vanilla:

@@ -38,7 +38,7 @@ def model_section(
     shapes = _two(_shape_card(view, number), _level_card(results, view, number))
     stopping = _two(decisions_card(results, view.model), audit_card(results, view.model))
     content = [
-        *([verdict_card(view.verdict)] if view.verdict and with_verdict else []),
+        *([verdict_card(view.verdict, view.details)] if view.verdict and with_verdict else []),
         gallery(results, view),
         _facts(results, view),
         _fid_card(results, view, number),

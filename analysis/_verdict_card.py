@@ -11,11 +11,12 @@ from .verdict import Arm, Verdict
 _OUTSIDE = 1.4  # how far beyond the arms that were kept the others are still shown
 
 
-def verdict_card(verdict: Verdict) -> Safe:
+def verdict_card(verdict: Verdict, details: str = "") -> Safe:
     """The verdict in one large sentence, and each schedule with its difference to vanilla.
 
     Args:
         verdict: What a confirmation says about one model.
+        details: What follows from it, and what the search had recommended.
     """
     scale = _scale(verdict)
     head = [
@@ -30,7 +31,7 @@ def verdict_card(verdict: Verdict) -> Safe:
     label = f"Schedules of the confirmation of {verdict.model}"
     return Safe(
         f'<div class="card verdict"><p class="sentence">{join([verdict.sentence])}</p>'
-        f"<p>{join([_how(verdict)])}</p>{table(label, head, rows)}"
+        f"<p>{join([details])}</p><p>{join([_how(verdict)])}</p>{table(label, head, rows)}"
         f'<p class="note">{_LEGEND}</p></div>'
     )
 
@@ -77,7 +78,9 @@ def _kind(verdict: Verdict, arm: Arm) -> str:
 
 
 def _is_choice(verdict: Verdict, arm: Arm) -> bool:
-    return verdict.choice is not None and arm.configuration == verdict.choice.configuration
+    """Whether an arm was chosen; before all seeds are there, none is."""
+    choice = verdict.choice if verdict.complete else None
+    return choice is not None and arm.configuration == choice.configuration
 
 
 def _cells(verdict: Verdict, arm: Arm, scale: Scale) -> list[Cell]:

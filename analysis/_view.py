@@ -1,6 +1,6 @@
 """What the report shows of one model, found once and used by all its cards."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import pandas as pd
@@ -20,11 +20,10 @@ class View(NamedTuple):
     Attributes:
         model: Name of the model.
         sentence: The result in one sentence: the verdict if there is one.
-        details: How sure it is, and the lowest single FID; empty without a result.
-        best: The recommendation of the search; None when there is none.
+        details: How sure it is, and what the search has seen; empty without a result.
+        best: The recommendation; None when there is none.
         board: Its `leaderboard`.
         points: Its `shape_points`.
-        verdict: The verdict of its last confirmation; None without one.
     """
 
     model: str
@@ -33,7 +32,6 @@ class View(NamedTuple):
     best: Best | None
     board: pd.DataFrame
     points: list[ShapePoint]
-    verdict: Verdict | None
 
     @property
     def expected(self) -> float:
@@ -41,15 +39,20 @@ class View(NamedTuple):
         return self.best.fid_expected if self.best is not None else float("inf")
 
     @property
-    def configuration(self) -> int | None:
-        """Number of the configuration to show as the best, of the verdict if there is one."""
-        chosen = self.best if self.choice is None else self.choice
-        return None if chosen is None else chosen.configuration
+    def verdict(self) -> Verdict | None:
+        """What the latest confirmation says; None without one."""
+        return self.best.verdict if self.best is not None else None
 
     @property
     def choice(self) -> Arm | None:
-        """The arm that the verdict chose; None without a verdict."""
-        return None if self.verdict is None else self.verdict.choice
+        """The arm that the verdict chose; None before a confirmation is complete."""
+        return self.best.confirmed if self.best is not None else None
+
+    @property
+    def configuration(self) -> int | None:
+        """Number of the configuration to show as the best."""
+        chosen = self.best if self.choice is None else self.choice
+        return None if chosen is None else chosen.configuration
 
     @property
     def trial(self) -> int | None:
@@ -59,35 +62,24 @@ class View(NamedTuple):
 
     @property
     def order(self) -> Iterator[int]:
-        """Numbers of the complete runs: those of the verdict, then by rank."""
-        if self.verdict is not None:
-            for arm in self.verdict.arms:
-                yield from arm.trials
+        """Numbers of the complete runs: those of the confirmation, then by rank."""
+        for arm in self.verdict.arms if self.verdict is not None else ():
+            yield from arm.trials
         for row in self.board["trials"]:
             yield from map(int, row.split(", "))
 
 
-def view(results: Results, model: str, verdicts: Sequence[Verdict] = ()) -> View:
+def view(results: Results, model: str) -> View:
     """Find what to show of a model, or say why there is nothing.
 
     Args:
         results: Results of a search.
         model: The model.
-        verdicts: Verdicts of the search on any model; the last of this one counts.
     """
     board = leaderboard(results, model)
     points = shape_points(results, model, board)
-    sentence, details, found = _recommendation(results, model)
-    own = [verdict for verdict in verdicts if verdict.model == model]
-    verdict = max(own, key=lambda verdict: verdict.number, default=None)
-    if verdict is not None:
-        sentence, details = verdict.sentence, ""
-    return View(model, sentence, details, found, board, points, verdict)
-
-
-def _recommendation(results: Results, model: str) -> tuple[str, str, Best | None]:
     try:
         found = best(results, model)
     except MollituneError as error:
-        return f"On {model}: {error}.", "", None
-    return found.headline, found.details, found
+        return View(model, f"On {model}: {error}.", "", None, board, points)
+    return View(model, found.headline, found.details, found, board, points)

@@ -28,8 +28,8 @@ from scale import Driver, drawn
 from mollitune.analysis import leaderboard, load_results, write_report
 from mollitune.schedules import Schedule, Vanilla, shape_features
 from mollitune.search.journal import END, REPORT, START
+from mollitune.search.picture import picture
 from mollitune.search.sampler import outcome_of
-from mollitune.search.trainable import picture
 
 ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 3

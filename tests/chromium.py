@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,10 @@ DRAWN = (
     "[...document.querySelectorAll('.plot')].every(plot => plot.querySelector('.main-svg'))"
 )
 """Whether the report in the page has drawn all of its figures."""
+
+
+class NavigatedError(Exception):
+    """The page went away while it was asked something."""
 
 
 class Browser:
@@ -46,6 +50,8 @@ class Browser:
         while True:
             answer = self._receive()
             if answer.get("id") == self._number:
+                if "navigated" in str(answer.get("error")):
+                    raise NavigatedError
                 assert "error" not in answer, answer
                 return dict(answer["result"])
             self.events.append(answer)
@@ -84,7 +90,10 @@ class Browser:
     def wait(self, condition: str, what: str) -> None:
         """Wait until an expression is true; ``what`` says what did not happen."""
         deadline = time.monotonic() + TIMEOUT
-        while not self.evaluate(condition):
+        while True:
+            with suppress(NavigatedError):
+                if self.evaluate(condition):
+                    return
             assert time.monotonic() < deadline, what
             time.sleep(0.05)
 

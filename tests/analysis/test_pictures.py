@@ -18,7 +18,7 @@ from mollitune.analysis._pictures import (
     shown_picture,
     trial_pictures,
 )
-from mollitune.search.trainable import picture
+from mollitune.search.picture import picture
 
 SIDE = 32
 

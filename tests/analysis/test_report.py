@@ -263,9 +263,19 @@ def test_provenance_of_a_confirmation(confirmed: Results) -> None:
 def test_damaged_confirmation_is_said_on_top(confirmed: Results, content: bytes) -> None:
     Path(confirmed.root, "confirm", "1.json").write_bytes(content)
     text = page_of(confirmed).text
-    assert "The confirmation cannot be judged:" in text[: text.index("Real images")]
-    assert "On glow, sigmoid" in text
+    assert "On glow: confirm/1.json of 'fake'" in text[: text.index("Real images")]
     assert "confirmation 1 its file is damaged" in text
+
+
+def test_before_a_confirmation_is_complete_nothing_is_chosen(make_search: MakeSearch) -> None:
+    location = make_search((*TRIALS[:8], *CONFIRMED[:6]))
+    with Store.open(location, PARAMS) as store:
+        store.write_file("confirm/1.json", json.dumps({**PLAN, "status": "interrupted"}).encode())
+    html = write_report(load_results(location)).read_text()
+    assert "so far (2 of 3 seeds, not complete)" in html
+    assert "Recommended" in html
+    assert "Choice of the confirmation" not in html
+    assert 'class="tag choice"' not in html
 
 
 def test_verdicts_on_many_models_stand_in_their_sections(make_search: MakeSearch) -> None:

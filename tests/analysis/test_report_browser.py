@@ -191,13 +191,11 @@ def test_panel_fits_a_narrow_window(browser: Browser, results: Results) -> None:
     browser.open(write_report(results), 400, "light")
     browser.evaluate("document.querySelector('td button').click()")
     browser.wait(f"{PANEL}.open", "the panel did not open")
-    box = browser.evaluate(
-        f"(() => {{ const b = {PANEL}.getBoundingClientRect(); return [b.left, b.right, b.top]; }})()"
-    )
-    assert isinstance(box, list)
-    assert box[0] >= 0
-    assert box[1] <= 400
-    assert box[2] >= 0
+    box = browser.evaluate(f"{PANEL}.getBoundingClientRect().toJSON()")
+    assert isinstance(box, dict)
+    assert box["left"] >= 0
+    assert box["right"] <= 400
+    assert box["top"] >= 0
     assert browser.evaluate(f"{PANEL}.scrollWidth <= {PANEL}.clientWidth")
 
 

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from mollitune.analysis import Arm, Verdict
+from mollitune.analysis._text import MINUS
 from mollitune.analysis._verdict_card import verdict_card
 from mollitune.schedules import Schedule, build
 
@@ -62,7 +63,8 @@ def rows(verdict: Verdict) -> list[str]:
 
 
 def test_sentence_and_how_it_was_measured_stand_on_top() -> None:
-    card = verdict_card(VERDICT)
+    card = verdict_card(VERDICT, "For production: <i>.")
+    assert "<p>For production: &lt;i&gt;.</p>" in card
     assert f'<p class="sentence">{VERDICT.sentence}</p>' in card
     assert "4 fresh seeds for each schedule." in card
     assert "10,000 samples against the test images of digits" in card
@@ -73,7 +75,7 @@ def test_each_arm_has_a_row_with_its_numbers() -> None:
     cosine, sigmoid, linear, vanilla, blur = rows(VERDICT)
     assert "53.00 ± 0.90" in cosine
     assert "4 of 4" in cosine
-    assert "−14.20<small>−18.90 to −9.40</small>" in cosine
+    assert "-14.20<small>-18.90 to -9.40</small>" in cosine.replace(MINUS, "-")
     assert "reference" in vanilla
     assert "2 of 4" in blur
     assert [seed in sigmoid for seed in map(str, SEEDS)] == [True] * 4
@@ -118,6 +120,7 @@ def test_incomplete_confirmation() -> None:
     assert "no interval yet" in card
     assert "no complete run" in card
     assert "no seed in common" in card
+    assert 'class="tag choice"' not in card
 
 
 @pytest.mark.parametrize("arms", [ARMS[3:4], ARMS[:1], ()])

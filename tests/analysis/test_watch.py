@@ -12,6 +12,10 @@ from mollitune.analysis import watch_report
 from mollitune.search.store import Store, create_search_folder
 
 
+def never(seconds: float) -> None:
+    pytest.fail("nothing was to be waited for")
+
+
 def status(location: str, name: str) -> None:
     with Store.open(location, PARAMS) as store:
         store.write_metadata({**METADATA, "status": name})
@@ -46,7 +50,7 @@ def test_written_again_until_the_search_has_ended(make_search: MakeSearch) -> No
 
 def test_search_that_has_ended_is_written_once(make_search: MakeSearch, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
-    written = list(watch_report(make_search(TRIALS[:1]), output=page, sleep=pytest.fail))
+    written = list(watch_report(make_search(TRIALS[:1]), output=page, sleep=never))
     assert written == [page]
     assert reloads(page) == []
 
@@ -66,7 +70,7 @@ def test_search_that_ended_without_results(tmp_path: Path) -> None:
     location = create_search_folder(str(tmp_path), "young")
     status(location, "interrupted")
     with pytest.raises(MollituneError, match=r"no results in .*young: the search ended"):
-        next(watch_report("young", tmp_path, sleep=pytest.fail))
+        next(watch_report("young", tmp_path, sleep=never))
 
 
 def test_confirmation_that_runs_is_followed_too(make_search: MakeSearch) -> None:

@@ -78,8 +78,8 @@ def _page(folder: Path, text: str) -> str:
         for trial in trials:
             start = {"dataset": text, "family": text} if trial.number == 9 else {"dataset": text}
             report = {**trial.report(1.0), **start, "device": text, "extractor": text}
-            report["comparable"] = trial.status != "failed"
-            store.report({**report, "extractor_resize": text, "extractor_sha256": text})
+            fit = {"comparable": trial.status != "failed"}
+            store.report({**report, **fit, "extractor_resize": text, "extractor_sha256": text})
             store.decision({**trial.decision(0, 1.0), "reason": text})
             store.trial({**trial.row(), **start})
     return write_report(load_results(folder / "s")).read_text(encoding="utf-8")
@@ -105,11 +105,12 @@ def test_no_element_or_attribute_comes_from_data(
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_cards_of_verdict_and_importance_are_escaped(attack: str) -> None:
     def cards(text: str) -> tuple[Elements, str]:
-        texts = ("search", "model", "dataset", "extractor", "reference")
         arms = tuple(
             dataclasses.replace(arm, text=text, out=text if arm.out else None) for arm in ARMS
         )
-        verdict = dataclasses.replace(VERDICT, **dict.fromkeys(texts, text), arms=arms)
+        verdict = dataclasses.replace(
+            VERDICT, model=text, dataset=text, extractor=text, reference=text, arms=arms
+        )
         shares = FOUND.assign(name=text, within=["all", text, "all"])
         html = verdict_card(verdict) + shares_card(shares)
         return Elements(html), html
