@@ -7,6 +7,7 @@ from itertools import combinations
 
 import pandas as pd
 
+from .judgement import kept_level
 from .leaderboard import COMPARABLE_WITHIN, comparable_reports
 from .paired import detectable, seeds_needed
 from .results import Results
@@ -60,6 +61,7 @@ def power_sentence(
             f"{model}: the search repeated too few seeds to tell beforehand which differences "
             f"{seeds} seeds will find"
         )
+    level = kept_level(level)
     gap = detectable(sd, seeds, comparisons, level, POWER)
     if gap is None:
         return f"{model}: it takes two seeds to find any difference"

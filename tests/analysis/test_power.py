@@ -7,6 +7,7 @@ import pytest
 from tests.analysis.conftest import TRIALS, FakeTrial, MakeSearch
 
 from mollitune.analysis import Results, detectable, load_results, seeds_needed
+from mollitune.analysis.judgement import kept_level
 from mollitune.analysis.power import paired_noise, power_sentence
 from mollitune.schedules import build
 
@@ -51,8 +52,9 @@ def test_the_sentence_holds_what_the_seeds_find(make_search: MakeSearch) -> None
     results = load_results(make_search(repeated()))
     sd = paired_noise(results, "glow")
     assert sd is not None
-    gap = detectable(sd, 5, 3, 0.95, 0.8)
+    level = kept_level(0.95)
+    gap = detectable(sd, 5, 3, level, 0.8)
     assert gap is not None
     text = power_sentence(results, "glow", 3, 5, 0.95)
     assert f"5 seeds find a true one of {gap:.3g} to vanilla in 80% of cases" in text
-    assert text.endswith(f"half of that takes {seeds_needed(gap / 2, sd, 3, 0.95, 0.8)} seeds")
+    assert text.endswith(f"half of that takes {seeds_needed(gap / 2, sd, 3, level, 0.8)} seeds")
