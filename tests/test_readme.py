@@ -307,9 +307,14 @@ def run_resume(args: list[str], _: Any) -> None:
 
 
 def run_extend(args: list[str], _: Any) -> None:
-    before = len(load_results("results/digits").trials)
+    before = searched()
     assert f"[{before + 6}/{before + 6}]" in typed(args)
-    assert len(load_results("results/digits").trials) == before + 6
+    assert searched() == before + 6
+
+
+def searched() -> int:
+    """Trials of the search; those of its confirmation are no part of what is extended."""
+    return int((load_results("results/digits").trials["stage"] == "search").sum())
 
 
 def run_confirm(args: list[str], _: Any) -> None:
