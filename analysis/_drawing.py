@@ -75,7 +75,7 @@ def lay_out(figure: go.Figure, x: str, y: str) -> None:
         hovermode="closest",
         legend={
             **{"orientation": "h", "yanchor": "top", "xanchor": "left", "x": 0},
-            "itemsizing": "constant",
+            **{"itemsizing": "constant", "tracegroupgap": 2},
         },
     )
     figure.update_xaxes(

@@ -14,7 +14,7 @@ from ._palette import family_color
 from ._report_data import FidCurve
 from ._thin import thinned
 
-MOST_POINTS = 30_000
+MOST_POINTS = 20_000
 """Points of a figure; above, each curve is thinned to an equal share of them."""
 MANY = 60
 """Above so many curves the best are drawn over pale ones."""

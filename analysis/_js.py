@@ -43,30 +43,57 @@ function lighten(trace) {
   }
 }
 
-function themed(layout) {
+// Room for the legend is reserved: where Plotly finds that it has none, it draws all again.
+const AXIS = 50, ROW = 22, AREA = 330;  // px
+function legendRows(names, width, font) {
+  const pen = document.createElement("canvas").getContext("2d");
+  pen.font = font;
+  let rows = 0, free = 0;
+  for (const name of names) {
+    const needed = pen.measureText(name).width + 46;
+    if (needed > free) { rows += 1; free = width; }
+    free -= needed;
+  }
+  return rows;
+}
+
+function themed(figure, place) {
+  const {layout} = figure, size = narrow.matches ? 12 : 14;
+  const family = getComputedStyle(document.body).fontFamily;
   const axis = (own) => ({...own, gridcolor: style("--grid"), linecolor: style("--line"),
-    tickcolor: style("--line"), automargin: true});
-  const size = narrow.matches ? 12 : 14;
-  return {...layout,
-    font: {color: style("--text"), family: getComputedStyle(document.body).fontFamily, size},
+    tickcolor: style("--line")});
+  const margin = {...layout.margin, l: narrow.matches ? 50 : 66, r: narrow.matches ? 6 : 16};
+  const names = figure.data.filter((trace) => trace.name && trace.showlegend !== false)
+    .map((trace) => trace.name);
+  const width = place.clientWidth - margin.l - margin.r;
+  const rows = legendRows(names, width, `${size - 1}px ${family}`);
+  margin.b = AXIS + (rows ? ROW * rows + 14 : 0);
+  for (const bar of figure.data.map((trace) => trace.marker?.colorbar)) {
+    if (!bar) continue;
+    if (narrow.matches) {
+      margin.b += 72;
+      Object.assign(bar, {orientation: "h", y: -(AXIS + 6) / AREA, yanchor: "top", len: 0.9});
+      bar.title.side = "top";
+    } else {
+      margin.r = 96;
+    }
+  }
+  place.style.height = `${margin.t + AREA + margin.b}px`;
+  return {...layout, margin, dragmode: false,
+    font: {color: style("--text"), family, size},
     hoverlabel: {bgcolor: style("--card"), bordercolor: style("--line"), align: "left",
       font: {color: style("--text"), size: 13}},
-    margin: narrow.matches ? {...layout.margin, l: 44, r: 4} : layout.margin,
-    legend: {...layout.legend, y: narrow.matches ? -0.2 : -0.17, font: {size: size - 1}},
-    dragmode: false, xaxis: axis(layout.xaxis), yaxis: axis(layout.yaxis)};
+    legend: {...layout.legend, y: -AXIS / AREA, font: {size: size - 1}},
+    xaxis: axis(layout.xaxis), yaxis: axis(layout.yaxis)};
 }
 
 function drawOne(place) {
   const figure = data(place.dataset.figure);
   figure.data.forEach(explain);
   if (dark.matches) figure.data.forEach(lighten);
-  const bars = figure.data.map((trace) => trace.marker?.colorbar).filter((bar) => bar);
-  for (const bar of narrow.matches ? bars : []) {
-    Object.assign(bar, {orientation: "h", y: -0.2, yanchor: "top", len: 0.9});
-    bar.title.side = "top";
-  }
+  const layout = themed(figure, place);
   // Not Plotly.react, which leaves the old colour bar behind when its direction changes.
-  Plotly.newPlot(place, figure.data, themed(figure.layout),
+  Plotly.newPlot(place, figure.data, layout,
     {responsive: true, displayModeBar: false, doubleClick: false});
   place.on("plotly_click", (event) => {
     const number = event.points.find((point) => point.customdata in trials)?.customdata;

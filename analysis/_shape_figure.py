@@ -27,12 +27,17 @@ def shape_figure(points: Sequence[ShapePoint], winner: int | None = None) -> go.
     figure = go.Figure()
     many = len(points) > MANY
     best = {p.configuration for p in sorted(points, key=lambda p: p.expected)[:_FEW]}
-    sure = [p if not many or p.configuration in best | {winner} else _unsure(p) for p in points]
+    sure = [p for p in points if not many or p.configuration in best | {winner}]
+    rest = [p for p in points if many and p.configuration not in best | {winner}]
     families = sorted({p.family for p in points}, key=lambda f: (f != "vanilla", f))
     for family in families:
+        _add_key(figure, family)
         _add_runs(figure, family, [p for p in points if p.family == family], many)
-    for family in families:
-        _add_expected(figure, family, [p for p in sure if p.family == family], winner, many)
+    for own in (rest, sure):
+        for family in families:
+            _add_expected(
+                figure, [p for p in own if p.family == family], winner, many, own is sure
+            )
     _explain(figure, points)
     lay_out(figure, "mean level over training", "FID at full budget")
     widest = max(point.area for point in points)
@@ -55,8 +60,17 @@ def _fid_axis(figure: go.Figure, points: Sequence[ShapePoint]) -> None:
     )
 
 
-def _unsure(point: ShapePoint) -> ShapePoint:
-    return point._replace(low=math.nan, high=math.nan)
+def _add_key(figure: go.Figure, family: str) -> None:
+    """The family in the legend, whatever of it is drawn."""
+    figure.add_scatter(
+        x=[None],
+        y=[None],
+        mode="markers",
+        marker={"symbol": "diamond", "size": 10, "color": family_color(family)},
+        name=family,
+        legendgroup=family,
+        hoverinfo="skip",
+    )
 
 
 def _add_runs(figure: go.Figure, family: str, points: Sequence[ShapePoint], many: bool) -> None:
@@ -78,17 +92,15 @@ def _add_runs(figure: go.Figure, family: str, points: Sequence[ShapePoint], many
 
 def _add_expected(
     figure: go.Figure,
-    family: str,
     points: Sequence[ShapePoint],
     winner: int | None,
     many: bool,
+    intervals: bool,
 ) -> None:
-    """One trace of diamonds, one per configuration, with their intervals."""
-    size = 7 if many else 10
-    above = [_length(point.high - point.expected) for point in points]
-    below = [_length(point.expected - point.low) for point in points]
-    bars: dict[str, Any] = {"type": "data", "symmetric": False, "array": above}
-    style = {"arrayminus": below, "thickness": 1.2, "width": 0, "color": family_color(family)}
+    """One trace of diamonds, one per configuration of a family, with or without intervals."""
+    if not points:
+        return
+    family, size = points[0].family, 7 if many else 10
     figure.add_scatter(
         x=[point.area for point in points],
         y=[point.expected for point in points],
@@ -102,10 +114,23 @@ def _add_expected(
             "color": family_color(family),
             "line": {"width": 0},
         },
-        error_y={**bars, **style},
+        error_y=_bars(points) if intervals else None,
         name=family,
         legendgroup=family,
+        showlegend=False,
     )
+
+
+def _bars(points: Sequence[ShapePoint]) -> dict[str, Any]:
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [_length(point.high - point.expected) for point in points],
+        "arrayminus": [_length(point.expected - point.low) for point in points],
+        "thickness": 1.2,
+        "width": 0,
+        "color": family_color(points[0].family),
+    }
 
 
 def _explain(figure: go.Figure, points: Sequence[ShapePoint]) -> None:

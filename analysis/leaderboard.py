@@ -5,7 +5,6 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -35,8 +34,6 @@ COMPARABLE_WITHIN = [
 
 _OF_A_CONFIGURATION = ("model", "configuration", "family", "step", "extractor", "fid_samples")
 _OF_A_RUN = {*_OF_A_CONFIGURATION, "trial", "seed", "fid", "bpd"}
-# a large ranking takes a second, and the report, the best and the export all need it
-_BOARDS: WeakKeyDictionary[Results, dict[str | None, pd.DataFrame]] = WeakKeyDictionary()
 _COLUMNS = {
     "model": "str",
     "rank": "int64",
@@ -85,13 +82,6 @@ def leaderboard(results: Results, model: str | None = None) -> pd.DataFrame:
     Raises:
         MollituneError: If the search has no such model.
     """
-    known = _BOARDS.setdefault(results, {})
-    if model not in known:
-        known[model] = _board(results, model)
-    return known[model].copy()
-
-
-def _board(results: Results, model: str | None) -> pd.DataFrame:
     rows = comparable_reports(results, model)
     groups = [group for _, group in rows.groupby(COMPARABLE_WITHIN, sort=True)]
     ranked = [row for group in groups for row in _ranked(group)]

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -115,22 +115,34 @@ def build(root: Path, trials: int, reports: int, side: int, channels: int) -> Pa
     return driver.folder
 
 
-def timed(work: Callable[[], object], rounds: int = ROUNDS) -> tuple[str, str]:
-    """Return the seconds that a job takes, median and range."""
-    taken = []
-    for _ in range(rounds):
-        start = time.perf_counter()
+class Taken(NamedTuple):
+    """What a job took, in seconds: by the clock, and of the processor."""
+
+    wall: float
+    cpu: float
+
+
+def timed(work: Callable[[], object]) -> Iterator[Taken]:
+    """Do a job several times."""
+    for _ in range(ROUNDS):
+        start, used = time.perf_counter(), time.process_time()
         work()
-        taken.append(time.perf_counter() - start)
-    return f"{statistics.median(taken):.2f}", f"{min(taken):.2f} to {max(taken):.2f}"
+        yield Taken(time.perf_counter() - start, time.process_time() - used)
 
 
-def opened(path: Path) -> Iterator[float]:
-    """Open the page in a fresh headless Chromium each; yields seconds until all is drawn."""
+def opened(path: Path) -> Iterator[Taken]:
+    """Open the page in a fresh headless Chromium each, until all figures are drawn.
+
+    The time of the processor is that of the page's main thread.
+    """
+    drawn = "performance.getEntriesByName('drawn')[0].startTime"
     for _ in range(ROUNDS):
         with tempfile.TemporaryDirectory() as profile, browsers().chromium(Path(profile)) as page:
+            page.call("Performance.enable", timeDomain="threadTicks")
             page.open(path, 1280, "light")
-            yield float(page.evaluate("performance.getEntriesByName('drawn')[0].startTime")) / 1e3
+            metrics = page.call("Performance.getMetrics")["metrics"]
+            used = next(m["value"] for m in metrics if m["name"] == "TaskDuration")
+            yield Taken(float(page.evaluate(drawn)) / 1e3, used)
 
 
 def browsers() -> ModuleType:
@@ -150,25 +162,24 @@ def case(root: Path, trials: int, reports: int, side: int, channels: int) -> Ite
         build(root, trials, reports, side, channels)
     pictures = sum(path.stat().st_size for path in folder.glob("samples/*.png")) / 1e6
     name = f"{trials:,} x {reports:,}, pictures {side}x{side}x{channels}, {pictures:.0f} MB of PNG"
+    results = load_results(folder)
     jobs: dict[str, Callable[[], object]] = {
         "load_results": lambda: load_results(folder),
-        "leaderboard": lambda: leaderboard(fresh.pop()),
+        "leaderboard": lambda: leaderboard(results),
         "load_results + write_report": lambda: write_report(load_results(folder)),
     }
-    # a ranking is kept with the results, so each is timed with its own
-    fresh = [load_results(folder) for _ in range(ROUNDS)]
     for what, job in jobs.items():
-        yield row([name, what, *timed(job)])
+        yield row(name, what, list(timed(job)))
     page = folder / "report.html"
-    yield row([name, f"page, {page.stat().st_size / 1e6:.1f} MB", "", ""])
-    seconds = list(opened(page))
-    spread = f"{min(seconds):.2f} to {max(seconds):.2f}"
-    yield row([name, "open until all is drawn", f"{statistics.median(seconds):.2f}", spread])
+    what = f"open its {page.stat().st_size / 1e6:.1f} MB until all is drawn"
+    yield row(name, what, list(opened(page)))
 
 
-def row(cells: list[str]) -> str:
+def row(name: str, what: str, taken: list[Taken]) -> str:
     """Return a row of Markdown."""
-    return f"| {' | '.join(cells)} |"
+    wall, cpu = zip(*taken, strict=True)
+    cells = (f"{statistics.median(v):.2f} ({min(v):.2f} to {max(v):.2f})" for v in (wall, cpu))
+    return f"| {name} | {what} | {' | '.join(cells)} |"
 
 
 def main() -> None:
@@ -178,7 +189,8 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="folder for the searches, to use them again")
     options = parser.parse_args()
     print(f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs\n")
-    print("| trials x reports | what | s, median | range |\n|---|---|---|---|", flush=True)
+    head = "trials x reports | what | s by the clock, median (range) | s of the processor"
+    print(f"| {head} |\n|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         parent = options.keep or Path(folder)
         for side, channels in ((8, 1), (32, 3)):

@@ -5,7 +5,7 @@ import pytest
 
 from mollitune.analysis._palette import family_color
 from mollitune.analysis._report_data import ShapePoint
-from mollitune.analysis._shape_figure import shape_figure
+from mollitune.analysis._shape_figure import MANY, shape_figure
 
 LINEAR = ShapePoint(
     1, "linear", "linear(<b>)", 0.2, [1, 4], [7, 8], [20.0, 24.0], 22.0, 19.0, 25.0
@@ -16,7 +16,7 @@ BLUR = ShapePoint(2, "blur", "blur", 0.3, [2], [7], [26.0], 26.0, 1.0, 700.0)
 
 def drawn(figure: go.Figure, symbol: str | None) -> dict[str, go.Scatter]:
     """Traces of the dots or of the diamonds, by family."""
-    found = [t for t in figure.data if t.legendgroup and t.marker.symbol == symbol]
+    found = [t for t in figure.data if t.customdata and t.marker.symbol == symbol]
     return {trace.legendgroup: trace for trace in found}
 
 
@@ -66,3 +66,23 @@ def test_axis_holds_all_values_but_not_every_interval() -> None:
     low, high = shape_figure([LINEAR, BLUR]).layout.yaxis.range
     assert 10 < 10**low < 19
     assert 26 < 10**high < 40
+
+
+def test_a_click_on_a_dot_or_diamond_has_a_trial() -> None:
+    figure = shape_figure([LINEAR, VANILLA])
+    assert drawn(figure, None)["linear"].customdata == (1, 4)
+    assert drawn(figure, "diamond")["linear"].customdata == (1,)  # 20 is the better of two
+    names = [trace.name for trace in figure.data if trace.showlegend is not False]
+    assert names == ["vanilla", "linear", "one run", "expected, 90 % interval"]
+
+
+def test_of_many_only_the_best_and_the_winner_have_intervals() -> None:
+    points = [
+        LINEAR._replace(configuration=i, expected=20.0 + i, low=19.0 + i, high=21.0 + i)
+        for i in range(MANY + 1)
+    ]
+    traces = [t for t in shape_figure(points, winner=30).data if t.marker.symbol == "diamond"]
+    with_bars = [y for t in traces if t.error_y.array for y in t.y]
+    without = [y for t in traces if t.customdata and not t.error_y.array for y in t.y]
+    assert with_bars == [20.0 + i for i in [*range(10), 30]]
+    assert sorted(with_bars + without) == [point.expected for point in points]
