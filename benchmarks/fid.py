@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch_fidelity
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.utils.data import Dataset
 from torch_fidelity.metric_fid import (
