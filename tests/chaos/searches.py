@@ -1,5 +1,6 @@
 """Runs real searches that are killed, and looks at what they leave."""
 
+import json
 import os
 import signal
 import subprocess
@@ -61,12 +62,38 @@ class Searches:
         self, process: subprocess.Popen[str], name: str, delay: float, record: str = "journal"
     ) -> bool:
         """Wait until the search goes on, then a little, and kill; False if it was over before."""
+        self._wait_to_go_on(process, name, record)
+        time.sleep(delay)
+        return self._kill(process)
+
+    def kill_in_a_trial(self, process: subprocess.Popen[str], name: str) -> bool:
+        """Kill as soon as the record says that a trial runs; False if the search was over before.
+
+        The driver is held while its record is looked at, so that nothing can happen in between.
+        """
+        self._wait_to_go_on(process, name, "journal")
+        while process.poll() is None:
+            if self._in_a_trial(name):
+                process.send_signal(signal.SIGSTOP)
+                if self._in_a_trial(name):
+                    break
+                process.send_signal(signal.SIGCONT)
+            time.sleep(0.002)
+        return self._kill(process)
+
+    def _wait_to_go_on(self, process: subprocess.Popen[str], name: str, record: str) -> None:
         before = self.events(name, record)
         deadline = time.monotonic() + 300
         while process.poll() is None and self.events(name, record) == before:
             assert time.monotonic() < deadline
-            time.sleep(0.01)
-        time.sleep(delay)
+            time.sleep(0.002)
+
+    def _in_a_trial(self, name: str) -> bool:
+        path = self.folder / "results" / name / "journal" / "events.jsonl"
+        *_, last, after = path.read_bytes().split(b"\n")
+        return not after and json.loads(last)["event"] == "start"
+
+    def _kill(self, process: subprocess.Popen[str]) -> bool:
         killed = process.poll() is None
         # the driver alone: Ray's processes notice by themselves
         if killed:
