@@ -156,6 +156,7 @@ dialog .bar button { border: 1px solid var(--line); border-radius: 8px; backgrou
 dialog button:disabled { opacity: 0.35; cursor: default; }
 dialog .schedule { color: var(--soft); margin: 6px 0 14px; overflow-wrap: anywhere; min-width: 0; }
 dialog .schedule .chip { margin-right: 9px; }
+dialog .facts small { display: block; line-height: 1.3; }
 dialog .facts dd.words { font-size: 16px; line-height: 1.35; padding-top: 6px; font-weight: 500; }
 dialog .grids { grid-template-columns: repeat(auto-fit, minmax(min(300px, 100%), 1fr)); }
 dialog .own { order: 0; }

@@ -28,8 +28,8 @@ function show(number) {
   part("fid").append(" ", note);
   const found = samples(number);
   fill(panel.querySelector("figure.own"), found?.url, `Samples of trial ${number}`);
-  fill(panel.querySelector("figure.real"), document.querySelector("main .real img")?.src,
-    "Real images");
+  const real = found && document.querySelector("main .real img")?.src;  // to compare with
+  fill(panel.querySelector("figure.real"), real, "Real images");
   part("note").textContent = found ? found.note
     : missing[number] ?? "There is no picture of this trial: it is made when a run ends.";
   const order = orders.find((some) => some.includes(shown)) ?? [shown];

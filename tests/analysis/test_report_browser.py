@@ -145,6 +145,7 @@ def test_click_on_a_figure_shows_the_samples(
             assert found["fid"] == "84 at step 600, not comparable"
             assert found["picture"] == ""
             assert str(found["note"]).startswith("There is no picture of this trial")
+            assert browser.evaluate(f"{PANEL}.querySelectorAll('img').length") == 0
         browser.press("Escape")
 
 
