@@ -3,14 +3,14 @@
 import posixpath
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pyarrow import fs
 
+from mollitune._coded import coded, decode, spelled_out
 from mollitune._errors import MollituneError
 from mollitune._files import first_line
-from mollitune._ordering import last_of_each
 from mollitune.search.schema import (
     KEYS,
     SCHEMA_VERSION,
@@ -24,13 +24,16 @@ from mollitune.search.schema import (
     version_of,
 )
 
+from ._rows import Rows
+
+_READERS = 8
 _ATTEMPTS = 8
 _FIRST_WAIT = 0.01  # seconds, doubled after each attempt: 1.3 s in all
 
 
 def read_table(
     filesystem: fs.FileSystem, root: str, table: str, sleep: Callable[[float], None] = time.sleep
-) -> pa.Table | None:
+) -> Rows | None:
     """Read all rows of one table as they are at one moment.
 
     The writer may merge part files meanwhile, so a listing can be incomplete and a file can
@@ -43,7 +46,7 @@ def read_table(
         sleep: Waits between attempts, for tests.
 
     Returns:
-        The rows, the last one of each key, sorted by key; None when the table has no file.
+        The rows; None when the table has no file.
 
     Raises:
         MollituneError: If a file is corrupt, foreign or of a newer version, or part files are
@@ -54,7 +57,7 @@ def read_table(
         paths, whole = _list(filesystem, root, table)
         if whole:
             try:
-                return _merge([_read(filesystem, path, table) for path in paths], table)
+                return _merge(_read_all(filesystem, paths, table), table)
             except FileNotFoundError:
                 pass
         sleep(wait)
@@ -83,12 +86,18 @@ def _part_names(filesystem: fs.FileSystem, folder: str) -> list[str]:
     return part_names(info.base_name for info in listing)
 
 
+def _read_all(filesystem: fs.FileSystem, paths: list[str], table: str) -> list[pa.Table]:
+    # dozens of small files, on an object store with the time of a request each
+    with ThreadPoolExecutor(_READERS) as pool:
+        return list(pool.map(lambda path: _read(filesystem, path, table), paths))
+
+
 def _read(filesystem: fs.FileSystem, path: str, table: str) -> pa.Table:
     # Whole in one go: a file that is replaced halfway must not be mixed from two versions.
     with filesystem.open_input_file(path) as file:
         data = file.read()
     try:
-        found = pq.read_table(pa.BufferReader(data))
+        found = decode(data)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise MollituneError(
             f"{path} is corrupt ({first_line(error)}); restore it from a copy or delete it"
@@ -111,27 +120,28 @@ def _checked(path: str, found: pa.Table, table: str) -> pa.Table:
     """
     try:
         rows = upgraded(found)
-        wrong = next(_differences(rows, columns(table, params_of(rows.schema))), None)
+        schema = spelled_out(rows.schema)
+        wrong = next(_differences(rows, schema, columns(table, params_of(schema))), None)
     except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
         wrong = first_line(error)
     if wrong is not None:
         raise MollituneError(
             f"{path} does not hold {table} ({wrong}); restore it from a copy or move it away"
         )
-    return rows
+    return coded(rows)
 
 
-def _differences(rows: pa.Table, wanted: Iterable[Column]) -> Iterator[str]:
+def _differences(rows: pa.Table, schema: pa.Schema, wanted: Iterable[Column]) -> Iterator[str]:
     for column in wanted:
-        if rows.column_names.count(column.name) != 1:
+        if schema.names.count(column.name) != 1:
             yield f"not one column {column.name!r}"
-        elif rows[column.name].type != column.type:
-            yield f"{column.name!r} is {rows[column.name].type}, not {column.type}"
+        elif (found := schema.field(column.name).type) != column.type:
+            yield f"{column.name!r} is {found}, not {column.type}"
         elif rows[column.name].null_count and not column.nullable:
             yield f"{column.name!r} has empty cells"
 
 
-def _merge(tables: Iterable[pa.Table], table: str) -> pa.Table | None:
+def _merge(tables: Iterable[pa.Table], table: str) -> Rows | None:
     parts = list(tables)
     if not parts:
         return None
@@ -142,4 +152,4 @@ def _merge(tables: Iterable[pa.Table], table: str) -> pa.Table | None:
             f"the files of {table} do not fit together ({first_line(error)}); move away the one "
             "of another search"
         ) from error
-    return last_of_each(merged, KEYS[table])
+    return Rows(merged, KEYS[table])

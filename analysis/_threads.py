@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 from threadpoolctl import ThreadpoolController
 
@@ -14,5 +15,11 @@ def one_thread() -> Iterator[None]:
     other work keeps the cores busy, as while a search runs, they wait for one another: ranking
     800 configurations then took fifty times as long.
     """
-    with ThreadpoolController().limit(limits=1, user_api="blas"):
+    with _controller().limit(limits=1, user_api="blas"):
         yield
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    # it looks through all libraries that the process has loaded
+    return ThreadpoolController()

@@ -9,7 +9,6 @@ from scipy.stats import t
 
 from mollitune.schedules import Schedule
 
-from ._threads import one_thread
 from .surrogate import MODELLED, ShapeSurrogate
 
 LEVEL = 0.9
@@ -50,8 +49,7 @@ def expectations(
     positive = all(fid > 0 for own in values for fid in own)
     if not positive or len(known) < max(MODELLED, len(schedules)):
         return _means(values, positive)
-    with one_thread():
-        belief = ShapeSurrogate(known, values, seeds).tried()
+    belief = ShapeSurrogate(known, values, seeds).tried()
     low, high = belief.interval(LEVEL)
     return [Expectation(*map(float, row)) for row in zip(belief.fid, low, high, strict=True)]
 

@@ -1,20 +1,16 @@
 """Ranking of configurations by expected FID, where and only where the values may be compared."""
 
-import math
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from itertools import groupby
-from operator import itemgetter
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
-import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from mollitune._errors import MollituneError
-from mollitune.schedules import Schedule
-from mollitune.search.schema import PARAMS_PREFIX
 
-from ._schedules import schedule_of, schedule_text
+from ._schedules import schedules_of
 from .expectation import expectations
 from .results import Results
 
@@ -33,7 +29,6 @@ COMPARABLE_WITHIN = [
 """Columns in which two FID values must agree to be ranked against each other."""
 
 _OF_A_CONFIGURATION = ("model", "configuration", "family", "step", "extractor", "fid_samples")
-_OF_A_RUN = {*_OF_A_CONFIGURATION, "trial", "seed", "fid", "bpd"}
 _COLUMNS = {
     "model": "str",
     "rank": "int64",
@@ -83,9 +78,9 @@ def leaderboard(results: Results, model: str | None = None) -> pd.DataFrame:
         MollituneError: If the search has no such model.
     """
     rows = comparable_reports(results, model)
-    groups = [group for _, group in rows.groupby(COMPARABLE_WITHIN, sort=True)]
-    ranked = [row for group in groups for row in _ranked(group)]
-    return pd.DataFrame(ranked, columns=list(_COLUMNS)).astype(_COLUMNS)
+    ranked = [_ranked(alike) for _, alike in rows.groupby(COMPARABLE_WITHIN, sort=True)]
+    board = pd.concat(ranked) if ranked else pd.DataFrame(columns=list(_COLUMNS))
+    return board[list(_COLUMNS)].astype(_COLUMNS).reset_index(drop=True)
 
 
 def comparable_reports(results: Results, model: str | None = None) -> pd.DataFrame:
@@ -94,18 +89,21 @@ def comparable_reports(results: Results, model: str | None = None) -> pd.DataFra
     Raises:
         MollituneError: If the search has no such model.
     """
-    table = results.tables["reports"]
-    wanted = pc.and_(table["comparable"], pc.equal(table["stage"], "search"))
+    rows = results.tables.rows
     if model is not None:
-        both = (results.tables[name]["model"].unique() for name in ("reports", "trials"))
+        both = (rows[name].column("model").unique() for name in ("reports", "trials"))
         known = sorted({name for names in both for name in names.to_pylist()})
         if model not in known:
             raise MollituneError(
                 f"the search {results.name!r} has no model {model!r}; it has: {', '.join(known)}"
             )
-        wanted = pc.and_(wanted, pc.equal(table["model"], model))
+
+    def wanted(table: pa.Table) -> pa.ChunkedArray:
+        of_search = pc.and_(table["comparable"], pc.equal(table["stage"], "search"))
+        return of_search if model is None else pc.and_(of_search, pc.equal(table["model"], model))
+
     # before the conversion: of a million evaluations few are comparable
-    frame: pd.DataFrame = table.filter(wanted).to_pandas()
+    frame: pd.DataFrame = rows["reports"].where(wanted).to_pandas()
     return frame
 
 
@@ -137,47 +135,42 @@ def require_alike(
             )
 
 
-def _ranked(alike: pd.DataFrame) -> list[dict[str, Any]]:
+def _ranked(alike: pd.DataFrame) -> pd.DataFrame:
     """Rows of the leaderboard for runs that were measured alike, best first."""
-    board = pd.DataFrame(_configurations(alike))
+    board = _configurations(alike)
     vanilla = board["family"] == "vanilla"
     board["vanilla_mean"] = alike.loc[alike["family"] == "vanilla", "fid"].mean()
     board["vanilla_expected"] = board.loc[vanilla, "fid_expected"].mean()
     board["difference"] = board["fid_expected"] - board["vanilla_expected"]
     board["rank"] = board["fid_expected"].rank(method="min").astype("int64")
-    ordered = board.sort_values(["rank", "configuration"])
-    return [{str(k): v for k, v in row.items()} for row in ordered.to_dict("records")]
+    return board.sort_values(["rank", "configuration"])
 
 
-def _configurations(alike: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    # plain lists: a data frame per configuration costs milliseconds each
-    needed = [c for c in alike.columns if c in _OF_A_RUN or c.startswith(PARAMS_PREFIX)]
-    ordered = alike[needed].sort_values(["configuration", "trial"]).to_dict("records")
-    runs = [list(own) for _, own in groupby(ordered, key=itemgetter("configuration"))]
-    schedules = [_schedule(own[0]) for own in runs]
-    values, seeds = ([[run[name] for run in own] for own in runs] for name in ("fid", "seed"))
-    expected = expectations(schedules, values, seeds)
-    each = zip(runs, schedules, values, expected, strict=True)
-    for own, schedule, fids, expectation in each:
-        first = own[0]
-        bpds = [run["bpd"] for run in own if not math.isnan(run["bpd"])]
-        yield {
-            **{name: first[name] for name in _OF_A_CONFIGURATION},
-            "schedule": schedule_text(first) if schedule is None else str(schedule),
-            "runs": len(own),
-            "fid_mean": np.mean(fids),
-            "fid_sd": np.std(fids, ddof=1) if len(fids) > 1 else math.nan,
-            "fid_lowest": min(fids),
-            "fid_expected": expectation.fid,
-            "fid_low": expectation.low,
-            "fid_high": expectation.high,
-            "bpd_mean": np.mean(bpds) if bpds else math.nan,
-            "trials": ", ".join(str(run["trial"]) for run in own),
-        }
+def _configurations(alike: pd.DataFrame) -> pd.DataFrame:
+    runs = alike.sort_values(["configuration", "trial"])
+    each = runs.groupby("configuration", sort=True)
+    first = runs.drop_duplicates("configuration")
+    schedules, texts = schedules_of(first)
+    bounds = [0, *each.size().cumsum()]
 
+    def of_each(column: str) -> list[list[Any]]:
+        values = runs[column].tolist()
+        return [values[begin:end] for begin, end in pairwise(bounds)]
 
-def _schedule(run: Mapping[Hashable, Any]) -> Schedule | None:
-    try:
-        return schedule_of(run)
-    except ValueError:
-        return None
+    expected = expectations(schedules, of_each("fid"), of_each("seed"))
+    measured = {
+        "runs": each.size(),
+        "fid_mean": each["fid"].mean(),
+        "fid_sd": each["fid"].std(),
+        "fid_lowest": each["fid"].min(),
+        "bpd_mean": each["bpd"].mean(),
+    }
+    own = first[list(_OF_A_CONFIGURATION)].reset_index(drop=True)
+    return own.assign(
+        **{name: values.to_numpy() for name, values in measured.items()},
+        schedule=texts,
+        fid_expected=[one.fid for one in expected],
+        fid_low=[one.low for one in expected],
+        fid_high=[one.high for one in expected],
+        trials=[", ".join(map(str, own)) for own in of_each("trial")],
+    )

@@ -4,6 +4,7 @@ import difflib
 import json
 import os
 import posixpath
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from pyarrow import fs
 from mollitune._errors import MollituneError
 from mollitune._files import below, first_line, resolve
 from mollitune.search.schema import (
+    KEYS,
     METADATA_FILE,
     METADATA_FORMAT,
     PARAMS_PREFIX,
@@ -20,6 +22,7 @@ from mollitune.search.schema import (
     table_schema,
 )
 
+from ._rows import Rows, Tables
 from ._tables import read_table
 from .results import Results
 
@@ -51,15 +54,13 @@ def load_results(
         read = {table: read_table(filesystem, folder, table) for table in TABLES}
     except OSError as error:
         raise MollituneError(f"cannot read {folder}: {first_line(error)}") from error
-    tables = {name: table for name, table in read.items() if table is not None}
-    if not tables:
+    found = {name: rows for name, rows in read.items() if rows is not None}
+    if not found:
         _raise_empty(folder, metadata)
-    for name in TABLES:
-        if name not in tables:
-            tables[name] = table_schema(name, _params(tables, metadata)).empty_table()
+    params = _params(found, metadata)
+    tables = {n: found[n] if n in found else _no_rows(n, params) for n in TABLES}
     name = str(metadata.get("name") or posixpath.basename(folder.rstrip("/")))
-    ordered = {name: tables[name] for name in TABLES}
-    return Results(name, metadata, ordered, filesystem, folder)
+    return Results(name, metadata, Tables(tables), filesystem, folder)
 
 
 def find_search(path: str, root: str = "results") -> str:
@@ -139,7 +140,11 @@ def _raise_empty(folder: str, metadata: dict[str, Any]) -> None:
     raise MollituneError(f"{folder} holds no search: neither {METADATA_FILE} nor tables")
 
 
-def _params(tables: dict[str, pa.Table], metadata: dict[str, Any]) -> dict[str, pa.DataType]:
+def _no_rows(table: str, params: Mapping[str, pa.DataType]) -> Rows:
+    return Rows(table_schema(table, params).empty_table(), KEYS[table])
+
+
+def _params(tables: Mapping[str, Rows], metadata: dict[str, Any]) -> dict[str, pa.DataType]:
     """Parameters of the search, for tables without rows: from the others, else their names."""
     named = {str(name): pa.float64() for name in metadata.get("params", ())}
     known = {

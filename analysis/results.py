@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 from pyarrow import fs
 
 from mollitune._errors import MollituneError
 from mollitune._files import first_line
 
+from ._rows import Tables
 from ._sql import query
 
 
@@ -27,14 +27,15 @@ class Results:
     Attributes:
         name: Name of the search.
         metadata: Content of ``search.json``: config, versions, data set; empty without it.
-        tables: The Arrow tables by name, behind the data frames and `sql`.
+        tables: The Arrow tables by name, behind the data frames and `sql`; each is put together
+            when it is first asked for.
         filesystem: File system of the search.
         root: The search's folder on it.
     """
 
     name: str
     metadata: Mapping[str, Any]
-    tables: Mapping[str, pa.Table]
+    tables: Tables
     filesystem: fs.FileSystem
     root: str
 
@@ -117,5 +118,5 @@ class Results:
         return frame
 
     def __repr__(self) -> str:
-        counts = ", ".join(f"{len(table)} {name}" for name, table in self.tables.items())
+        counts = ", ".join(f"{len(rows)} {name}" for name, rows in self.tables.rows.items())
         return f"Results({self.name!r}: {counts})"

@@ -21,6 +21,7 @@ from scipy.stats import norm
 from mollitune.schedules import Mollifier, NoiseSchedule, Schedule, shape_features
 
 from ._hyperparameters import Array, Hyperparameters, prior_draws
+from ._threads import one_thread
 
 MODELLED = 8
 """Schedules below which nothing is modelled: the mean over seeds is all that is believed."""
@@ -194,6 +195,7 @@ class ShapeSurrogate:
             self._unit * np.sqrt(self._weights @ (s.seed**2 + s.seed_shape**2 + s.run**2))
         )
 
+    @one_thread()
     def _weigh(self) -> None:
         """Weigh the draws by how well they explain the runs, drop the hopeless, solve for all."""
         count = len(self._y)
@@ -231,6 +233,7 @@ class ShapeSurrogate:
         )
         return evidence
 
+    @one_thread()
     def _believe(self, x: Array, own: npt.NDArray[np.bool_]) -> Belief:
         """Believe in f + c at points; ``own`` says which runs share a point's c."""
         s = self._scales

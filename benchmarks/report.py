@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scale import Driver, drawn
+from invented import Driver, drawn, result
 
 from mollitune.analysis import leaderboard, load_results, write_report
 from mollitune.schedules import Schedule, Vanilla, shape_features
@@ -58,11 +58,11 @@ class Invented(Driver):
         self._send({**event, "event": START, "config": config})
         final = self._final(schedule)
         for evaluation in range(1, self.reports + 1):
-            result = self._invent(evaluation, schedule, final)
-            self._send({**event, "event": REPORT, "result": result})
+            found = self._invent(evaluation, schedule, final)
+            self._send({**event, "event": REPORT, "result": found})
             if number in self.scheduler.stopped:
                 break
-        done = {"outcome": outcome_of(result), "value": result["fid"], "step": result["step"]}
+        done = {"outcome": outcome_of(found), "value": found["fid"], "step": found["step"]}
         self._send({**event, "event": END, **done})
 
     def _send(self, event: dict[str, Any]) -> None:
@@ -80,7 +80,7 @@ class Invented(Driver):
         left = level / (schedule.level(0) or 1)
         phase = "mollified" if schedule.mollified(progress) else "clean"
         fid = noise * final * (1 + (1 - progress) ** 2 + 2 * left)
-        return {**self.result(number), "fid": fid, "level": level, "phase": phase}
+        return {**result(self._random, progress), "fid": fid, "level": level, "phase": phase}
 
 
 def invented_picture(rng: np.random.Generator, side: int, channels: int) -> bytes:

@@ -28,7 +28,7 @@ def finite_number(name: str, value: object) -> float:
     Raises:
         ValueError: If it is no real number (a bool is none), or if it is NaN or infinite.
     """
-    if isinstance(value, bool) or not isinstance(value, Real):
+    if not isinstance(value, float) and (isinstance(value, bool) or not isinstance(value, Real)):
         raise ValueError(f"{name} must be a number, got {value!r}")
     try:
         number = float(value)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import os
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -46,15 +47,15 @@ class Journal:
         patience: How long a write is tried again; by default not at all.
         name: Folder of the record below the search's.
 
-    Its length is the number of events so far. Only those that were there before are kept in
-    memory, and only until `take`: a long search has millions.
+    Its length is the number of events so far. New ones are not kept in memory: a long search has
+    millions.
     """
 
     def __init__(
         self,
         filesystem: fs.FileSystem,
         root: str,
-        events: list[Event],
+        events: Collection[Event],
         patience: Patience | None = None,
         name: str = JOURNAL,
     ) -> None:
@@ -67,12 +68,12 @@ class Journal:
     def __len__(self) -> int:
         return self._count
 
-    def take(self) -> list[Event]:
+    def take(self) -> Collection[Event]:
         """Return the events that were there when the record was opened, in order, and forget them.
 
-        A second call returns none.
+        A second call returns none. Those of a local file are read from it one after the other.
         """
-        taken, self._events = self._events, []
+        taken, self._events = self._events, ()
         return taken
 
     @classmethod
@@ -86,7 +87,7 @@ class Journal:
         folder = posixpath.join(root, name)
         try:
             if isinstance(filesystem, fs.LocalFileSystem):
-                events = _read_lines(Path(folder) / "events.jsonl")
+                events: Collection[Event] = _Lines(Path(folder) / "events.jsonl")
             else:
                 events = _read_objects(filesystem, folder)
         except OSError as error:
@@ -143,16 +144,41 @@ def time_of(event: Mapping[str, Any]) -> datetime:
     return datetime.fromisoformat(event["time"])
 
 
-def _read_lines(path: Path) -> list[Event]:
-    if not path.exists():
-        return []
-    data = path.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]
-    if whole != data:
-        # written by a process that was killed in the middle of a line
-        with path.open("r+b") as file:
-            file.truncate(len(whole))
-    return [_parse(line, path) for line in whole.splitlines()]
+class _Lines(Collection[Event]):
+    """The events of a file, read anew in each pass, so that a million are never there at once.
+
+    What lies behind the last whole line was written by a process that was killed in the middle of
+    it, and is cut off.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        size = self._count = 0
+        if not path.exists():
+            return
+        with path.open("rb") as file:
+            for line in file:
+                if line.endswith(b"\n"):
+                    _parse(line[:-1], path)
+                    size += len(line)
+                    self._count += 1
+        if size < path.stat().st_size:
+            with path.open("r+b") as file:
+                file.truncate(size)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Event]:
+        if not self._count:
+            return
+        with self._path.open("rb") as file:
+            # not what is written meanwhile
+            for line in islice(file, self._count):
+                yield _parse(line[:-1], self._path)
+
+    def __contains__(self, event: object) -> bool:
+        return any(event == own for own in self)
 
 
 def _read_objects(filesystem: fs.FileSystem, folder: str) -> list[Event]:

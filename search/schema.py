@@ -9,7 +9,7 @@ column ``params.NAME`` for each parameter of the search. This module needs only 
 import itertools
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -308,19 +308,6 @@ def is_comparable(progress: float, phase: str, fid: float | None) -> bool:
         (False, False)
     """
     return progress >= 1 and phase == "clean" and fid is not None and math.isfinite(fid)
-
-
-def deduplicate(table: pa.Table, key: Sequence[str]) -> pa.Table:
-    """Keep the last row of each key, in the order of the rows that stay.
-
-    Args:
-        table: Rows in the order in which they were written.
-        key: Names of the columns that identify a row, see `KEYS`.
-    """
-    rows = pa.array(range(table.num_rows), pa.int64())
-    keyed = table.select(list(key)).append_column("_row", rows)
-    last = keyed.group_by(list(key)).aggregate([("_row", "max")])["_row_max"]
-    return table.take(last.combine_chunks().sort())
 
 
 def part_name(number: int, first: int, token: str) -> str:

@@ -24,6 +24,7 @@ from mollitune._files import resolve  # noqa: E402
 from .checkpoints import CHECKPOINTS  # noqa: E402
 from .cluster import temp_folder, trial_resources  # noqa: E402
 from .faults import summary  # noqa: E402
+from .forgetting import Forgetting  # noqa: E402
 from .journal import Journal  # noqa: E402
 from .lease import Lease  # noqa: E402
 from .loggers import logger_callbacks  # noqa: E402
@@ -120,7 +121,7 @@ def run_job(job: Job, console: Console, wait: float, lease: Lease) -> Outcome:
         if searcher.left:
             loggers = logger_callbacks(config, spread.folder, console)
             # in this order: the record comes first, and a kill's reason outlives its trial
-            callbacks = [recorder, watchdog, *loggers]
+            callbacks = [recorder, watchdog, *loggers, Forgetting()]
             _tuner(spread, searcher, scheduler, callbacks, stop).fit()
     cut_off = interrupted.is_set() or not searcher.finished
     try:

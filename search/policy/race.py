@@ -88,6 +88,8 @@ class Race:
 
     def promotion(self) -> Promotion | None:
         """Return who gets the next seed, from the highest rung down; None if nobody."""
+        if self._seeds < 2:
+            return None  # scores take their time
         complete = {c: e.values for c, e in self._entries.items() if e.values}
         if not complete:
             return None

@@ -13,9 +13,11 @@ from tests.analysis.conftest import PARAMS, STEPS, FakeTrial, MakeSearch
 
 from mollitune._errors import MollituneError
 from mollitune.analysis import Results, load_results, verdict, verdicts, write_verdict
+from mollitune.analysis._rows import Rows, Tables
 from mollitune.schedules import Schedule, build
 from mollitune.search.schema import (
     CONFIRM_TRIALS,
+    KEYS,
     decisions_schema,
     reports_schema,
     trials_schema,
@@ -102,7 +104,8 @@ def confirm(tmp_path: Path) -> Confirm:
             "decisions": pa.Table.from_pylist(decided, schema=decisions_schema()),
             "trials": pa.Table.from_pylist(ended, schema=trials_schema(PARAMS)),
         }
-        return Results("fake", {}, tables, fs.LocalFileSystem(), str(folder))
+        rows = Tables({name: Rows(table, KEYS[name]) for name, table in tables.items()})
+        return Results("fake", {}, rows, fs.LocalFileSystem(), str(folder))
 
     return make
 

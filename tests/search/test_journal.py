@@ -18,7 +18,7 @@ def written(folder: Path) -> Path:
 
 def test_events_come_back_exactly_and_in_order(tmp_path: Path) -> None:
     written(tmp_path)
-    events = Journal.open(str(tmp_path)).take()
+    events = list(Journal.open(str(tmp_path)).take())
     assert [(e["event"], e["trial"]) for e in events] == [(START, 0), (END, 0), (END, 1)]
     assert events[0]["config"] == {"seed": 1}
     assert events[1]["value"] == 0.1 + 0.2
@@ -46,6 +46,17 @@ def test_damage_in_the_middle_is_not_passed_over(tmp_path: Path, line: bytes) ->
     path.write_bytes(b"".join([first, line + b"\n", *rest]))
     with pytest.raises(JournalError, match=r"events.jsonl is damaged: .* is no event; restore"):
         Journal.open(str(tmp_path))
+
+
+def test_events_are_taken_once_and_without_those_that_came_since(tmp_path: Path) -> None:
+    written(tmp_path)
+    journal = Journal.open(str(tmp_path))
+    journal.append(START, 9)
+    taken = journal.take()
+    assert [event["trial"] for event in taken] == [0, 0, 1]
+    assert len(taken) == 3
+    assert list(journal.take()) == []
+    assert len(journal) == 4
 
 
 def test_a_record_that_cannot_be_written_says_so(tmp_path: Path) -> None:

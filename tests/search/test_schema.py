@@ -1,4 +1,3 @@
-import random
 import subprocess
 import sys
 
@@ -81,19 +80,6 @@ def test_unknown_table() -> None:
 )
 def test_is_comparable(progress: float, phase: str, fid: float | None, expected: bool) -> None:
     assert schema.is_comparable(progress, phase, fid) is expected
-
-
-def test_deduplicate_keeps_the_last_row_of_each_key() -> None:
-    rng = random.Random(1)
-    rows = [{"a": rng.randrange(5), "b": rng.randrange(5), "v": i} for i in range(200)]
-    last = {(row["a"], row["b"]): row for row in rows}
-    expected = sorted(last.values(), key=lambda row: row["v"])
-    assert schema.deduplicate(pa.Table.from_pylist(rows), ["a", "b"]).to_pylist() == expected
-
-
-def test_deduplicate_keeps_schema_of_an_empty_table() -> None:
-    empty = schema.reports_schema(PARAMS).empty_table()
-    assert schema.deduplicate(empty, schema.KEYS["reports"]).schema == empty.schema
 
 
 def test_part_names_sort_by_number_and_ignore_others() -> None:

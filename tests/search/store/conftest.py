@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
+from tests.plain_tables import deduplicate
 
-from mollitune.search.schema import KEYS, columns, deduplicate, part_names
+from mollitune.search.schema import KEYS, columns, part_names
 from mollitune.search.store import Store
 
 PARAMS = {"until": pa.float64(), "curve": pa.string()}

@@ -17,6 +17,7 @@ from tests.search.store.conftest import (
 )
 
 from mollitune.search import _parts
+from mollitune.search.schema import table_schema
 from mollitune.search.store import Store
 
 
@@ -43,6 +44,22 @@ def test_merged_file_holds_each_row_once_with_the_newest_value(
         opened.flush()
     (only,) = parts(root)
     assert [r["fid"] for r in pq.read_table(only, partitioning=None).to_pylist()] == [3.0]
+
+
+def test_a_merged_file_is_in_order_and_has_the_columns_of_the_others(
+    opened: Store, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the size of the groups that are written at once."""
+    monkeypatch.setattr(_parts, "MAX_PARTS", 20)
+    monkeypatch.setattr(_parts, "_GROUP_ROWS", 4)
+    write_parts(opened, 21)
+    (only,) = parts(root)
+    assert pq.read_metadata(only).num_row_groups == 6
+    assert pq.read_schema(only).equals(table_schema("reports", PARAMS), check_metadata=True)
+    found = pq.read_table(only, partitioning=None)
+    keys = list(zip(found["trial"].to_pylist(), found["step"].to_pylist(), strict=True))
+    assert keys == sorted(keys)
+    assert fids(root) == expected(21)
 
 
 class Killed(BaseException):

@@ -1,0 +1,213 @@
+"""A search whose trainings are invented and everything else is the real thing."""
+
+from __future__ import annotations
+
+import io
+import random
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+from rich.console import Console
+
+from mollitune.schedules import families
+from mollitune.search import session
+from mollitune.search.budget import Plan
+from mollitune.search.cluster import start_ray
+from mollitune.search.config import SearchConfig
+from mollitune.search.dataset import split
+from mollitune.search.extractors import cache_folder, prepare_extractor
+from mollitune.search.fid import Reference
+from mollitune.search.forgetting import Forgetting
+from mollitune.search.journal import END, REPORT, START, Journal
+from mollitune.search.policy.likeness import Likeness
+from mollitune.search.policy.source import SpaceSource
+from mollitune.search.progress import ProgressView
+from mollitune.search.recorder import Recorder
+from mollitune.search.sampler import ScheduleSearcher, outcome_of, proposer
+from mollitune.search.sources import load_images
+from mollitune.search.space import FamilySpace, parameter_types
+from mollitune.search.stop_all import StopAll
+from mollitune.search.stopping import PolicyScheduler
+from mollitune.search.store import Store, create_search_folder
+from mollitune.search.trainable import Shared
+
+# after what the search sets for Ray, which reads it when it is imported
+import ray  # isort: skip
+from ray import tune  # isort: skip
+
+SIDE = 8  # of digits
+STEPS = 1_000_000
+
+
+class Driver:
+    """The driver's own objects, put together as the launcher does, without Ray.
+
+    Arguments:
+        root: Folder of results.
+        trials: Trials of the search.
+        reports: Evaluations of each.
+        sampler: ``random``, ``shape`` ...
+        policy: The stopping policy.
+    """
+
+    def __init__(
+        self, root: Path, trials: int, reports: int, sampler: str = "random", policy: str = "none"
+    ) -> None:
+        self.reports = reports
+        self.config = SearchConfig.model_validate(
+            {
+                "name": "large",
+                "model": ["vae"],
+                "trials": trials,
+                "steps": STEPS,
+                "sampler": sampler,
+                "stopping": {"policy": policy},
+                "results": str(root),
+            }
+        )
+        self.folder = root / "large"
+        if not self.folder.exists():
+            create_search_folder(str(root), "large")
+        self._rng = random.Random(0)
+        self.open()
+
+    def open(self) -> None:
+        """Open record and tables, and begin with a policy that knows nothing."""
+        splits = split(load_images("digits"))
+        extractor = prepare_extractor("lenet", None, splits.train, cache_folder())
+        reference = Reference.measure(extractor, splits.validation, "validation", cache_folder())
+        plans = {"vae": Plan(1 / self.reports, 500)}
+        self.shared = Shared(self.config, splits, reference, str(self.folder), plans)
+        self.journal, self.stop = Journal.open(str(self.folder)), StopAll()
+        kinds = parameter_types(f.family for f in self.config.families)
+        self.store = Store.open(str(self.folder), kinds)
+        like = {"vae": Likeness("vae", 0)}
+        stopping = self.config.stopping
+        self.scheduler = PolicyScheduler(stopping, 0, like, self.journal, self.stop)
+        self.searcher = ScheduleSearcher(
+            proposer(self.config, SIDE), self.config.trials, self.journal, self.stop
+        )
+        view = ProgressView(self.config.trials, Console(file=io.StringIO()))
+        sources: list[Any] = [self.searcher, self.scheduler]
+        self.recorder = Recorder(self.store, self.shared, sources, view, self.journal, self.stop)
+
+    def run(self, number: int) -> None:
+        """Hand out, report and end one trial, as Ray's event loop would."""
+        name = str(number)
+        config = self.searcher.suggest(name)
+        assert isinstance(config, dict)
+        trial: Any = SimpleNamespace(config=config, last_result=None)
+        self.recorder.on_trial_start(0, [], trial)
+        for evaluation in range(1, self.reports + 1):
+            trial.last_result = found = result(self._rng, evaluation / self.reports)
+            if evaluation < self.reports:
+                self.scheduler.on_trial_result(None, trial, found)
+            else:
+                self.scheduler.on_trial_complete(None, trial, found)
+                self.searcher.on_trial_complete(name, found)
+            self.recorder.on_trial_result(0, [], trial, found)
+            self.recorder.on_step_end(0, [])
+        self.recorder.on_trial_complete(0, [], trial)
+
+    def write(self, number: int, schedule: dict[str, Any]) -> Iterator[None]:
+        """Write one trial to the tables alone; yields after each report."""
+        run = {"trial": number, "configuration": number, "repeat": 0, "seed": 0}
+        config = {**run, "model": "vae", "schedule": schedule}
+        event = {"trial": number, "time": datetime.now(UTC).isoformat()}
+        self.recorder.fold({**event, "event": START, "config": config})
+        for evaluation in range(1, self.reports + 1):
+            found = result(self._rng, evaluation / self.reports)
+            self.recorder.fold({**event, "event": REPORT, "result": found})
+            yield
+        end = {"outcome": outcome_of(found), "value": found["fid"], "step": STEPS}
+        self.recorder.fold({**event, "event": END, **end})
+
+
+class Instant(tune.Trainable):  # type: ignore[misc]
+    """A training whose results are there at once."""
+
+    def setup(self, config: dict[str, Any], shared: Shared) -> None:
+        """Begin the first trial of this process."""
+        self._reports = round(1 / shared.plans["vae"].every)
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Begin the next trial."""
+        self._rng, self._done = random.Random(new_config["trial"]), 0
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Report the next evaluation."""
+        self._done += 1
+        found = result(self._rng, self._done / self._reports)
+        return {**found, "done": self._done == self._reports}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Write nothing."""
+
+
+class Counting(tune.Callback):  # type: ignore[misc]
+    """Calls something after each trial.
+
+    Arguments:
+        ended: What to call.
+    """
+
+    def __init__(self, ended: Callable[[], object]) -> None:
+        self._ended = ended
+
+    def __getstate__(self) -> dict[str, object]:
+        """Ray pickles its callbacks, but never uses the copy here."""
+        return {}
+
+    def on_trial_complete(self, *_: Any, **__: Any) -> None:
+        """Count a trial."""
+        self._ended()
+
+
+def under_ray(driver: Driver, ended: Callable[[], object]) -> None:
+    """Let Ray Tune run a search as the launcher does, with trainings that report at once.
+
+    Args:
+        driver: The search.
+        ended: Called after each trial.
+    """
+    callbacks = [driver.recorder, Counting(ended), Forgetting()]
+    with mock.patch.object(session, "ScheduleTrainable", Instant):
+        start_ray(driver.config)
+        tuner = session._tuner(
+            driver.shared, driver.searcher, driver.scheduler, callbacks, driver.stop
+        )
+        tuner.fit()
+    ray.shutdown()
+
+
+def result(rng: random.Random, progress: float) -> dict[str, Any]:
+    """Invent the result of a trial that is always clean.
+
+    Args:
+        rng: Source of the FID.
+        progress: Share of the training that is done, in (0, 1].
+    """
+    fid = 40 + 10 * rng.random()
+    return {
+        **{"step": round(STEPS * progress), "progress": progress, "level": 0.0},
+        **{"phase": "clean", "fid": fid, "bpd": 3.5 + fid / 100, "train_loss": fid / 50},
+        **dict.fromkeys(("kid", "precision", "recall", "fid_infinity", "probe_fid")),
+        **{"probe_steps": 0, "non_finite_losses": 0, "non_finite_samples": 0},
+        **{"step_seconds": 0.0123, "eval_seconds": 4.56, "failure": None, "device": "cpu"},
+    }
+
+
+def drawn(count: int) -> list[Any]:
+    """Return that many schedules of all families."""
+    spaces = {n: FamilySpace(n) for n in families() if n != "vanilla"}
+    draws = SpaceSource(spaces, SIDE, 0)
+    found: list[Any] = []
+    while len(found) < count:
+        found += draws.candidates()
+    return found[:count]
