@@ -25,7 +25,7 @@ from .patience import Patience
 
 JOURNAL = "journal"
 _READERS = 16
-START, REPORT, END, ERROR = "start", "report", "end", "error"
+START, RESTART, REPORT, END, ERROR = "start", "restart", "report", "end", "error"
 
 Event = dict[str, Any]
 

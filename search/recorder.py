@@ -14,7 +14,7 @@ from mollitune._errors import MollituneError
 from mollitune.schedules import Schedule, shape_features
 
 from .faults import UNKNOWN_ERROR, last_failure
-from .journal import ERROR, REPORT, START, Event, Journal, time_of
+from .journal import ERROR, REPORT, RESTART, START, Event, Journal, time_of
 from .policy.decision import Decision
 from .progress import ProgressView
 from .sampler import outcome_of
@@ -106,10 +106,9 @@ class Recorder(Callback):  # type: ignore[misc]
         if number not in self._rows:
             self._open(trial.config, datetime.now(UTC))
             return
-        row = self._rows[number]
-        row["attempt"] += 1
-        self._view.started(number, row["model"], self._texts[number])
-        self._write_trial(row)
+        # in the record too: who resumes once more is to count this start
+        self._guard(lambda: self._journal.append(RESTART, number))
+        self._start_again(number)
 
     def on_trial_result(
         self,
@@ -148,6 +147,8 @@ class Recorder(Callback):  # type: ignore[misc]
         number, time = event["trial"], time_of(event)
         if event["event"] == START:
             self._open(event["config"], time)
+        elif event["event"] == RESTART:
+            self._start_again(number)
         elif event["event"] == REPORT:
             self._evaluated(number, event["result"], time)
         elif event["event"] == ERROR:
@@ -208,6 +209,12 @@ class Recorder(Callback):  # type: ignore[misc]
         row = self._rows[config["trial"]] = self._new_row(config, schedule, time)
         self._texts[config["trial"]] = str(schedule)
         self._view.started(config["trial"], config["model"], str(schedule))
+        self._write_trial(row)
+
+    def _start_again(self, number: int) -> None:
+        row = self._rows[number]
+        row["attempt"] += 1
+        self._view.started(number, row["model"], self._texts[number])
         self._write_trial(row)
 
     def _new_row(

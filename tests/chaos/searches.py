@@ -91,7 +91,7 @@ class Searches:
     def _in_a_trial(self, name: str) -> bool:
         path = self.folder / "results" / name / "journal" / "events.jsonl"
         *_, last, after = path.read_bytes().split(b"\n")
-        return not after and json.loads(last)["event"] == "start"
+        return not after and json.loads(last)["event"] in ("start", "restart")
 
     def _kill(self, process: subprocess.Popen[str]) -> bool:
         killed = process.poll() is None
