@@ -36,7 +36,7 @@ chaos: setup
 	MOLLITUNE_CHAOS_KILLS=$(CHAOS_KILLS) MOLLITUNE_OUTAGE_SECONDS=30 \
 		$(BIN)/pytest -n 0 --durations=0 tests/chaos tests/storage
 
-# two more packages beside the locked ones, for the cross-checks only
+# other people's models beside the locked packages, for cross-checks and benchmarks only
 peers: setup
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-peers.lock
 	$(BIN)/pytest -m peers -n 0 -rs tests/models/test_peers.py

@@ -29,7 +29,7 @@ CALLS_PER_STEP = 10  # a call is much shorter than a step: several make it long 
 
 @dataclass(frozen=True)
 class Setting:
-    """One model on one kind of batch, with the steps that one repetition times."""
+    """One model, its quick preset, on one kind of batch; how many steps one repetition times."""
 
     model: str
     shape: tuple[int, int, int]
@@ -42,6 +42,7 @@ SETTINGS = (
     Setting("realnvp", (1, 8, 8), 128, 5),
     Setting("vae", (3, 32, 32), 64, 2),
     Setting("realnvp", (3, 32, 32), 64, 1),
+    Setting("glow", (3, 32, 32), 64, 1),
 )
 
 
