@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,11 +24,13 @@ from mollitune.search.extractors import cache_folder, prepare_extractor
 from mollitune.search.fid import Reference
 from mollitune.search.forgetting import Forgetting
 from mollitune.search.journal import END, REPORT, START, Journal
+from mollitune.search.launch import run_search
 from mollitune.search.policy.likeness import Likeness
 from mollitune.search.policy.source import SpaceSource
 from mollitune.search.progress import ProgressView
 from mollitune.search.recorder import Recorder
 from mollitune.search.sampler import ScheduleSearcher, outcome_of, proposer
+from mollitune.search.session import Outcome
 from mollitune.search.sources import load_images
 from mollitune.search.space import FamilySpace, parameter_types
 from mollitune.search.stop_all import StopAll
@@ -41,6 +44,7 @@ from ray import tune  # isort: skip
 
 SIDE = 8  # of digits
 STEPS = 1_000_000
+STEP_SECONDS = 1e-3  # of trainings that sleep
 
 
 class Driver:
@@ -150,6 +154,21 @@ class Instant(tune.Trainable):  # type: ignore[misc]
         """Write nothing."""
 
 
+class Paced(Instant):
+    """A training that sleeps a millisecond in place of each step, and reports as planned."""
+
+    def setup(self, config: dict[str, Any], shared: Shared) -> None:
+        """Begin the first trial of this process."""
+        super().setup(config, shared)
+        self._steps = shared.config.steps
+
+    def step(self) -> dict[str, Any]:
+        """Sleep up to the next evaluation, and report it."""
+        time.sleep(STEP_SECONDS * self._steps / self._reports)
+        found = super().step()
+        return {**found, "step": round(self._steps * found["progress"])}
+
+
 class Counting(tune.Callback):  # type: ignore[misc]
     """Calls something after each trial.
 
@@ -184,6 +203,37 @@ def under_ray(driver: Driver, ended: Callable[[], object]) -> None:
         )
         tuner.fit()
     ray.shutdown()
+
+
+class Stamps(tune.Callback):  # type: ignore[misc]
+    """Takes wall and CPU time of the driver at each report, after all others have seen it."""
+
+    def __init__(self) -> None:
+        self.wall: list[float] = []
+        self.cpu: list[float] = []
+
+    def __getstate__(self) -> dict[str, object]:
+        """Ray pickles its callbacks, but never uses the copy here."""
+        return {}
+
+    def on_trial_result(self, *_: Any, **__: Any) -> None:
+        """Take the times."""
+        self.wall.append(time.perf_counter())
+        self.cpu.append(time.process_time())
+
+
+def search_paced(config: SearchConfig, stamps: Stamps) -> Outcome:
+    """Run a whole search as ``mollitune search`` does, with trainings that sleep.
+
+    Args:
+        config: The search; a step takes a millisecond, whatever the model.
+        stamps: Stands where loggers do, the last but one to see a report.
+    """
+    with (
+        mock.patch.object(session, "ScheduleTrainable", Paced),
+        mock.patch.object(session, "logger_callbacks", return_value=[stamps]),
+    ):
+        return run_search(config, Console(file=io.StringIO()))
 
 
 def result(rng: random.Random, progress: float) -> dict[str, Any]:

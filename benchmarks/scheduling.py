@@ -1,0 +1,260 @@
+"""What a search costs beside its trainings: start-up, trials that wait, the driver's work.
+
+Whole searches as ``mollitune search`` runs them, on Ray Tune, with record, tables and policy; only
+the trainings sleep in place of their steps. Each search runs in a process of its own. Beside it
+stands a bare Ray Tune, which runs the same trainings and keeps nothing, in turn with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import itertools
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+from invented import STEP_SECONDS, Paced, Stamps, search_paced
+from ray import tune
+from rich.console import Console
+from scale import alone
+
+from mollitune.search.budget import Plan
+from mollitune.search.cluster import start_ray, temp_folder, trial_resources
+from mollitune.search.config import SearchConfig
+from mollitune.search.prepare import prepare
+from mollitune.search.trainable import Shared
+
+WORKERS = 2
+PARTS = 10  # of the reports, each timed for itself; the first, which also loads code, is left out
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is run.
+
+    Arguments:
+        trials: Trials of the search.
+        reports: Evaluations of each.
+        seconds: That each trial sleeps.
+        sampler: ``shape``, ``random`` ...
+        policy: The stopping policy.
+    """
+
+    trials: int
+    reports: int
+    seconds: float
+    sampler: str = "shape"
+    policy: str = "race"
+
+    @property
+    def ideal(self) -> float:
+        """Seconds of wall time if nothing but the trainings took time."""
+        return self.trials * self.seconds / WORKERS
+
+    def config(self, root: Path) -> SearchConfig:
+        """Return the search."""
+        return SearchConfig.model_validate(
+            {
+                "name": "paced",
+                "model": ["vae"],
+                "trials": self.trials,
+                "workers": WORKERS,
+                "steps": max(2, self.reports, round(self.seconds / STEP_SECONDS)),
+                "sampler": self.sampler,
+                "stopping": {"policy": self.policy},
+                "fid": {"every": 1 / self.reports, "budget": None},
+                "results": str(root),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Times:
+    """What a run took, in seconds.
+
+    Arguments:
+        total: From the call to its return: also data, Ray's start and its end.
+        session: From the record's opening to its closing.
+        first: From the call to the first report: data, Ray, and the start of a worker.
+        steady: From the first report to the last.
+        wall: Per report, of each part.
+        cpu: The same, of the driver's processor.
+        cpu_total: CPU time of the driver from the first report to the last.
+    """
+
+    total: float
+    session: float
+    first: float
+    steady: float
+    wall: list[float]
+    cpu: list[float]
+    cpu_total: float
+
+
+def searched(root: Path, work: Work) -> Times:
+    """Run a search."""
+    stamps, start = Stamps(), time.perf_counter()
+    outcome = search_paced(work.config(root), stamps)
+    assert not outcome.interrupted
+    return _times(stamps, start, outcome.seconds)
+
+
+def bare(root: Path, work: Work) -> Times:
+    """Let Ray Tune alone run the same trainings."""
+    stamps, start = Stamps(), time.perf_counter()
+    config = work.config(root)
+    shared = _shared(config)
+    start_ray(config)
+    begun = time.perf_counter()
+    trainable = tune.with_parameters(Paced, shared=shared)
+    tune.Tuner(
+        tune.with_resources(trainable, trial_resources(config)),
+        param_space={"trial": tune.grid_search(list(range(work.trials)))},
+        tune_config=tune.TuneConfig(max_concurrent_trials=WORKERS, reuse_actors=True),
+        run_config=tune.RunConfig(storage_path=temp_folder(), callbacks=[stamps], verbose=0),
+    ).fit()
+    session = time.perf_counter() - begun
+    ray.shutdown()
+    return _times(stamps, start, session)
+
+
+def _shared(config: SearchConfig) -> Shared:
+    shared = prepare(config, config.results, Console(file=io.StringIO()))
+    plans = {"vae": Plan(config.fid.every, config.fid.samples)}
+    return Shared(config, shared.splits, shared.reference, config.results, plans)
+
+
+def _times(stamps: Stamps, start: float, session: float) -> Times:
+    total = time.perf_counter() - start
+    count = len(stamps.wall)
+    ends = [max(0, count * part // PARTS - 1) for part in range(1, PARTS + 1)]
+    each = [(a, b) for a, b in itertools.pairwise(ends) if b > a]
+    return Times(
+        total=total,
+        session=session,
+        first=stamps.wall[0] - start,
+        steady=stamps.wall[-1] - stamps.wall[0],
+        wall=[(stamps.wall[b] - stamps.wall[a]) / (b - a) for a, b in each],
+        cpu=[(stamps.cpu[b] - stamps.cpu[a]) / (b - a) for a, b in each],
+        cpu_total=stamps.cpu[-1] - stamps.cpu[0],
+    )
+
+
+SIDES: dict[str, Callable[[Path, Work], Times]] = {"mollitune": searched, "bare Ray Tune": bare}
+
+
+def run(side: str, work: Work) -> Times:
+    """Run one side in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        found: Times = alone(SIDES[side], Path(folder), work)
+        return found
+
+
+def taking_turns(work: Work, sides: list[str], repeats: int) -> dict[str, list[Times]]:
+    """Run the sides in turn, some times."""
+    found: dict[str, list[Times]] = {side: [] for side in sides}
+    for _ in range(repeats):
+        for side in sides:
+            found[side].append(run(side, work))
+    return found
+
+
+def trials_table(work: Work, sides: list[str], repeats: int) -> None:
+    """Compare the wall time of many short trials with the ideal."""
+    print(
+        f"{work.trials:,} trials that sleep {work.seconds:g} s and report once, {WORKERS} "
+        f"workers: ideal {work.ideal:g} s; {work.sampler}, {work.policy}\n"
+    )
+    _head(
+        "times the ideal, first report to last | with the workers' start | whole command | side | "
+        "first report to last, s | before the first report, s | whole command, s | CPU of the "
+        "driver per trial, ms"
+    )
+    for side, runs in taking_turns(work, sides, repeats).items():
+        cells = [
+            f"**{spread([t.steady / (work.ideal - work.seconds) for t in runs], '.3f')}**",
+            f"**{spread([t.session / work.ideal for t in runs], '.3f')}**",
+            spread([t.total / work.ideal for t in runs], ".3f"),
+            side,
+            spread([t.steady for t in runs], ".1f"),
+            spread([t.first for t in runs], ".1f"),
+            spread([t.total for t in runs], ".1f"),
+            spread([1e3 * t.cpu_total / work.trials for t in runs], ".1f"),
+        ]
+        _row(cells)
+
+
+def reports_table(work: Work, sides: list[str], repeats: int) -> None:
+    """Show what a report costs the driver."""
+    print(
+        f"\n{work.trials:,} trials x {work.reports:,} reports without a pause, {WORKERS} workers; "
+        f"{work.sampler}, {work.policy}; parts of {100 // PARTS} %\n"
+    )
+    _head("side | CPU of the driver per report, ms | wall per report, ms | before the first, s")
+    for side, runs in taking_turns(work, sides, repeats).items():
+        cells = [
+            side,
+            f"**{spread([1e3 * s for t in runs for s in t.cpu], '.2f')}**",
+            f"**{spread([1e3 * s for t in runs for s in t.wall], '.2f')}**",
+            spread([t.first for t in runs], ".1f"),
+        ]
+        _row(cells)
+
+
+def spread(values: list[float], digits: str) -> str:
+    low, middle, high = min(values), statistics.median(values), max(values)
+    return f"{middle:{digits}} ({low:{digits}}-{high:{digits}})"
+
+
+def _head(text: str) -> None:
+    print(f"| {text} |\n|{'---|' * (text.count('|') + 1)}", flush=True)
+
+
+def _row(cells: list[str]) -> None:
+    print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def _options() -> Any:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="100 trials, one repetition")
+    parser.add_argument("--trials", type=int, help="short trials; 1000, quick: 100")
+    parser.add_argument("--seconds", type=float, default=1.0, help="that each of them sleeps")
+    parser.add_argument("--reports", type=int, help="of each of 8 trials; 1000, quick: 100")
+    parser.add_argument("--repeats", type=int, help="repetitions; 3, quick: 1")
+    parser.add_argument("--bare", action="store_true", help="short trials by bare Ray Tune, too")
+    parser.add_argument("--sampler", default="shape")
+    parser.add_argument("--policy", default="race")
+    options = parser.parse_args()
+    full = not options.quick
+    options.trials = options.trials or (1000 if full else 100)
+    options.reports = options.reports or (1000 if full else 100)
+    options.repeats = options.repeats or (3 if full else 1)
+    return options
+
+
+def main() -> None:
+    options = _options()
+    rules = {"sampler": options.sampler, "policy": options.policy}
+    print(
+        f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs, load "
+        f"{os.getloadavg()[0]:.1f}, Python {platform.python_version()}, torch "
+        f"{torch.__version__}, Ray {ray.__version__}; {options.repeats} repetition(s), median "
+        "(min-max)\n",
+        flush=True,
+    )
+    short = Work(options.trials, 1, options.seconds, **rules)
+    trials_table(short, list(SIDES) if options.bare else ["mollitune"], options.repeats)
+    reports_table(Work(8, options.reports, 0.0, **rules), list(SIDES), options.repeats)
+
+
+if __name__ == "__main__":
+    main()
