@@ -24,7 +24,7 @@ PROGRESS = 0.3
 LR = 1e-3
 CLIP_NORM = 10.0
 PYTHAE_LATENT = 16
-GLOW = {"levels": LEVELS, "steps": STEPS_PER_LEVEL, "hidden": HIDDEN}
+GLOW: dict[str, Any] = {"levels": LEVELS, "steps": STEPS_PER_LEVEL, "hidden": HIDDEN}
 
 
 @dataclass(frozen=True)

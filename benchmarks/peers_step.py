@@ -146,7 +146,8 @@ def compare(name: str, batch: int, threads: int, repetitions: int) -> str:
     """Return a row of Markdown."""
     case = CASES[name]
     ours, theirs = (Side(name, which, batch, threads) for which in ("ours", "theirs"))
-    mine, other = [], []
+    mine: list[float] = []
+    other: list[float] = []
     for repetition in range(repetitions):
         turns = [(ours, mine), (theirs, other)]
         for side, taken in turns if repetition % 2 == 0 else reversed(turns):
