@@ -40,6 +40,7 @@ from mollitune.search.spec import TrialSpec
 
 WARMUP_SHARE = 0.05  # as in a search
 DRAWN = 500  # images at once
+WEIGHTS = "weights.pt"
 
 
 @dataclass(frozen=True)
@@ -86,11 +87,6 @@ class Work:
     reference: Reference
     folder: Path
     variant: Variant
-
-    @property
-    def weights(self) -> Path:
-        """File of the extractor's weights."""
-        return self.folder / "weights.pt"
 
 
 def training(run: dict[str, Any], work: Work) -> Iterator[dict[str, Any]]:
@@ -156,7 +152,7 @@ def fidelity(work: Work, drawn: Tensor) -> float:
         cache_root=str(work.folder / "cache"),
         fid=True,
         feature_extractor=work.extractor.name,
-        feature_extractor_weights_path=str(work.weights),
+        feature_extractor_weights_path=str(work.folder / WEIGHTS),
         cuda=False,
         verbose=False,
     )
@@ -215,7 +211,7 @@ def repeat(search: str, variant: Variant) -> dict[str, Any]:
     reference = Reference.measure(extractor, splits.validation, "validation", cache_folder())
     with tempfile.TemporaryDirectory() as folder:
         work = Work(config, plans, splits, extractor, reference, Path(folder), variant)
-        work.weights.write_bytes(extractor.weights)
+        (work.folder / WEIGHTS).write_bytes(extractor.weights)
         start_ray(config)
         start = time.perf_counter()
         found = _tuner(runs, work).fit()
@@ -224,12 +220,9 @@ def repeat(search: str, variant: Variant) -> dict[str, Any]:
     if found.errors:
         raise RuntimeError(f"{len(found.errors)} trials failed, the first with {found.errors[0]}")
     last: list[dict[str, Any]] = [result.metrics for result in found]
-    return {
-        "trials": len(runs),
-        "seconds": seconds,
-        "threads": last[0]["threads"],
-        "fid": statistics.geometric_mean(metrics["fid"] for metrics in last),
-    }
+    fid = statistics.geometric_mean(metrics["fid"] for metrics in last)
+    threads = last[0]["threads"]
+    return {"trials": len(runs), "seconds": seconds, "threads": threads, "fid": fid}
 
 
 def _tuner(runs: list[dict[str, Any]], work: Work) -> tune.Tuner:
