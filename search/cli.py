@@ -320,15 +320,21 @@ def _print_verdict(folder: str) -> None:
 
 def _write_own_files(results: Results, folder: str, console: Console) -> None:
     """Write report and export beside the tables of a local search."""
-    from mollitune.analysis import export_best, write_report
+    from mollitune.analysis import export_best, leaderboard, write_report
 
     if "://" in folder:
         return
     page = write_report(results, Path(folder) / "report.html")
     console.print(f"report:   {page}", soft_wrap=True, highlight=False)
     # of the search itself: an export that somebody made lies where they wanted it
-    exported = export_best(results, Path(folder) / "best.json", overwrite=True)
-    console.print(f"schedule: {exported}", soft_wrap=True, highlight=False)
+    try:
+        exported = str(export_best(results, Path(folder) / "best.json", overwrite=True))
+    except MollituneError as error:
+        if leaderboard(results).empty:
+            raise
+        # each model has its ranking, only not both one: no reason to end with an error
+        exported = f"not written: {error}; name one: mollitune best {folder} --model ... --export"
+    console.print(f"schedule: {exported}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _print_frame(frame: pd.DataFrame, console: Console) -> None:
