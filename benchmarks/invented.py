@@ -31,12 +31,12 @@ from mollitune.search.progress import ProgressView
 from mollitune.search.recorder import Recorder
 from mollitune.search.sampler import ScheduleSearcher, outcome_of, proposer
 from mollitune.search.session import Outcome
+from mollitune.search.shared import Shared
 from mollitune.search.sources import load_images
 from mollitune.search.space import FamilySpace, parameter_types
 from mollitune.search.stop_all import StopAll
 from mollitune.search.stopping import PolicyScheduler
 from mollitune.search.store import Store, create_search_folder
-from mollitune.search.trainable import Shared
 
 # after what the search sets for Ray, which reads it when it is imported
 import ray  # isort: skip

@@ -31,7 +31,7 @@ from mollitune.search.budget import Plan
 from mollitune.search.cluster import start_ray, temp_folder, trial_resources
 from mollitune.search.config import SearchConfig
 from mollitune.search.prepare import prepare
-from mollitune.search.trainable import Shared
+from mollitune.search.shared import Shared
 
 WORKERS = 2
 PARTS = 10  # of the reports, each timed for itself; the first, which also loads code, is left out

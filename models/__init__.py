@@ -21,6 +21,7 @@ from ._glow import Glow
 from ._hvae import HVAE
 from ._iwae import IWAE
 from ._maf import MAF
+from ._random import draws_from, randn
 from ._realnvp import RealNVP
 from ._registry import build, models, preset, presets, register
 from ._vae import VAE
@@ -39,8 +40,10 @@ __all__ = [
     "RealNVP",
     "build",
     "dequantise",
+    "draws_from",
     "models",
     "preset",
     "presets",
+    "randn",
     "register",
 ]

@@ -186,6 +186,12 @@ class ResourcesConfig(_Section):
     gpu: float | None = Field(
         None, ge=0, description="GPU share per trial; null: divide the GPUs among the workers"
     )
+    stack: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="trials that one process trains side by side, as one: for small models",
+    )
     custom: dict[ResourceName, Amount] = Field(
         default_factory=dict,
         description="Ray resources of other names per trial, e.g. "
@@ -309,6 +315,14 @@ class SearchConfig(_Section):
         _unique([entry.name for entry in self.model], "model")
         _unique([entry.family for entry in self.families], "families")
         _unique(list(self.loggers), "loggers")
+        if self.resources.stack > 1 and self.loggers:
+            raise ValueError(
+                "loggers follow one trial per process; leave them out, or resources.stack"
+            )
+        if self.resources.stack > 1 and self.fid.ema is not None:
+            raise ValueError(
+                "resources.stack trains no averaged weights; leave it out, or fid.ema"
+            )
         least = len(self.model) * self.arms_of_each
         if self.trials < least:
             raise ValueError(

@@ -39,9 +39,9 @@ from .policy.confirmation import Confirmation  # noqa: E402
 from .prepare import check_unchanged, describe, prepare  # noqa: E402
 from .schema import CONFIRM_TRIALS  # noqa: E402
 from .session import Job, Outcome, run_job  # noqa: E402
+from .shared import Shared  # noqa: E402
 from .space import FamilySpace  # noqa: E402
 from .store import Store  # noqa: E402
-from .trainable import Shared  # noqa: E402
 
 LEVEL = 0.95
 EVALUATIONS = 3

@@ -29,8 +29,8 @@ from .planning import plan_evaluations  # noqa: E402
 from .prepare import check_unchanged, describe, prepare  # noqa: E402
 from .sampler import proposer  # noqa: E402
 from .session import Job, Outcome, run_job  # noqa: E402
+from .shared import Shared  # noqa: E402
 from .store import Store, create_search_folder  # noqa: E402
-from .trainable import Shared  # noqa: E402
 
 
 def run_search(config: SearchConfig, console: Console) -> Outcome:

@@ -12,7 +12,7 @@ from mollitune.schedules import Vanilla
 
 from .budget import Costs, Plan, is_least, make_plan, measure_costs
 from .config import SearchConfig
-from .trainable import Shared
+from .shared import Shared
 from .trial import Trial, TrialSpec
 
 

@@ -21,8 +21,8 @@ from .extra_metrics import NEED_REAL_FEATURES, check_extras
 from .extractors import Extractor, cache_folder, prepare_extractor
 from .fid import Reference
 from .loggers import check_loggers
+from .shared import Shared
 from .sources import load_images
-from .trainable import Shared
 
 
 def check_unchanged(metadata: dict[str, Any], shared: Shared) -> None:

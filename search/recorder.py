@@ -19,9 +19,9 @@ from .policy.decision import Decision
 from .progress import ProgressView
 from .sampler import outcome_of
 from .schema import KEYS, is_comparable
+from .shared import Shared
 from .stop_all import StopAll
 from .store import Store
-from .trainable import Shared
 
 _MEASURED = (
     *("step", "progress", "level", "phase", "fid", "bpd", "train_loss"),

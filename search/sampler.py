@@ -97,26 +97,40 @@ class ScheduleSearcher(Searcher):  # type: ignore[misc]
         return new + len(self._again)
 
     @property
+    def cut_off(self) -> bool:
+        """Whether the whole search is being ended."""
+        return self._stop.now
+
+    @property
     def finished(self) -> bool:
         """Whether every run was handed out and has ended."""
         return self.left == 0 and not self._open
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the next trial's config, or ``FINISHED`` when all have been given."""
-        config = self._again.pop(0) if self._again else self._new()
+        config = self.take()
         if config is not None:
             self._trials[trial_id] = config["trial"]
             return dict(config)
         return None if self._stop.now else str(Searcher.FINISHED)
 
+    def take(self) -> dict[str, Any] | None:
+        """Return the config of the next run to start; None if there is none."""
+        return self._again.pop(0) if self._again else self._new()
+
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Tell the policy how the trial ended; unknown trials are ignored."""
-        if trial_id not in self._trials or self._stop.now:
+        if trial_id in self._trials:
+            self.ended(self._trials.pop(trial_id), result or {}, error)
+
+    def ended(self, trial: int, last: Mapping[str, Any], error: bool = False) -> None:
+        """Learn that a run has ended; one that was cut off with the whole search has not."""
+        if self._stop.now:
             return
         try:
-            self.end(self._trials.pop(trial_id), result or {}, error)
+            self.end(trial, last, error)
         except JournalError as failure:
             self._stop.fail(failure)
 

@@ -21,6 +21,7 @@ from rich.console import Console  # noqa: E402
 from mollitune._errors import MollituneError  # noqa: E402
 from mollitune._files import resolve  # noqa: E402
 
+from .carrier import Carrier, CarrierSearcher, stack_size  # noqa: E402
 from .checkpoints import CHECKPOINTS  # noqa: E402
 from .cluster import temp_folder, trial_resources  # noqa: E402
 from .faults import summary  # noqa: E402
@@ -34,11 +35,13 @@ from .progress import ProgressView  # noqa: E402
 from .recorder import DecisionSource, Recorder  # noqa: E402
 from .recovery import fold  # noqa: E402
 from .sampler import Proposing, ScheduleSearcher  # noqa: E402
+from .shared import Shared  # noqa: E402
 from .signals import asked_to_stop  # noqa: E402
+from .stacked_trainable import StackTrainable  # noqa: E402
 from .stop_all import StopAll  # noqa: E402
 from .stopping import PolicyScheduler  # noqa: E402
 from .store import Store  # noqa: E402
-from .trainable import ScheduleTrainable, Shared  # noqa: E402
+from .trainable import ScheduleTrainable  # noqa: E402
 from .watchdog import Watchdog  # noqa: E402
 
 RAY_FOLDER = "tune"
@@ -121,8 +124,11 @@ def run_job(job: Job, console: Console, wait: float, lease: Lease) -> Outcome:
         if searcher.left:
             loggers = logger_callbacks(config, spread.folder, console)
             # in this order: the record comes first, and a kill's reason outlives its trial
-            callbacks = [recorder, watchdog, *loggers, Forgetting()]
-            _tuner(spread, searcher, scheduler, callbacks, stop).fit()
+            callbacks = [recorder, watchdog, *loggers]
+            if config.resources.stack > 1:
+                _stacking_tuner(spread, searcher, scheduler, callbacks, stop).fit()
+            else:
+                _tuner(spread, searcher, scheduler, callbacks, stop).fit()
     cut_off = interrupted.is_set() or not searcher.finished
     try:
         recorder.close()
@@ -184,26 +190,54 @@ def _tuner(
     callbacks: list[tune.Callback],
     stop: StopAll,
 ) -> tune.Tuner:
+    """One of Ray's trials is one of ours."""
+    algorithms = {"search_alg": searcher, "scheduler": scheduler}
+    runs, name = searcher.left, _trial_name
+    return _any_tuner(ScheduleTrainable, shared, algorithms, runs, name, callbacks, stop)
+
+
+def _stacking_tuner(
+    shared: Shared,
+    searcher: ScheduleSearcher,
+    scheduler: PolicyScheduler,
+    callbacks: list[tune.Callback],
+    stop: StopAll,
+) -> tune.Tuner:
+    """One of Ray's trials carries several of ours."""
+    config, runs = shared.config, searcher.left
+    size = stack_size(config.resources.stack, runs, config.workers)
+    algorithms = {"search_alg": CarrierSearcher(searcher, size)}
+    carrier = Carrier(shared.folder, searcher, scheduler, callbacks)
+    return _any_tuner(StackTrainable, shared, algorithms, runs, _carrier_name, [carrier], stop)
+
+
+def _any_tuner(
+    trainable: type[tune.Trainable],
+    shared: Shared,
+    algorithms: Mapping[str, Any],
+    runs: int,
+    name: Callable[[Any], str],
+    callbacks: list[tune.Callback],
+    stop: StopAll,
+) -> tune.Tuner:
     config = shared.config
-    trainable = tune.with_resources(
-        tune.with_parameters(ScheduleTrainable, shared=shared), trial_resources(config)
-    )
     return tune.Tuner(
-        trainable,
+        tune.with_resources(
+            tune.with_parameters(trainable, shared=shared), trial_resources(config)
+        ),
         tune_config=tune.TuneConfig(
-            search_alg=searcher,
-            scheduler=scheduler,
-            num_samples=searcher.left,
+            **algorithms,
+            num_samples=runs,
             max_concurrent_trials=config.workers,
             reuse_actors=True,
-            trial_name_creator=_trial_name,
-            trial_dirname_creator=_trial_name,
+            trial_name_creator=name,
+            trial_dirname_creator=name,
         ),
         run_config=tune.RunConfig(
             name=RAY_FOLDER,
             # nothing is read from Ray's snapshots, and a storage that is away must not hold it up
             storage_path=temp_folder(),
-            callbacks=callbacks,
+            callbacks=[*callbacks, Forgetting()],
             failure_config=tune.FailureConfig(max_failures=config.resources.retries),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             stop=stop,
@@ -214,6 +248,10 @@ def _tuner(
 
 def _trial_name(trial: Any) -> str:
     return f"{trial.config['trial']:04d}"
+
+
+def _carrier_name(trial: Any) -> str:
+    return f"stack-{trial.config['trials'][0]['trial']:04d}"
 
 
 def _end_tune() -> None:

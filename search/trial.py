@@ -62,6 +62,8 @@ class Trial:
     Attributes:
         step: Training steps done.
         evaluated: Training steps done at the last evaluation.
+        model: What is trained.
+        optimiser: Adam, with its moments.
 
     Raises:
         ValueError: If the model or one of its arguments is not legal.
@@ -106,10 +108,15 @@ class Trial:
         self._average = (
             None if spec.ema is None else WeightAverage(self.model, spec.ema * spec.steps)
         )
-        self._optimiser = torch.optim.Adam(self.model.parameters(), lr=spec.lr)
+        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=spec.lr, fused=True)
         self._batches = Batches(len(splits.train), spec.batch_size, self._seed(_BATCHES))
         self._dequantise = self._generator(_DEQUANTISE)
         self._mollify = self._generator(_MOLLIFY)
+
+    @property
+    def next_mark(self) -> int | None:
+        """Training steps after which the next evaluation is due; None after the last one."""
+        return next((m for m in self.spec.evaluation_steps() if m > self.evaluated), None)
 
     def run(self) -> Iterator[Evaluation]:
         """Train from the current step to the end and yield an evaluation at each mark.
@@ -118,15 +125,35 @@ class Trial:
             TrainingDivergedError: If more than 1 % of the steps (and 10) had no finite loss or
                 gradient.
         """
-        for mark in self.spec.evaluation_steps():
-            if mark > self.evaluated:
-                loss, seconds = self._train_until(mark)
-                probe = self.probe() if mark in self.spec.probe_steps() else None
-                evaluation = self.evaluate(loss, seconds, probe)
-                self.evaluated, self._losses, self._seconds = mark, [], 0.0
-                yield evaluation
-                if evaluation.failure:
-                    return
+        while self.next_mark is not None:
+            self.train()
+            evaluation = self.report()
+            yield evaluation
+            if evaluation.failure:
+                return
+
+    def train(self) -> None:
+        """Train to the next mark.
+
+        Raises:
+            TrainingDivergedError: As for `run`.
+        """
+        mark = self.next_mark
+        if mark is not None:
+            self._train_until(mark)
+
+    def report(self) -> Evaluation:
+        """Evaluate at a mark that the training has reached; the next one is due then.
+
+        Loss and seconds are of all steps since the last evaluation, also if the training was
+        resumed on the way.
+        """
+        loss = float(torch.stack(self._losses).mean()) if self._losses else math.nan
+        seconds = self._seconds / (self.step - self.evaluated)
+        probe = self.probe() if self.step in self.spec.probe_steps() else None
+        evaluation = self.evaluate(loss, seconds, probe)
+        self.evaluated, self._losses, self._seconds = self.step, [], 0.0
+        return evaluation
 
     def probe(self) -> Probe:
         """Measure FID after a cooldown branch, and go back to where the branch began.
@@ -210,7 +237,7 @@ class Trial:
             "lost_steps": self.lost_steps,
             "lost_samples": self.lost_samples,
             "model": self.model.state_dict(),
-            "optimiser": self._optimiser.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
             "batches": self._batches.state_dict(),
             "dequantise": self._dequantise.get_state(),
             "mollify": self._mollify.get_state(),
@@ -228,7 +255,7 @@ class Trial:
         self.lost_steps = state["lost_steps"]
         self.lost_samples = state["lost_samples"]
         self.model.load_state_dict(state["model"])
-        self._optimiser.load_state_dict(state["optimiser"])
+        self.optimiser.load_state_dict(state["optimiser"])
         self._batches.load_state_dict(state["batches"])
         self._dequantise.set_state(state["dequantise"].cpu())
         self._mollify.set_state(state["mollify"].cpu())
@@ -236,23 +263,66 @@ class Trial:
         if self._average is not None:
             self._average.load_state_dict(state["average"])
 
-    def _train_until(self, mark: int) -> tuple[float, float]:
-        """Train to step ``mark``; return the mean finite loss and the seconds per step.
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape (C, H, W) of one image."""
+        return tuple(self._images.shape[1:])
 
-        Both are of all steps since the last evaluation, also if the training was resumed on the
-        way.
+    def batch(self, progress: float) -> Tensor:
+        """Return the next training batch, dequantised and mollified, with shape (N, C, H, W)."""
+        self._alive()
+        indices = self._batches.next().to(self.device)
+        x = dequantise(self._images[indices], self._dequantise)
+        return self.spec.schedule(x, progress, generator=self._mollify)
+
+    @property
+    def learning_rate(self) -> float:
+        """Learning rate of the next step: it is warmed up over the first 5 % of the training."""
+        steps = max(1.0, WARMUP_SHARE * self.spec.steps)
+        return self.spec.lr * min(1.0, (self.step + 1) / steps)
+
+    @property
+    def clip_norm(self) -> float:
+        """Norm to which a longer gradient is cut; infinite if it never is."""
+        return math.inf if self.spec.clip_norm is None else self.spec.clip_norm
+
+    def stepped(self, loss: Tensor | None, seconds: float) -> None:
+        """Count a training step: its loss, None if it was skipped, and what it took."""
+        if loss is not None:
+            self._losses.append(loss)
+        self.step += 1
+        self._seconds += seconds
+
+    def lose_step(self) -> None:
+        """Count a step without a finite loss and gradient.
+
+        Raises:
+            TrainingDivergedError: If there were too many.
         """
+        self.lost_steps += 1
+        limit = max(LOST_STEPS_LEAST, LOST_STEPS_SHARE * self.spec.steps)
+        if self.lost_steps > limit:
+            raise TrainingDivergedError(
+                f"{self.lost_steps} steps without a finite loss and gradient up to step "
+                f"{self.step} of {self.spec.steps}; lower the learning rate or the model's scale"
+            )
+
+    def noise_generator(self) -> torch.Generator:
+        """Return a generator in the state of torch's global one, as the trial keeps it."""
+        return torch.Generator(self.device).set_state(self._rng[-1])
+
+    def keep_noise(self, generator: torch.Generator) -> None:
+        """Go on with the state of a generator that drew in place of torch's global one."""
+        self._rng[-1] = generator.get_state()
+
+    def _train_until(self, mark: int) -> None:
         before = time.perf_counter()
         with self._own_rng():
             while self.step < mark:
                 loss = self._train_step(self.step / self.spec.steps)
-                if loss is not None:
-                    self._losses.append(loss)
-                self.step += 1
                 now = time.perf_counter()
-                self._seconds, before = self._seconds + now - before, now
-        mean = float(torch.stack(self._losses).mean()) if self._losses else float("nan")
-        return mean, self._seconds / (mark - self.evaluated)
+                self.stepped(loss, now - before)
+                before = now
 
     def _branch(self, path: Sequence[float]) -> float:
         """Train along a path of progress without counting steps; return the FID at its end."""
@@ -271,20 +341,15 @@ class Trial:
 
         Such a step is skipped: it would leave no finite weight behind.
         """
-        self._alive()
-        indices = self._batches.next().to(self.device)
-        x = dequantise(self._images[indices], self._dequantise)
-        x = self.spec.schedule(x, progress, generator=self._mollify)
-        loss = self.model.loss(x)
-        self._optimiser.zero_grad(set_to_none=True)
+        loss = self.model.loss(self.batch(progress))
+        self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        limit = math.inf if self.spec.clip_norm is None else self.spec.clip_norm
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm)
         if not torch.isfinite(loss.detach() + norm):
-            self._count_lost_step()
+            self.lose_step()
             return None
-        self._optimiser.param_groups[0]["lr"] = self.spec.lr * self._warmup()
-        self._optimiser.step()
+        self.optimiser.param_groups[0]["lr"] = self.learning_rate
+        self.optimiser.step()
         if self._average is not None:
             self._average.update(self.model)
         return loss.detach()
@@ -310,19 +375,6 @@ class Trial:
             f"{non_finite} of {samples} samples at step {self.step} of {self.spec.steps} are not "
             "finite; lower the learning rate or the model's scale"
         )
-
-    def _count_lost_step(self) -> None:
-        self.lost_steps += 1
-        limit = max(LOST_STEPS_LEAST, LOST_STEPS_SHARE * self.spec.steps)
-        if self.lost_steps > limit:
-            raise TrainingDivergedError(
-                f"{self.lost_steps} steps without a finite loss and gradient up to step "
-                f"{self.step} of {self.spec.steps}; lower the learning rate or the model's scale"
-            )
-
-    def _warmup(self) -> float:
-        steps = max(1.0, WARMUP_SHARE * self.spec.steps)
-        return min(1.0, (self.step + 1) / steps)
 
     def _bits_per_dim(self, model: GenerativeModel, images: Tensor) -> float:
         x = dequantise(images, self._generator(_EVALUATE))

@@ -6,7 +6,7 @@ from mollitune.search.config import SearchConfig
 from mollitune.search.dataset import Splits
 from mollitune.search.fid import Reference
 from mollitune.search.planning import choose_plans, plan_evaluations
-from mollitune.search.trainable import Shared
+from mollitune.search.shared import Shared
 
 
 def _shared(digits: Splits, reference: Reference, steps: int, **fid: object) -> Shared:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from mollitune.search.config import ResourcesConfig
+from mollitune.search.config import ResourcesConfig, SearchConfig
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,17 @@ def test_others_are_refused(custom: Any, part: str) -> None:
 def test_limits_of_retries_and_hanging(values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         ResourcesConfig(**values)
+
+
+@pytest.mark.parametrize(
+    ("others", "part"),
+    [
+        ({"loggers": ["tensorboard"]}, "loggers follow one trial per process"),
+        ({"fid": {"ema": 0.1}}, "trains no averaged weights"),
+    ],
+)
+def test_what_does_not_go_with_a_stack(others: dict[str, Any], part: str) -> None:
+    values = {"name": "x", "model": ["vae"], "families": ["linear"], **others}
+    SearchConfig.model_validate(values)
+    with pytest.raises(ValidationError, match=part):
+        SearchConfig.model_validate({**values, "resources": {"stack": 2}})

@@ -1,0 +1,56 @@
+"""What all trials of a search share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mollitune.schedules import Schedule
+
+from .budget import Plan
+from .config import SearchConfig
+from .dataset import Splits
+from .fid import Reference
+from .spec import TrialSpec
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all trials of a search share; Ray keeps one read-only copy per node.
+
+    Arguments:
+        config: The search.
+        splits: The images.
+        reference: What FID compares with.
+        folder: Folder of the search, a path or URI.
+        plans: For each model, how often and on how many samples it is evaluated.
+        stage: ``search`` or ``confirm``, as in the tables.
+    """
+
+    config: SearchConfig
+    splits: Splits
+    reference: Reference
+    folder: str
+    plans: dict[str, Plan]
+    stage: str = "search"
+
+    def spec(self, config: Mapping[str, Any]) -> TrialSpec:
+        """Return what a trial's config from the searcher means."""
+        entry = self.config.model_entry(config["model"])
+        stopping = self.config.stopping
+        return TrialSpec(
+            model=entry.name,
+            schedule=Schedule.from_dict(config["schedule"]),
+            seed=config["seed"],
+            steps=self.config.steps_of(entry.name),
+            every=self.plans[entry.name].every,
+            batch_size=entry.batch_size,
+            lr=entry.lr,
+            clip_norm=entry.clip_norm,
+            ema=self.config.fid.ema,
+            probe_at=stopping.marks if stopping.rule == "probe" else (),
+            probe_extra=stopping.probe_extra,
+            preset=entry.preset,
+            hparams=dict(entry.hparams),
+        )
