@@ -174,7 +174,7 @@ def best(results: Results, model: str | None = None) -> Best:
         )
     # budgets may differ between models, and their FIDs still compare: same data, same measure
     shared = [column for column in COMPARABLE_WITHIN if column not in ("model", "step")]
-    require_alike(results, rows, shared)
+    require_alike(results, rows, shared, hint="name one of them: --model, or model=")
     board = leaderboard(results, model)
     first = board.sort_values(["fid_expected", "model"])["model"].iloc[0]
     own = rows[rows["model"] == first]

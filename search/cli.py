@@ -333,7 +333,7 @@ def _write_own_files(results: Results, folder: str, console: Console) -> None:
         if leaderboard(results).empty:
             raise
         # each model has its ranking, only not both one: no reason to end with an error
-        exported = f"not written: {error}; name one: mollitune best {folder} --model ... --export"
+        exported = f"not written: {error}"
     console.print(f"schedule: {exported}", soft_wrap=True, highlight=False, markup=False)
 
 
