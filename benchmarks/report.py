@@ -130,6 +130,11 @@ def timed(work: Callable[[], object]) -> Iterator[Taken]:
         yield Taken(time.perf_counter() - start, time.process_time() - used)
 
 
+def _profile() -> tempfile.TemporaryDirectory[str]:
+    """A folder for the browser, which may still write there when it is told to go."""
+    return tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+
+
 def opened(path: Path) -> Iterator[Taken]:
     """Open the page in a fresh headless Chromium each, until all figures are drawn.
 
@@ -137,7 +142,7 @@ def opened(path: Path) -> Iterator[Taken]:
     """
     drawn = "performance.getEntriesByName('drawn')[0].startTime"
     for _ in range(ROUNDS):
-        with tempfile.TemporaryDirectory() as profile, browsers().chromium(Path(profile)) as page:
+        with _profile() as profile, browsers().chromium(Path(profile)) as page:
             page.call("Performance.enable", timeDomain="threadTicks")
             page.open(path, 1280, "light")
             metrics = page.call("Performance.getMetrics")["metrics"]

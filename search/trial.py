@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -85,6 +86,7 @@ class Trial:
         alive: Callable[[], None] = lambda: None,
     ) -> None:
         self.spec = spec
+        self._marks = spec.evaluation_steps()
         self._alive = alive
         self.device = device
         self.step = 0
@@ -116,7 +118,8 @@ class Trial:
     @property
     def next_mark(self) -> int | None:
         """Training steps after which the next evaluation is due; None after the last one."""
-        return next((m for m in self.spec.evaluation_steps() if m > self.evaluated), None)
+        later = bisect_right(self._marks, self.evaluated)
+        return self._marks[later] if later < len(self._marks) else None
 
     def run(self) -> Iterator[Evaluation]:
         """Train from the current step to the end and yield an evaluation at each mark.
