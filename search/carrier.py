@@ -129,9 +129,7 @@ class Carrier(Callback):  # type: ignore[misc]
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Tell of the start of each trial that has not ended."""
-        if trial.trial_id not in self._open:
-            own = {c["trial"]: Carried(c, trial) for c in trial.config["trials"]}
-            self._open[trial.trial_id] = own
+        self._carried(trial)
         self._tell("on_trial_start", trial)
 
     def on_trial_result(
@@ -162,10 +160,7 @@ class Carrier(Callback):  # type: ignore[misc]
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Tell of the end of each trial that had not ended when the process failed for good."""
-        if trial.trial_id not in self._open:  # it did not even start
-            own = {c["trial"]: Carried(c, trial) for c in trial.config["trials"]}
-            self._open[trial.trial_id] = own
-        for carried in list(self._open[trial.trial_id].values()):
+        for carried in self._carried(trial).values():  # perhaps it did not even start
             self._searcher.ended(carried.config["trial"], carried.last_result or {}, error=True)
         self._tell("on_trial_error", trial)
         self._forget(trial)
@@ -174,6 +169,13 @@ class Carrier(Callback):  # type: ignore[misc]
         """Pass it on."""
         for callback in self._callbacks:
             callback.on_step_end(iteration, trials)
+
+    def _carried(self, trial: Any) -> dict[int, Carried]:
+        """Return the trials that one of Ray's carries and that have not ended."""
+        if trial.trial_id not in self._open:
+            own = {c["trial"]: Carried(c, trial) for c in trial.config["trials"]}
+            self._open[trial.trial_id] = own
+        return self._open[trial.trial_id]
 
     def _take(self, carried: Carried, result: dict[str, Any]) -> None:
         """Do what Ray does with a trial's result, in its order."""
