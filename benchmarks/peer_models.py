@@ -16,7 +16,9 @@ from torch import Tensor, nn
 
 from mollitune.models import GenerativeModel, build, preset
 from mollitune.models._vae_base import LatentVariableModel
-from mollitune.schedules import Sigmoid
+from mollitune.schedules import Sigmoid, Vanilla
+from mollitune.search.gradients import gradients_of
+from mollitune.search.spec import TrialSpec
 
 SHAPE = (3, 32, 32)
 LEVELS, STEPS_PER_LEVEL, HIDDEN = 3, 20, 512
@@ -35,20 +37,20 @@ class Built:
     step: Callable[[], None]
 
 
-def our_step(model: GenerativeModel, x: Tensor) -> Built:
+def our_step(model: GenerativeModel, x: Tensor, compiled: bool) -> Built:
     """Build the step of a trial: mollify, loss, backward, clip, check, Adam."""
-    optimiser = torch.optim.Adam(model.parameters(), lr=LR)
+    optimiser = torch.optim.Adam(model.parameters(), lr=LR, fused=True)
+    # a process has one model only, so that this need not tell it from others
+    gradients = gradients_of(model, TrialSpec("ours", Vanilla(), 0, 2, 1.0), compiled)
     schedule, generator = Sigmoid(until=0.6), torch.Generator().manual_seed(0)
     initialise = getattr(model, "initialise", None)
     if initialise is not None:
         initialise(x)
 
     def step() -> None:
-        loss = model.loss(schedule(x, PROGRESS, generator=generator))
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss = gradients(schedule(x, PROGRESS, generator=generator))
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP_NORM)
-        if torch.isfinite(loss.detach() + norm):
+        if torch.isfinite(loss + norm):
             optimiser.step()
 
     return Built(model, step)
@@ -76,9 +78,9 @@ def peer_step(model: nn.Module, x: Tensor, loss_of: Callable[[Tensor], Tensor]) 
     return Built(model, step)
 
 
-def our_glow(x: Tensor) -> Built:
+def our_glow(x: Tensor, compiled: bool) -> Built:
     """Build our Glow of the authors' size."""
-    return our_step(build("glow", SHAPE, **GLOW), x)
+    return our_step(build("glow", SHAPE, **GLOW), x, compiled)
 
 
 def peer_glow(x: Tensor) -> Built:
@@ -130,9 +132,9 @@ FAMILY: dict[str, tuple[dict[str, Any], str, Callable[[dict[str, Any]], dict[str
 }
 
 
-def our_vae(name: str, x: Tensor) -> Built:
+def our_vae(name: str, x: Tensor, compiled: bool) -> Built:
     """Build one of our VAEs, the quick preset."""
-    return our_step(build(name, SHAPE, **FAMILY[name][0]), x)
+    return our_step(build(name, SHAPE, **FAMILY[name][0]), x, compiled)
 
 
 def peer_vae(name: str, x: Tensor) -> Built:
@@ -143,12 +145,12 @@ def peer_vae(name: str, x: Tensor) -> Built:
     return _pythae(theirs, ours.latent, config, _wrapped(ours.encoder, ours.decoder), x)
 
 
-def our_vae_in_their_networks(x: Tensor) -> Built:
+def our_vae_in_their_networks(x: Tensor, compiled: bool) -> Built:
     """Build our VAE around the networks that pythae publishes for CIFAR-10."""
     model = cast("LatentVariableModel", build("vae", SHAPE, latent=PYTHAE_LATENT))
     encoder, decoder = _published()
     model.encoder, model.decoder = _Joined(encoder), _Reconstruction(decoder)
-    return our_step(model, x)
+    return our_step(model, x, compiled)
 
 
 def peer_vae_in_their_networks(x: Tensor) -> Built:

@@ -1,8 +1,9 @@
 """One training step of this library's models beside the same step built on their peers.
 
-The authors' Glow, out of normflows, and pythae's VAEs; same sizes, batch, optimiser and fp32, all
-eager. Each side lives in a process of its own, so that its peak of memory is its own. They take
-turns, and the ratio is taken within each turn, so that both see the machine in the same state.
+The authors' Glow, out of normflows, and pythae's VAEs; same sizes, batch, optimiser and fp32;
+theirs eager, ours too or compiled (`resources.compile`). Each side lives in a process of its own,
+so that its peak of memory is its own. They take turns, and the ratio is taken within each turn, so
+that both see the machine in the same state.
 """
 
 from __future__ import annotations
@@ -28,8 +29,6 @@ import torch
 from peer_models import FAMILY, SHAPE, Built
 from torch import Tensor
 
-Builder = Callable[[Tensor], Built]
-
 
 @dataclass(frozen=True)
 class Case:
@@ -38,15 +37,15 @@ class Case:
     Arguments:
         name: In the table.
         needs: The peer's package.
-        ours: Builds our step on a batch.
+        ours: Builds our step on a batch, compiled or not.
         theirs: Builds the peer's.
         steps: How many steps one turn times.
     """
 
     name: str
     needs: str
-    ours: Builder
-    theirs: Builder
+    ours: Callable[[Tensor, bool], Built]
+    theirs: Callable[[Tensor], Built]
     steps: int
 
 
@@ -86,7 +85,7 @@ class Side:
 
     Arguments:
         case: Name of the case.
-        which: ``ours`` or ``theirs``.
+        which: ``ours``, ``compiled`` (ours, too) or ``theirs``.
         batch: Images.
         threads: Threads of torch.
     """
@@ -114,13 +113,19 @@ def _prepare(case: str, which: str, batch: int, threads: int) -> int:
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     x = torch.rand(batch, *SHAPE) * 2 - 1
-    builder: Builder = getattr(CASES[case], which)
-    builder(x[:2]).step()  # loads the code: what is measured next is the model's
+    if which != "compiled":
+        _build(case, which, x[:2]).step()  # loads the code: what is measured next is the model's
     _BEFORE.append(_memory("VmRSS"))
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
-    _BUILT.append(builder(x))
+    _BUILT.append(_build(case, which, x))
     _seconds(2)  # warm, and with the optimiser's state
     return sum(parameter.numel() for parameter in _BUILT[0].model.parameters())
+
+
+def _build(case: str, which: str, x: Tensor) -> Built:
+    if which == "theirs":
+        return CASES[case].theirs(x)
+    return CASES[case].ours(x, which == "compiled")
 
 
 def _seconds(steps: int) -> float:
@@ -142,10 +147,11 @@ def _memory(field: str) -> float:
     raise OSError(f"no {field} in /proc/self/status; this benchmark needs Linux")
 
 
-def compare(name: str, batch: int, threads: int, repetitions: int) -> str:
-    """Return a row of Markdown."""
+def compare(name: str, batch: int, threads: int, repetitions: int, compiled: bool) -> str:
+    """Return a row of Markdown; without memory if ours was compiled, which needs more than it."""
     case = CASES[name]
-    ours, theirs = (Side(name, which, batch, threads) for which in ("ours", "theirs"))
+    sides = ("compiled" if compiled else "ours", "theirs")
+    ours, theirs = (Side(name, which, batch, threads) for which in sides)
     mine: list[float] = []
     other: list[float] = []
     for repetition in range(repetitions):
@@ -154,13 +160,13 @@ def compare(name: str, batch: int, threads: int, repetitions: int) -> str:
             taken.append(side.seconds(case.steps))
     ratios = [b / a for a, b in zip(mine, other, strict=True)]
     memory = [ours.close(), theirs.close()]
+    sizes, digits = [memory[1] / memory[0], *memory], (".2f", ".0f", ".0f")
     parameters = [f"{side.parameters / 1e6:.2f}" for side in (ours, theirs)]
     cells = [
         f"**{spread(ratios, '.2f')}**",
         case.name,
         *(spread([1e3 * s for s in taken], ".0f") for taken in (mine, other)),
-        f"{memory[1] / memory[0]:.2f}",
-        *(f"{value:.0f}" for value in memory),
+        *(["-"] * 3 if compiled else (f"{v:{d}}" for v, d in zip(sizes, digits, strict=True))),
         *parameters,
     ]
     return f"| {' | '.join(cells)} |"
@@ -185,6 +191,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="3 repetitions instead of 11")
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES), help="some cases")
     parser.add_argument("--batch", type=int, default=64, help="images per step")
+    parser.add_argument("--compile", action="store_true", help="our step, as resources.compile")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of torch")
     options = parser.parse_args()
     check_installed(options.only)
@@ -196,7 +203,8 @@ def main() -> None:
     print(
         f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs, load "
         f"{os.getloadavg()[0]:.1f}, {options.threads} thread(s), Python "
-        f"{platform.python_version()}, torch {torch.__version__}, {peers}, CPU, fp32, eager; "
+        f"{platform.python_version()}, torch {torch.__version__}, {peers}, CPU, fp32, ours "
+        f"{'compiled' if options.compile else 'eager'}, theirs eager; "
         f"3x32x32, batch {options.batch}; {repetitions} repetitions, median (min-max)\n"
     )
     print(
@@ -205,7 +213,8 @@ def main() -> None:
     )
     print("|---|---|---|---|---|---|---|---|---|")
     for name in options.only:
-        print(compare(name, options.batch, options.threads, repetitions), flush=True)
+        row = compare(name, options.batch, options.threads, repetitions, options.compile)
+        print(row, flush=True)
 
 
 if __name__ == "__main__":

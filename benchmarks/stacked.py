@@ -1,7 +1,8 @@
 """What it gains to train several trials as one, see `mollitune.search.stack`.
 
-Each repetition trains some trials one after the other and then their twins as one, for the same
-steps on the same data, and takes the ratio. It also says how far the weights are apart then.
+Each repetition trains some trials one after the other, then their twins as one, and twins of both
+with a compiled step, for the same steps on the same data, and takes the ratios. It also says how
+far the weights are apart then.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,7 +69,9 @@ def images(shape: tuple[int, int, int]) -> tuple[Splits, Reference]:
     return Splits(own, own, own), reference
 
 
-def trials(setting: Setting, count: int, device: torch.device) -> list[Trial]:
+def trials(
+    setting: Setting, count: int, device: torch.device, compiled: bool = False
+) -> list[Trial]:
     """Return trials of several schedules, each with a seed of its own."""
     splits, reference = images(setting.shape)
     return [
@@ -85,6 +88,7 @@ def trials(setting: Setting, count: int, device: torch.device) -> list[Trial]:
             reference,
             100,
             device,
+            compiled=compiled,
         )
         for seed in range(count)
     ]
@@ -96,9 +100,17 @@ def one_by_one(group: Sequence[Trial]) -> None:
         trial.train()
 
 
-def timed(work: object, group: Sequence[Trial]) -> float:
+WAYS: dict[str, tuple[Callable[[Sequence[Trial]], object], bool]] = {
+    "one by one": (one_by_one, False),
+    "as one": (train_together, False),
+    "compiled": (one_by_one, True),
+    "as one, compiled": (train_together, True),
+}
+"""What trains a group of trials, and whether their step is compiled."""
+
+
+def timed(work: Callable[[Sequence[Trial]], object], group: Sequence[Trial]) -> float:
     """Return the seconds that a training takes; the next one begins where it ends."""
-    assert callable(work)
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     start = time.perf_counter()
@@ -119,20 +131,27 @@ def apart(one: Trial, other: Trial) -> float:
 
 def row(setting: Setting, count: int, repetitions: int, device: torch.device) -> str:
     """Measure one setting; return a row of Markdown."""
-    alone, together = (trials(setting, count, device) for _ in range(2))
-    ratios, single, stacked = [], [], []
+    groups = {way: trials(setting, count, device, compiled) for way, (_, compiled) in WAYS.items()}
+    taken: dict[str, list[float]] = {way: [] for way in WAYS}
     for repetition in range(repetitions + 1):
-        each = [timed(one_by_one, alone), timed(train_together, together)]
-        if repetition:  # the first one warms up
-            single.append(1e3 * each[0] / setting.steps)
-            stacked.append(1e3 * each[1] / setting.steps)
-            ratios.append(each[0] / each[1])
-    far = max(apart(*pair) for pair in zip(alone, together, strict=True))
+        for way, (work, _) in WAYS.items():
+            milliseconds = 1e3 * timed(work, groups[way]) / setting.steps
+            if repetition:  # the first one warms up
+                taken[way].append(milliseconds)
+    alone, *others = WAYS
+    gains = [gain(taken[alone], taken[way]) for way in others]
+    times = [f"{statistics.median(taken[way]):.1f}" for way in WAYS]
+    far = max(
+        apart(*pair) for way in others for pair in zip(groups[alone], groups[way], strict=True)
+    )
     what = [setting.model, "x".join(map(str, setting.shape)), str(setting.batch)]
-    gain = f"**{statistics.median(ratios):.2f}**"
-    spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-    times = [f"{statistics.median(values):.1f}" for values in (single, stacked)]
-    return f"| {' | '.join([*what, gain, spread, *times, f'{far:.0e}'])} |"
+    return f"| {' | '.join([*what, *gains, *times, f'{far:.0e}'])} |"
+
+
+def gain(before: Sequence[float], after: Sequence[float]) -> str:
+    """Return how many times faster it became: the median of the ratios, and their range."""
+    ratios = [a / b for a, b in zip(before, after, strict=True)]
+    return f"**{statistics.median(ratios):.2f}** ({min(ratios):.2f}-{max(ratios):.2f})"
 
 
 def main() -> None:
@@ -143,16 +162,17 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    _, *others = WAYS
     print(
         f"{platform.system()} {platform.machine()}, {options.threads} thread(s), torch "
         f"{torch.__version__}, {options.device}, load average {os.getloadavg()[0]:.1f}; "
         f"{options.trials} trials, {options.repetitions} repetitions\n"
     )
     print(
-        "| model | image | batch | ratio, median | range | ms of a step of all, one by one | "
-        "as one | weights apart |"
+        f"| model | image | batch | {' | '.join(f'{way}: times faster' for way in others)} | "
+        f"ms of a step of all, {' | '.join(WAYS)} | weights apart |"
     )
-    print("|---|---|---|---|---|---|---|---|")
+    print("|---" * (4 + len(others) + len(WAYS)) + "|")
     for setting in SETTINGS:
         device = torch.device(options.device)
         print(row(setting, options.trials, options.repetitions, device), flush=True)

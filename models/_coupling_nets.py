@@ -4,6 +4,9 @@ import torch
 from torch import Tensor, nn
 
 _GAIN = 3.0
+# Convolutions between few and many channels run up to twice as fast on a processor with a pixel's
+# channels side by side in memory, and the weights decide how their results lie.
+_LAYOUT = torch.channels_last
 
 
 class ResNet(nn.Module):
@@ -25,6 +28,7 @@ class ResNet(nn.Module):
         self.last = nn.Conv2d(hidden, outputs, 3, padding=1)
         for parameter in self.last.parameters():
             nn.init.zeros_(parameter)
+        self.to(memory_format=_LAYOUT)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, inputs, H, W)`` to ``(N, outputs, H, W)``."""
@@ -54,6 +58,7 @@ class ZeroConv(nn.Module):
         for parameter in self.conv.parameters():
             nn.init.zeros_(parameter)
         self.raw_log_gain = nn.Parameter(torch.zeros(outputs, 1, 1))
+        self.to(memory_format=_LAYOUT)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, inputs, H, W)`` to ``(N, outputs, H, W)``."""
@@ -80,3 +85,4 @@ class GlowNet(nn.Sequential):
             nn.ReLU(),
             ZeroConv(hidden, outputs),
         )
+        self.to(memory_format=_LAYOUT)

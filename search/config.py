@@ -192,6 +192,11 @@ class ResourcesConfig(_Section):
         le=1024,
         description="trials that one process trains side by side, as one: for small models",
     )
+    compile: bool = Field(
+        False,
+        description="make one piece of code of each model's training step (torch.compile): some "
+        "minutes at the start, faster steps",
+    )
     custom: dict[ResourceName, Amount] = Field(
         default_factory=dict,
         description="Ray resources of other names per trial, e.g. "
@@ -322,6 +327,11 @@ class SearchConfig(_Section):
         if self.resources.stack > 1 and self.fid.ema is not None:
             raise ValueError(
                 "resources.stack trains no averaged weights; leave it out, or fid.ema"
+            )
+        own = [entry.name for entry in self.model if ":" in entry.name]
+        if self.resources.compile and own:
+            raise ValueError(
+                f"resources.compile is for Mollitune's own models, not for {own[0]}; leave it out"
             )
         least = len(self.model) * self.arms_of_each
         if self.trials < least:

@@ -78,6 +78,7 @@ def _time_in_worker(shared: Shared, name: str) -> Costs:
 def _time_model(shared: Shared, name: str, device: torch.device) -> Costs:
     torch.set_num_threads(max(1, int(shared.config.resources.cpu)))
     entry = shared.config.model_entry(name)
+    compiled = shared.config.resources.compile
 
     def evaluate(steps: int, samples: int) -> tuple[float, float]:
         spec = TrialSpec(
@@ -93,11 +94,19 @@ def _time_model(shared: Shared, name: str, device: torch.device) -> Costs:
             hparams=dict(entry.hparams),
         )
         trial = Trial(
-            spec, shared.splits, shared.reference, samples, device, shared.config.fid.extra
+            spec,
+            shared.splits,
+            shared.reference,
+            samples,
+            device,
+            shared.config.fid.extra,
+            compiled=compiled,
         )
         (last,) = trial.run()
         return last.step_seconds, last.eval_seconds
 
+    if compiled:
+        evaluate(2, 2)  # the code is made here; trials find it on disk, if it is theirs, too
     return measure_costs(evaluate)
 
 

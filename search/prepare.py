@@ -15,6 +15,7 @@ from rich.console import Console
 from mollitune._errors import MollituneError
 from mollitune._files import first_line
 
+from .compiler import check_compiler
 from .config import SearchConfig, check_models
 from .dataset import Images, split
 from .extra_metrics import NEED_REAL_FEATURES, check_extras
@@ -52,6 +53,8 @@ def prepare(
         MollituneError: If a logger, the data, a model, the extractor or its cache cannot be used.
     """
     check_loggers(config.loggers, folder)
+    if config.resources.compile:
+        check_compiler("resources.compile")
     splits = split(load_images(config.dataset))
     check_models(config, splits.shape)
     console.print(

@@ -56,6 +56,7 @@ class RunningTrial:
             device,
             shared.config.fid.extra,
             alive,
+            compiled=shared.config.resources.compile,
         )
         self._checkpoints = Checkpoints(shared.folder, self.number, Patience(wait_seconds()))
         restore(self.trial, self._checkpoints.load(device))

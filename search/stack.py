@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call, stack_module_state, vmap
+from torch import Tensor
+from torch.func import stack_module_state
 
-from mollitune.models import GenerativeModel, draws_from, randn
+from mollitune.models import randn
 
+from .layout import in_layout
+from .losses import Loss, Tensors, drawn_sizes, side_by_side
+from .programs import Program, key_of, program, traceable, untraced
 from .stacked_adam import StackedAdam, clip
 from .trial import TrainingDivergedError, Trial
-
-_Tensors = dict[str, Tensor]
 
 
 def train_together(trials: Sequence[Trial]) -> list[TrainingDivergedError | None]:
@@ -79,11 +80,11 @@ class Stack:
         self._trials = trials
         models = [trial.model for trial in trials]
         self._generators = [trial.noise_generator() for trial in trials]
-        params, buffers = stack_module_state([_Loss(model) for model in models])
-        self._params: _Tensors = {name: p.detach().requires_grad_() for name, p in params.items()}
-        self._buffers: _Tensors = buffers
-        self._loss = _Loss(models[0])
-        self._losses = vmap(self._loss_of, in_dims=(0, 0, 0, 0))
+        params, buffers = stack_module_state([Loss(model) for model in models])
+        self._params: Tensors = {name: _laid_out(p.detach()) for name, p in params.items()}
+        self._buffers: Tensors = buffers
+        self._loss = Loss(models[0])
+        self._losses = side_by_side(self._loss)
         self._sizes: list[torch.Size] | None = None
         leaves = list(self._params.values())
         self._adam = StackedAdam(leaves, models, [trial.optimiser for trial in trials])
@@ -92,17 +93,13 @@ class Stack:
         """Make one training step of each trial."""
         start = time.perf_counter()
         x = torch.stack([trial.batch(trial.step / trial.spec.steps) for trial in self._trials])
-        losses = self.loss(x)
-        leaves = list(self._params.values())
-        found = torch.autograd.grad(losses.sum(), leaves, materialize_grads=True)
-        # some come transposed, and the fused Adam reads memory in the order of the parameters
-        grads = [grad.contiguous() for grad in found]
+        losses, grads = self._gradients(x)
         norms = clip(grads, self._trials[0].clip_norm)
-        finite = torch.isfinite(losses.detach() + norms).tolist()
+        finite = torch.isfinite(losses + norms).tolist()
         usable = [ok and error is None for ok, error in zip(finite, self.errors, strict=True)]
         self._adam.step(grads, [trial.learning_rate for trial in self._trials], usable)
         seconds = (time.perf_counter() - start) / len(self._trials)
-        for slot, loss in enumerate(losses.detach().unbind()):
+        for slot, loss in enumerate(losses.unbind()):
             self._count(slot, loss if finite[slot] else None, seconds)
 
     def loss(self, x: Tensor) -> Tensor:
@@ -114,15 +111,14 @@ class Stack:
         Returns:
             Losses with shape (K,).
         """
-        losses: Tensor = self._losses(self._params, self._buffers, x, self._draws(x))
-        return losses
+        return self._losses(self._params, self._buffers, x, self._draws(x))
 
     @torch.no_grad()
     def give_back(self) -> None:
         """Bring each trial to where its own training would have brought it."""
         self._adam.give_back()
         for slot, trial in enumerate(self._trials):
-            own = _Loss(trial.model)
+            own = Loss(trial.model)
             for name, tensor in (*own.named_parameters(), *own.named_buffers()):
                 stacked = self._params.get(name, self._buffers.get(name))
                 assert stacked is not None
@@ -141,46 +137,43 @@ class Stack:
         else:
             trial.stepped(loss, seconds)
 
-    def _loss_of(
-        self, params: _Tensors, buffers: _Tensors, x: Tensor, draws: list[Tensor]
-    ) -> Tensor:
-        own = iter(draws)
-        with draws_from(lambda size, like: next(own)):
-            loss: Tensor = functional_call(self._loss, (params, buffers), (x,))
-        return loss
+    def _gradients(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        draws = self._draws(x)
+        leaves = list(self._params.values())
+        losses, grads = self._program(x, draws)(leaves, self._buffers, x, draws)
+        return losses, [in_layout(grad, leaf) for grad, leaf in zip(grads, leaves, strict=True)]
+
+    def _program(self, x: Tensor, draws: list[Tensor]) -> Program:
+        spec = self._trials[0].spec
+        if not traceable(spec):
+            return untraced(self._losses, list(self._params))
+        return program(
+            self._losses,
+            self._params,
+            self._buffers,
+            x,
+            draws,
+            key=key_of(spec, x),
+            compiled=all(trial.compiled and 2 * trial.step < spec.steps for trial in self._trials),
+        )
 
     def _draws(self, x: Tensor) -> list[Tensor]:
         """Return what each trial's loss draws, from its own generator: tensors with K first."""
         if self._sizes is None:
-            self._sizes = self._drawn_sizes(x[0])
+            params = {name: p[0] for name, p in self._params.items()}
+            buffers = {name: b[0] for name, b in self._buffers.items()}
+            self._sizes = drawn_sizes(self._loss, params, buffers, x[0])
         return [
             torch.stack([randn(size, x, own) for own in self._generators]) for size in self._sizes
         ]
 
-    def _drawn_sizes(self, x: Tensor) -> list[torch.Size]:
-        """Return the size of each draw of the loss, in order: vmap cannot call generators."""
-        sizes: list[torch.Size] = []
 
-        def note(size: tuple[int, ...], like: Tensor) -> Tensor:
-            sizes.append(torch.Size(size))
-            return torch.zeros(size, dtype=like.dtype, device=like.device)
+def _laid_out(param: Tensor) -> Tensor:
+    """Return stacked weights in the memory layout in which `torch.vmap` gives their gradient.
 
-        params = {name: p[0].detach() for name, p in self._params.items()}
-        buffers = {name: b[0].clone() for name, b in self._buffers.items()}
-        with draws_from(note):
-            functional_call(self._loss, (params, buffers), (x,))
-        return sizes
-
-
-class _Loss(nn.Module):
-    """A model called for its loss, since `torch.func` calls ``forward``."""
-
-    def __init__(self, model: GenerativeModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.model.loss(x)
+    That of a matrix comes transposed, and Adam must not have to turn it at every step.
+    """
+    return param.mT.contiguous().mT if param.ndim == 3 else param
 
 
 def _steps(trial: Trial) -> int:
@@ -192,7 +185,8 @@ def _steps(trial: Trial) -> int:
 def _check(trials: Sequence[Trial]) -> None:
     def alike(trial: Trial) -> tuple[Any, ...]:
         s = trial.spec
-        return (s.model, s.preset, s.hparams, s.batch_size, s.clip_norm, trial.device)
+        own = (s.model, s.preset, s.hparams, s.batch_size, s.clip_norm)
+        return (*own, trial.device, trial.compiled)
 
     if any(alike(trial) != alike(trials[0]) for trial in trials):
         raise ValueError("trials that are trained together may differ in schedule and seed only")

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adam import adam
 
+from .layout import laid_like
+
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
@@ -75,15 +77,16 @@ class StackedAdam:
             for i, param in enumerate(own):
                 optimiser.state[param] = {
                     "step": torch.tensor(float(self._ages[slot]), device=param.device),
-                    **{name: self._moments[name][i][slot].clone() for name in _MOMENTS},
+                    **{name: laid_like(self._moments[name][i][slot], param) for name in _MOMENTS},
                 }
 
     def _gather(self, name: str) -> list[Tensor]:
         columns = zip(*self._own, strict=True)
-        return [
+        stacked = [
             torch.stack([_moment(o, p, name) for o, p in zip(self._optimisers, ps, strict=True)])
             for ps in columns
         ]
+        return [laid_like(moment, p) for moment, p in zip(stacked, self._params, strict=True)]
 
 
 def clip(grads: Sequence[Tensor], limit: float) -> Tensor:
@@ -98,12 +101,19 @@ def clip(grads: Sequence[Tensor], limit: float) -> Tensor:
     Returns:
         Norms with shape (K,).
     """
-    each = [torch.linalg.vector_norm(g.reshape(len(g), -1), dim=1) for g in grads]
+    each = [_norms(g) for g in grads]
     norms: Tensor = torch.linalg.vector_norm(torch.stack(each), dim=0)
     factors = (limit / (norms + 1e-6)).clamp(max=1.0)
     if not bool((factors == 1.0).all()):
         for grad in grads:
             grad.mul_(factors.view(-1, *[1] * (grad.ndim - 1)))
+    return norms
+
+
+def _norms(grad: Tensor) -> Tensor:
+    # `flatten` would copy a matrix that lies transposed
+    axes = tuple(range(1, grad.ndim))
+    norms: Tensor = torch.linalg.vector_norm(grad, dim=axes) if axes else grad.abs()
     return norms
 
 

@@ -65,6 +65,7 @@ def train(
     weights: str | None = None,
     checkpoint_seconds: float = 60.0,
     device: str | None = None,
+    compiled: bool = False,
 ) -> Trained:
     """Train to the end, or to the first SIGINT or SIGTERM, from the newest checkpoint if any.
 
@@ -76,6 +77,7 @@ def train(
         weights: Weights file of the extractor ``inception-v3-compat``.
         checkpoint_seconds: Least time between two checkpoints.
         device: A name of torch's; None: a GPU if there is one.
+        compiled: Whether `torch.compile` makes one piece of code of the training step.
 
     Returns:
         How it ended.
@@ -94,7 +96,7 @@ def train(
         refuse_other(before, {**fixed, "schedule": source.schedule.to_dict()}, location)
         if before["status"] == "finished":
             return Trained(location, "finished", settings.steps, before["result"], before=True)
-    bench = prepare_bench(settings, weights, where, console)
+    bench = prepare_bench(settings, weights, where, console, compiled=compiled)
     check_unchanged(before, bench, source, location, console)
     run = _Run(source, settings, folder, bench, checkpoint_seconds, fixed)
     with Lease(location), asked_to_stop() as asked:
@@ -279,6 +281,7 @@ def _build(
             settings.fid_samples,
             bench.device,
             alive=alive,
+            compiled=bench.compiled,
         )
     except (ValueError, TypeError) as error:
         raise MollituneError(f"model {settings.model}: {error}") from None

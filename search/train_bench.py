@@ -12,6 +12,7 @@ from rich.console import Console
 from mollitune._errors import MollituneError
 from mollitune._files import first_line
 
+from .compiler import check_compiler
 from .dataset import Images, Splits, split
 from .extractors import Extractor, cache_folder, prepare_extractor
 from .fid import Reference
@@ -28,16 +29,23 @@ class Bench:
         validation: What FID compares with on the way.
         test: What it compares with at the end.
         device: Where to train.
+        compiled: Whether `torch.compile` makes one piece of code of the training step.
     """
 
     splits: Splits
     validation: Reference
     test: Reference
     device: torch.device
+    compiled: bool = False
 
 
 def prepare_bench(
-    settings: TrainSettings, weights: str | None, device: torch.device, console: Console
+    settings: TrainSettings,
+    weights: str | None,
+    device: torch.device,
+    console: Console,
+    *,
+    compiled: bool = False,
 ) -> Bench:
     """Load images and extractor, and measure the real images.
 
@@ -46,10 +54,13 @@ def prepare_bench(
         weights: Weights file of the extractor ``inception-v3-compat``.
         device: Where to train.
         console: Where it is told what was loaded.
+        compiled: Whether `torch.compile` is to make code of the training step.
 
     Raises:
         MollituneError: If one of them cannot be used, or the cache not be written.
     """
+    if compiled:
+        _check_compilable(settings.model)
     splits = split(load_images(settings.dataset))
     _say(console, f"data: {settings.dataset}, {splits.shape}, {splits.counts()}")
     extractor = prepare_extractor(settings.extractor, weights, splits.train, cache_folder())
@@ -63,7 +74,15 @@ def prepare_bench(
     warning = test.small_sample_warning(settings.fid_samples)
     if warning:
         _say(console, f"warning: {warning}")
-    return Bench(splits, validation, test, device)
+    return Bench(splits, validation, test, device, compiled)
+
+
+def _check_compilable(model: str) -> None:
+    if ":" in model:
+        raise MollituneError(
+            f"--compile is for Mollitune's own models, not for {model}; leave it out"
+        )
+    check_compiler("--compile")
 
 
 def _reference(extractor: Extractor, images: Images, name: str, device: torch.device) -> Reference:

@@ -76,6 +76,12 @@ def train(
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, cuda:1 ...; default: a GPU if there is one.")
     ] = None,
+    compiled: Annotated[
+        bool,
+        typer.Option(
+            "--compile", help="Make code of the training step: a minute, then faster steps."
+        ),
+    ] = False,
 ) -> None:
     """Train a model at production budget; the same command again resumes.
 
@@ -104,6 +110,7 @@ def train(
         weights=weights,
         checkpoint_seconds=checkpoint_seconds,
         device=device,
+        compiled=compiled,
     )
     _conclude(ended, console)
 

@@ -22,6 +22,8 @@ from .dataset import Images, Splits, as_tensor
 from .evaluation import Evaluation, Probe
 from .extra_metrics import Extra
 from .fid import FidMeter, Measurement, Reference
+from .gradients import gradients_of
+from .layout import in_layout
 from .spec import TrialSpec
 
 __all__ = ["Evaluation", "Probe", "TrainingDivergedError", "Trial", "TrialSpec"]
@@ -59,8 +61,10 @@ class Trial:
         extras: Metrics besides FID, see `FidMeter`.
         alive: Called before every training step and every batch of an evaluation. `state_dict` may
             be taken in it, and what it raises ends the training there.
+        compiled: Whether `torch.compile` makes one piece of code of loss and gradients.
 
     Attributes:
+        compiled: As given.
         step: Training steps done.
         evaluated: Training steps done at the last evaluation.
         model: What is trained.
@@ -84,8 +88,11 @@ class Trial:
         device: torch.device,
         extras: Sequence[Extra] = (),
         alive: Callable[[], None] = lambda: None,
+        *,
+        compiled: bool = False,
     ) -> None:
         self.spec = spec
+        self.compiled = compiled
         self._marks = spec.evaluation_steps()
         self._alive = alive
         self.device = device
@@ -111,6 +118,7 @@ class Trial:
             None if spec.ema is None else WeightAverage(self.model, spec.ema * spec.steps)
         )
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=spec.lr, fused=True)
+        self._gradients = gradients_of(self.model, spec, compiled)
         self._batches = Batches(len(splits.train), spec.batch_size, self._seed(_BATCHES))
         self._dequantise = self._generator(_DEQUANTISE)
         self._mollify = self._generator(_MOLLIFY)
@@ -259,6 +267,7 @@ class Trial:
         self.lost_samples = state["lost_samples"]
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
+        self._lay_out_moments()
         self._batches.load_state_dict(state["batches"])
         self._dequantise.set_state(state["dequantise"].cpu())
         self._mollify.set_state(state["mollify"].cpu())
@@ -344,18 +353,22 @@ class Trial:
 
         Such a step is skipped: it would leave no finite weight behind.
         """
-        loss = self.model.loss(self.batch(progress))
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss = self._gradients(self.batch(progress))
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm)
-        if not torch.isfinite(loss.detach() + norm):
+        if not torch.isfinite(loss + norm):
             self.lose_step()
             return None
         self.optimiser.param_groups[0]["lr"] = self.learning_rate
         self.optimiser.step()
         if self._average is not None:
             self._average.update(self.model)
-        return loss.detach()
+        return loss
+
+    def _lay_out_moments(self) -> None:
+        # those of an older checkpoint may lie in memory as the parameters lay then
+        for param, state in self.optimiser.state.items():
+            for name in ("exp_avg", "exp_avg_sq"):
+                state[name] = in_layout(state[name], param)
 
     def _initialise(self) -> None:
         """Fit the model's data-dependent initial values; arms of one seed see the same images."""

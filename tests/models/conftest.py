@@ -22,6 +22,7 @@ def perturb() -> Callable[[nn.Module, float], None]:
     def add_noise(module: nn.Module, std: float) -> None:
         with torch.no_grad():
             for parameter in module.parameters():
-                parameter.add_(std * torch.randn_like(parameter))
+                # in the order of the values, not of memory: layouts must not matter here
+                parameter.add_(std * torch.randn(parameter.shape, dtype=parameter.dtype))
 
     return add_noise

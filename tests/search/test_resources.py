@@ -58,3 +58,10 @@ def test_what_does_not_go_with_a_stack(others: dict[str, Any], part: str) -> Non
     SearchConfig.model_validate(values)
     with pytest.raises(ValidationError, match=part):
         SearchConfig.model_validate({**values, "resources": {"stack": 2}})
+
+
+def test_only_known_models_are_compiled() -> None:
+    values = {"name": "x", "families": ["linear"], "resources": {"compile": True}}
+    SearchConfig.model_validate({**values, "model": ["vae"]})
+    with pytest.raises(ValidationError, match="for Mollitune's own models, not for pkg:Mine"):
+        SearchConfig.model_validate({**values, "model": ["vae", "pkg:Mine"]})

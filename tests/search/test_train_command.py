@@ -97,6 +97,20 @@ def test_options_reach_the_training(run: Run) -> None:
     }
 
 
+def test_a_compiled_training(run: Run) -> None:
+    code, out, err = run("--schedule", "best.json", "--compile", "--evaluations", "1")
+    assert (code, err) == (0, "")
+    assert "after 20 steps" in out
+
+
+def test_compiling_without_a_compiler(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    code, _, err = run("--schedule", "best.json", "--compile")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--compile needs a C++ compiler, and no-such-compiler is not installed here" in err
+    assert not Path("runs").exists()
+
+
 def test_the_verdict_is_repeated(run: Run) -> None:
     verdict = {"model": "vae", "sentence": "On vae, sigmoid beats vanilla."}
     Sigmoid(until=0.6).save("best.json", provenance=PROVENANCE, verdict=verdict)
@@ -117,6 +131,7 @@ def test_the_verdict_is_repeated(run: Run) -> None:
         (("--lr", "0"), ["--lr is 0.0", "greater than 0"]),
         (("--device", "gpu"), ["--device gpu", "give cpu or cuda"]),
         (("--extractor", "file:none.pt"), ["none.pt"]),
+        (("--model", "pkg:Mine", "--compile"), ["--compile is for Mollitune's own"]),
         (("--output", "nosuch://bucket"), ["nosuch://bucket"]),
         (("--output", "best.json"), ["best.json"]),
     ],
