@@ -17,7 +17,7 @@ _RULE = (
     "the schedule lives on progress = step / total_steps, so it applies to any number of steps as "
     "it is: of N steps the first until * N are mollified, and the rest see clean data"
 )
-_OF_THE_MODEL = ("preset", "hparams", "batch_size", "lr", "clip_norm")
+_OF_THE_MODEL = ("preset", "hparams", "batch_size", "lr", "clip_norm", "precision")
 
 
 def extras_of(results: Results, found: "Best") -> dict[str, Any]:

@@ -227,6 +227,9 @@ class ResourcesConfig(_Section):
         return self
 
 
+Precision = Literal["fp32", "bf16"]
+
+
 class ModelConfig(_Section):
     """One model to train, with what it overrides."""
 
@@ -242,6 +245,11 @@ class ModelConfig(_Section):
     lr: float = Field(1e-3, gt=0, description="peak learning rate of Adam")
     clip_norm: float | None = Field(
         10.0, gt=0, description="longest gradient of the loss in nats per dim; null: any"
+    )
+    precision: Precision = Field(
+        "fp32",
+        description="of the networks in training: fp32, or bf16 (autocast; densities and "
+        "evaluations stay in fp32)",
     )
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from mollitune.models import GenerativeModel, randn
 
 from .layout import in_layout
-from .losses import Loss, drawn_sizes, pure
+from .losses import Loss, drawn_sizes, in_precision, pure
 from .programs import Program, key_of, program, traceable
 from .spec import TrialSpec
 
@@ -27,12 +27,13 @@ def gradients_of(model: GenerativeModel, spec: TrialSpec, compiled: bool) -> Gra
         compiled: Whether `torch.compile` may make one piece of code of it. A class of a user's
             own is run as it is all the same.
     """
-    return CompiledGradients(model, spec) if compiled and traceable(spec) else _eager(model)
+    return CompiledGradients(model, spec) if compiled and traceable(spec) else _eager(model, spec)
 
 
-def _eager(model: GenerativeModel) -> Gradients:
+def _eager(model: GenerativeModel, spec: TrialSpec) -> Gradients:
     def gradients(x: Tensor) -> Tensor:
-        loss = model.loss(x)
+        with in_precision(spec.precision, x):
+            loss = model.loss(x)
         model.zero_grad(set_to_none=True)
         loss.backward()
         return loss.detach()
@@ -74,7 +75,7 @@ class CompiledGradients:
         params = {name: p.detach() for name, p in self._loss.named_parameters()}
         sizes = drawn_sizes(self._loss, params, self._buffers, x)
         draws = [torch.zeros(size, dtype=x.dtype, device=x.device) for size in sizes]
-        function = pure(self._loss)
+        function = pure(self._loss, self._spec.precision)
         key = key_of(self._spec, x)
         made = program(function, params, self._buffers, x, draws, key=key, compiled=True)
         return made, sizes

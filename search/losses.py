@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -27,21 +28,28 @@ class Loss(nn.Module):
         return self.model.loss(x)
 
 
-def pure(loss: Loss) -> LossFunction:
+def in_precision(precision: str, x: Tensor) -> AbstractContextManager[object]:
+    """Return a context in which networks run in a precision of `TrialSpec`; densities do not."""
+    if precision == "fp32":
+        return nullcontext()
+    return torch.autocast(x.device.type, torch.bfloat16)
+
+
+def pure(loss: Loss, precision: str = "fp32") -> LossFunction:
     """Return the loss as a function; buffers that it updates are updated where they lie."""
 
     def function(params: Tensors, buffers: Tensors, x: Tensor, draws: list[Tensor]) -> Tensor:
         own = iter(draws)
-        with draws_from(lambda size, like: next(own)):
+        with draws_from(lambda size, like: next(own)), in_precision(precision, x):
             value: Tensor = functional_call(loss, (params, buffers), (x,))
         return value
 
     return function
 
 
-def side_by_side(loss: Loss) -> LossFunction:
+def side_by_side(loss: Loss, precision: str = "fp32") -> LossFunction:
     """Return the losses of K such models: every argument and the result have K in front."""
-    function: LossFunction = vmap(pure(loss), in_dims=(0, 0, 0, 0))
+    function: LossFunction = vmap(pure(loss, precision), in_dims=(0, 0, 0, 0))
     return function
 
 

@@ -92,6 +92,7 @@ def _time_model(shared: Shared, name: str, device: torch.device) -> Costs:
             ema=shared.config.fid.ema,
             preset=entry.preset,
             hparams=dict(entry.hparams),
+            precision=entry.precision,
         )
         trial = Trial(
             spec,

@@ -42,7 +42,7 @@ def traceable(spec: TrialSpec) -> bool:
 def key_of(spec: TrialSpec, x: Tensor) -> Hashable:
     """Return what trials have in common that can share a program for batches like this one."""
     hparams = tuple(sorted(spec.hparams.items()))
-    return spec.model, spec.preset, hparams, x.shape, x.dtype, x.device
+    return spec.model, spec.preset, hparams, spec.precision, x.shape, x.dtype, x.device
 
 
 def program(

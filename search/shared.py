@@ -53,4 +53,5 @@ class Shared:
             probe_extra=stopping.probe_extra,
             preset=entry.preset,
             hparams=dict(entry.hparams),
+            precision=entry.precision,
         )

@@ -31,6 +31,7 @@ class TrialSpec:
         probe_extra: Length of such a branch as a share of the steps so far, > 0.
         preset: Where arguments of the model come from that ``hparams`` does not give.
         hparams: Arguments of the model.
+        precision: Of the networks in training: ``fp32``, or ``bf16`` by autocast.
     """
 
     model: str
@@ -46,6 +47,7 @@ class TrialSpec:
     probe_extra: float = 0.3
     preset: str = "quick"
     hparams: dict[str, Any] = field(default_factory=dict)
+    precision: str = "fp32"
 
     def evaluation_steps(self) -> list[int]:
         """Return the steps after which the model is evaluated; the last one is ``steps``."""

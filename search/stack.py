@@ -84,7 +84,7 @@ class Stack:
         self._params: Tensors = {name: _laid_out(p.detach()) for name, p in params.items()}
         self._buffers: Tensors = buffers
         self._loss = Loss(models[0])
-        self._losses = side_by_side(self._loss)
+        self._losses = side_by_side(self._loss, trials[0].spec.precision)
         self._sizes: list[torch.Size] | None = None
         leaves = list(self._params.values())
         self._adam = StackedAdam(leaves, models, [trial.optimiser for trial in trials])
@@ -185,7 +185,7 @@ def _steps(trial: Trial) -> int:
 def _check(trials: Sequence[Trial]) -> None:
     def alike(trial: Trial) -> tuple[Any, ...]:
         s = trial.spec
-        own = (s.model, s.preset, s.hparams, s.batch_size, s.clip_norm)
+        own = (s.model, s.preset, s.hparams, s.precision, s.batch_size, s.clip_norm)
         return (*own, trial.device, trial.compiled)
 
     if any(alike(trial) != alike(trials[0]) for trial in trials):

@@ -106,7 +106,8 @@ def refuse_other(before: Mapping[str, Any], wanted: Mapping[str, Any], location:
     Raises:
         MollituneError: The message names what differs.
     """
-    there = {**before["settings"], "schedule": before["schedule"]}
+    # the precision had to be fp32 before it was a setting
+    there = {"precision": "fp32", **before["settings"], "schedule": before["schedule"]}
     differing = [name for name, value in wanted.items() if there.get(name) != value]
     if differing:
         name = differing[0]

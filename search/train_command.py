@@ -43,6 +43,10 @@ def train(
     lr: Annotated[
         float | None, typer.Option(help=f"Peak learning rate; {AS_SEARCHED}, or 0.001.")
     ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(help=f"Of the networks, fp32 or bf16; {AS_SEARCHED}, or fp32."),
+    ] = None,
     ema: Annotated[
         float | None,
         typer.Option(
@@ -96,6 +100,7 @@ def train(
         **{"model": model, "dataset": dataset, "steps": steps, "preset": preset},
         **{"hparams": parse_hparams([*(hparams or []), *(more or [])]) or None},
         **{"batch_size": batch_size, "lr": lr, "ema": ema, "seed": seed},
+        **{"precision": precision},
         **{"extractor": extractor, "fid_samples": fid_samples, "evaluations": evaluations},
     }
     settings = settle(source, asked)

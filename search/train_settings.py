@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -21,7 +21,7 @@ from .spec import TrialSpec
 FRESH = "runs"
 """Folder of the trainings that are given no folder."""
 _OF_THE_SEARCH = ("model", "dataset", "steps", "extractor", "fid_samples")
-_OF_THE_MODEL = ("preset", "hparams", "batch_size", "lr", "clip_norm", "ema")
+_OF_THE_MODEL = ("preset", "hparams", "batch_size", "lr", "clip_norm", "precision", "ema")
 
 
 class TrainSettings(BaseModel):
@@ -36,6 +36,7 @@ class TrainSettings(BaseModel):
         batch_size: Images per step.
         lr: Learning rate of Adam after its warm-up.
         clip_norm: Longest gradient of the loss in nats per dim; None: any.
+        precision: Of the networks in training, ``fp32`` or ``bf16``.
         ema: Half-life of the averaged weights as a share of the training; None: no average.
         seed: Seed of weights, batches and noise.
         extractor: Network behind the FID.
@@ -53,6 +54,7 @@ class TrainSettings(BaseModel):
     batch_size: int = Field(128, ge=1, le=2**20)
     lr: float = Field(1e-3, gt=0)
     clip_norm: float | None = Field(10.0, gt=0)
+    precision: Literal["fp32", "bf16"] = "fp32"
     ema: float | None = Field(None, gt=0, lt=1)
     seed: int = Field(0, ge=0, lt=2**31)
     extractor: str = "lenet"
@@ -76,6 +78,7 @@ class TrainSettings(BaseModel):
             batch_size=self.batch_size,
             lr=self.lr,
             clip_norm=self.clip_norm,
+            precision=self.precision,
             ema=self.ema,
             preset=self.preset,
             hparams=dict(self.hparams),

@@ -41,6 +41,7 @@ def test_it_tells_how_the_search_trained(make_search: MakeSearch, tmp_path: Path
         "batch_size": 32,
         "lr": 0.001,
         "clip_norm": 10.0,
+        "precision": "fp32",
         "ema": 0.02,
     }
     assert provenance["dataset_sha256"] == "d" * 64

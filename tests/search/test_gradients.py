@@ -45,7 +45,8 @@ def test_a_trace_gives_the_very_numbers_of_the_model(bench: Bench, model: str) -
     trial, other = (bench.trial(model, seed=seed) for seed in (1, 2))
     x = trial.batch(0.1)
     loss = Loss(trial.model)
-    params, buffers = dict(loss.named_parameters()), dict(loss.named_buffers())
+    params: dict[str, torch.Tensor] = dict(loss.named_parameters())
+    buffers: dict[str, torch.Tensor] = dict(loss.named_buffers())
     before = copy.deepcopy(buffers)
     sizes = drawn_sizes(loss, params, buffers, x)
     zeros = [torch.zeros(size) for size in sizes]
@@ -91,6 +92,50 @@ def test_a_compiled_trial_resumes_to_the_same_numbers(compiled: Any) -> None:
     for trial in (whole, resumed):
         trial.train()
     assert states(whole.state_dict()["model"]) == states(resumed.state_dict()["model"])
+
+
+@pytest.mark.parametrize("model", models())
+def test_bf16_is_of_the_networks_alone(bench: Bench, model: str) -> None:
+    """Traced or not; weights, gradients and the loss stay in fp32, near those of fp32."""
+    whole, half = (bench.trial(model, precision=p) for p in ("fp32", "bf16"))
+    whole.train()  # fresh couplings are identities, whatever their precision
+    half.model.load_state_dict(whole.model.state_dict())
+    x = whole.batch(0.1)
+    buffers = copy.deepcopy(dict(Loss(half.model).named_buffers()))
+    found = []
+    for trial in (whole, half):
+        torch.manual_seed(0)
+        found.append(gradients_of(trial.model, trial.spec, False)(x))
+    assert not torch.equal(*found)
+    torch.testing.assert_close(found[0], found[1], rtol=0.02, atol=0.02)
+    loss = Loss(half.model)
+    params: dict[str, torch.Tensor] = dict(loss.named_parameters())
+    sizes = drawn_sizes(loss, params, buffers, x)
+    torch.manual_seed(0)
+    draws = [torch.randn(size) for size in sizes]
+    run = program(pure(loss, "bf16"), params, buffers, x, draws, key=key_of(half.spec, x))
+    value, grads = run([p.detach() for p in params.values()], buffers, x, draws)
+    assert states(value) == states(found[1])
+    for grad, parameter in zip(grads, params.values(), strict=True):
+        assert grad.dtype is parameter.dtype is torch.float32
+        expected = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        assert torch.equal(grad, expected)
+
+
+def test_stacks_in_bf16(bench: Bench) -> None:
+    together, alone, whole = (
+        [bench.trial(steps=12, seed=seed, precision=p) for seed in (0, 1)]
+        for p in ("bf16", "bf16", "fp32")
+    )
+    train_together(together)
+    for one, other, unlike in zip(together, alone, whole, strict=True):
+        other.train()
+        unlike.train()
+        losses = [trial.state_dict()["losses"] for trial in (one, other, unlike)]
+        torch.testing.assert_close(losses[0], losses[1], rtol=1e-3, atol=1e-3)
+        assert not torch.equal(losses[1], losses[2])
+    with pytest.raises(ValueError, match="may differ in schedule and seed only"):
+        train_together([together[0], whole[0]])
 
 
 def test_batches_of_another_size(bench: Bench) -> None:

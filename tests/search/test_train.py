@@ -143,6 +143,7 @@ def test_the_folder_tells_everything(go: Go, digits: Splits) -> None:
     assert found["status"] == "finished"
     assert found["settings"] == {
         **{"preset": "quick", "lr": 0.001, "clip_norm": 10.0, "ema": 0.1},
+        **{"precision": "fp32"},
         **{"extractor": "lenet", "device": "cpu"},
         **SETTINGS,
     }

@@ -83,6 +83,7 @@ def test_options_reach_the_training(run: Run) -> None:
     code, _, err = run(
         *("--schedule", "vanilla", "--model", "vae", "--dataset", "digits", "--steps", "10"),
         *("--hparams", "latent=2", "hidden=8", "--batch-size", "16", "--lr", "0.01"),
+        *("--precision", "bf16"),
         *("--ema", "0.2", "--seed", "4", "--fid-samples", "50", "--evaluations", "2"),
         *("--output", "mine"),
     )
@@ -93,7 +94,7 @@ def test_options_reach_the_training(run: Run) -> None:
         **{"model": "vae", "dataset": "digits", "steps": 10, "preset": "quick", "seed": 4},
         **{"hparams": {"latent": 2, "hidden": 8}, "batch_size": 16, "lr": 0.01, "ema": 0.2},
         **{"clip_norm": 10.0, "extractor": "lenet", "fid_samples": 50, "evaluations": 2},
-        **{"device": "cpu"},
+        **{"device": "cpu", "precision": "bf16"},
     }
 
 
@@ -129,6 +130,7 @@ def test_the_verdict_is_repeated(run: Run) -> None:
         (("--preset", "huge"), ["preset", "huge", "paper"]),
         (("--dataset", "digit"), ["'digit' is unknown", "did you mean 'digits'"]),
         (("--lr", "0"), ["--lr is 0.0", "greater than 0"]),
+        (("--precision", "fp16"), ["--precision is 'fp16'", "'fp32' or 'bf16'"]),
         (("--device", "gpu"), ["--device gpu", "give cpu or cuda"]),
         (("--extractor", "file:none.pt"), ["none.pt"]),
         (("--model", "pkg:Mine", "--compile"), ["--compile is for Mollitune's own"]),
