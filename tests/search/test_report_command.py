@@ -42,7 +42,13 @@ def test_it_ends_with_the_search(search: Path, capsys: pytest.CaptureFixture[str
 
 def test_it_follows_a_search_until_it_is_told_to_stop(search: Path) -> None:
     command = [sys.executable, "-m", "mollitune.search.cli", "report", "fake", "--watch"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        # where the tests run in the background of a script, children would not hear it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
         assert process.stdout is not None
         assert "written again every 10 s" in process.stdout.readline()
         page = Path(search, "report.html").read_text(encoding="utf-8")
