@@ -160,13 +160,13 @@ def compare(name: str, batch: int, threads: int, repetitions: int, compiled: boo
             taken.append(side.seconds(case.steps))
     ratios = [b / a for a, b in zip(mine, other, strict=True)]
     memory = [ours.close(), theirs.close()]
-    sizes, digits = [memory[1] / memory[0], *memory], (".2f", ".0f", ".0f")
+    sizes = [f"{memory[1] / memory[0]:.2f}", *(f"{value:.0f}" for value in memory)]
     parameters = [f"{side.parameters / 1e6:.2f}" for side in (ours, theirs)]
     cells = [
         f"**{spread(ratios, '.2f')}**",
         case.name,
         *(spread([1e3 * s for s in taken], ".0f") for taken in (mine, other)),
-        *(["-"] * 3 if compiled else (f"{v:{d}}" for v, d in zip(sizes, digits, strict=True))),
+        *(["-"] * 3 if compiled else sizes),
         *parameters,
     ]
     return f"| {' | '.join(cells)} |"

@@ -12,12 +12,12 @@ from pathlib import Path
 import torch
 from paired import Run, described, mean_and_error, run_all
 
-from mollitune.models import GenerativeModel, build
+from mollitune.models import build
 from mollitune.schedules import Sigmoid
 from mollitune.search.gradients import Gradients, gradients_of
-from mollitune.search.trial import TrialSpec
+from mollitune.search.spec import Precision, TrialSpec
 
-PRECISIONS = ("fp32", "bf16")
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
 SCHEDULE = Sigmoid(until=0.6)
 STEPS = {"vae": 1500, "realnvp": 300}
 """Models that are trained to their end on the digits, as in examples/digits.yaml."""
@@ -33,20 +33,20 @@ SPEED = (
 
 
 def gradients(
-    model: str, shape: tuple[int, int, int], precision: str, device: torch.device
-) -> tuple[GenerativeModel, Gradients]:
-    """Return a model at its quick preset, and what computes its loss and gradients."""
+    model: str, shape: tuple[int, int, int], precision: Precision, device: torch.device
+) -> Gradients:
+    """Return what computes loss and gradients of a model at its quick preset."""
     torch.manual_seed(0)
     built = build(model, shape).to(device)
     spec = TrialSpec(model, SCHEDULE, 0, 2, precision=precision)
-    return built, gradients_of(built, spec, compiled=False)
+    return gradients_of(built, spec, compiled=False)
 
 
 def speed(
     model: str, shape: tuple[int, int, int], batch: int, repetitions: int, device: torch.device
 ) -> str:
     """Return a row of Markdown: milliseconds of loss and gradients, in turns."""
-    sides = [gradients(model, shape, precision, device)[1] for precision in PRECISIONS]
+    sides = [gradients(model, shape, precision, device) for precision in PRECISIONS]
     x = torch.rand(batch, *shape, device=device) * 2 - 1
     taken: list[list[float]] = [[], []]
     for repetition in range(repetitions + 1):
@@ -61,7 +61,7 @@ def speed(
     return f"| {model} | {'x'.join(map(str, shape))} | {batch} | {gain} | {times} |"
 
 
-def run(model: str, precision: str, seed: int) -> Run:
+def run(model: str, precision: Precision, seed: int) -> Run:
     """Return one training; those of a seed share weights and batches."""
     spec = TrialSpec(model, SCHEDULE, seed, STEPS[model], every=1.0, precision=precision)
     return Run(f"{model}/{precision}/{seed}", "digits", spec)

@@ -9,6 +9,17 @@ import shutil
 from mollitune._errors import MollituneError
 
 
+def is_own(model: str) -> bool:
+    """Return whether a model is Mollitune's own, so that its loss does the same at every step.
+
+    A class of a user's own may count its steps, say, and a trace would keep the first count.
+
+    Args:
+        model: Its name, or ``module:Class``.
+    """
+    return ":" not in model
+
+
 def check_compiler(asked_by: str) -> None:
     """Refuse to go on without the C++ compiler that `torch.compile` calls.
 

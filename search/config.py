@@ -22,10 +22,12 @@ from mollitune.models import build as build_model
 from mollitune.schedules import families as family_names
 
 from ._yaml import parse_yaml, read_yaml
+from .compiler import is_own
 from .extra_metrics import Extra
 from .extractors import INCEPTION, check_extractor_name
 from .policy.arms import arms_within
 from .space import FamilySpace
+from .spec import Precision
 
 # Far above any real search, and low enough that a slip of some zeros cannot fill the memory.
 MAX_STEPS = 10**9
@@ -227,9 +229,6 @@ class ResourcesConfig(_Section):
         return self
 
 
-Precision = Literal["fp32", "bf16"]
-
-
 class ModelConfig(_Section):
     """One model to train, with what it overrides."""
 
@@ -336,10 +335,10 @@ class SearchConfig(_Section):
             raise ValueError(
                 "resources.stack trains no averaged weights; leave it out, or fid.ema"
             )
-        own = [entry.name for entry in self.model if ":" in entry.name]
-        if self.resources.compile and own:
+        others = [entry.name for entry in self.model if not is_own(entry.name)]
+        if self.resources.compile and others:
             raise ValueError(
-                f"resources.compile is for Mollitune's own models, not for {own[0]}; leave it out"
+                f"resources.compile is for Mollitune's own models, not for {others[0]}; leave it out"
             )
         least = len(self.model) * self.arms_of_each
         if self.trials < least:

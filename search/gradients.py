@@ -9,9 +9,10 @@ from torch import Tensor
 
 from mollitune.models import GenerativeModel, randn
 
+from .compiler import is_own
 from .layout import in_layout
 from .losses import Loss, drawn_sizes, in_precision, pure
-from .programs import Program, key_of, program, traceable
+from .programs import Program, key_of, program
 from .spec import TrialSpec
 
 Gradients = Callable[[Tensor], Tensor]
@@ -27,7 +28,9 @@ def gradients_of(model: GenerativeModel, spec: TrialSpec, compiled: bool) -> Gra
         compiled: Whether `torch.compile` may make one piece of code of it. A class of a user's
             own is run as it is all the same.
     """
-    return CompiledGradients(model, spec) if compiled and traceable(spec) else _eager(model, spec)
+    return (
+        CompiledGradients(model, spec) if compiled and is_own(spec.model) else _eager(model, spec)
+    )
 
 
 def _eager(model: GenerativeModel, spec: TrialSpec) -> Gradients:

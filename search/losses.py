@@ -11,6 +11,8 @@ from torch.func import functional_call, vmap
 
 from mollitune.models import GenerativeModel, draws_from
 
+from .spec import Precision
+
 Tensors = dict[str, Tensor]
 LossFunction = Callable[[Tensors, Tensors, Tensor, list[Tensor]], Tensor]
 """From parameters, buffers, a batch and what the loss draws, to the loss."""
@@ -28,14 +30,14 @@ class Loss(nn.Module):
         return self.model.loss(x)
 
 
-def in_precision(precision: str, x: Tensor) -> AbstractContextManager[object]:
+def in_precision(precision: Precision, x: Tensor) -> AbstractContextManager[object]:
     """Return a context in which networks run in a precision of `TrialSpec`; densities do not."""
     if precision == "fp32":
         return nullcontext()
     return torch.autocast(x.device.type, torch.bfloat16)
 
 
-def pure(loss: Loss, precision: str = "fp32") -> LossFunction:
+def pure(loss: Loss, precision: Precision = "fp32") -> LossFunction:
     """Return the loss as a function; buffers that it updates are updated where they lie."""
 
     def function(params: Tensors, buffers: Tensors, x: Tensor, draws: list[Tensor]) -> Tensor:
@@ -47,7 +49,7 @@ def pure(loss: Loss, precision: str = "fp32") -> LossFunction:
     return function
 
 
-def side_by_side(loss: Loss, precision: str = "fp32") -> LossFunction:
+def side_by_side(loss: Loss, precision: Precision = "fp32") -> LossFunction:
     """Return the losses of K such models: every argument and the result have K in front."""
     function: LossFunction = vmap(pure(loss, precision), in_dims=(0, 0, 0, 0))
     return function

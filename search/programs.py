@@ -31,14 +31,6 @@ _VIEWS = {
 _known: dict[Hashable, Program] = {}
 
 
-def traceable(spec: TrialSpec) -> bool:
-    """Return whether the loss of a trial's model does the same operations at every step.
-
-    A class of a user's own may count its steps, say, and a trace would keep the first count.
-    """
-    return ":" not in spec.model
-
-
 def key_of(spec: TrialSpec, x: Tensor) -> Hashable:
     """Return what trials have in common that can share a program for batches like this one."""
     hparams = tuple(sorted(spec.hparams.items()))
@@ -66,16 +58,25 @@ def program(
         draws: What the loss draws.
         key: What tells this loss, with arguments of these shapes, from all others.
         compiled: Whether `torch.compile` makes one piece of code of it: many seconds, and other
-            rounding. One that was made before is taken whether asked for or not.
+            rounding.
 
     Raises:
         RuntimeError: If the loss branches on data.
     """
-    key = (key, torch.get_num_threads())
-    if (key, True) not in _known and (key, compiled) not in _known:
+    full = _full(key, compiled)
+    if full not in _known:
         traced = _traced(untraced(loss, list(params)), list(params.values()), buffers, x, draws)
-        _known[key, compiled] = _without_autograd(_compiled(traced) if compiled else traced)
-    return _known.get((key, True)) or _known[key, False]
+        _known[full] = torch.no_grad()(_compiled(traced) if compiled else traced)
+    return _known[full]
+
+
+def is_compiled(key: Hashable) -> bool:
+    """Return whether this process has compiled code for a key already."""
+    return _full(key, compiled=True) in _known
+
+
+def _full(key: Hashable, compiled: bool) -> Hashable:
+    return key, compiled, torch.get_num_threads()
 
 
 def untraced(loss: LossFunction, names: list[str]) -> Program:
@@ -125,14 +126,3 @@ def _compiled(traced: Any) -> Any:
     inductor.compile_threads = 1  # a trial has its cores; helpers would outlive a killed process
     # on a processor, the layout that this option prefers for convolutions is the slower one
     return torch.compile(traced, options={"layout_optimization": False})
-
-
-def _without_autograd(traced: Any) -> Program:
-    def run(
-        leaves: list[Tensor], buffers: Tensors, x: Tensor, draws: list[Tensor]
-    ) -> tuple[Tensor, list[Tensor]]:
-        with torch.no_grad():
-            found: tuple[Tensor, list[Tensor]] = traced(leaves, buffers, x, draws)
-        return found
-
-    return run

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from mollitune.schedules import Schedule
 
 from .policy.rungs import TOLERANCE
+
+Precision = Literal["fp32", "bf16"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class TrialSpec:
     probe_extra: float = 0.3
     preset: str = "quick"
     hparams: dict[str, Any] = field(default_factory=dict)
-    precision: str = "fp32"
+    precision: Precision = "fp32"
 
     def evaluation_steps(self) -> list[int]:
         """Return the steps after which the model is evaluated; the last one is ``steps``."""

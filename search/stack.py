@@ -12,9 +12,10 @@ from torch.func import stack_module_state
 
 from mollitune.models import randn
 
+from .compiler import is_own
 from .layout import in_layout
 from .losses import Loss, Tensors, drawn_sizes, side_by_side
-from .programs import Program, key_of, program, traceable, untraced
+from .programs import Program, is_compiled, key_of, program, untraced
 from .stacked_adam import StackedAdam, clip
 from .trial import TrainingDivergedError, Trial
 
@@ -86,6 +87,7 @@ class Stack:
         self._loss = Loss(models[0])
         self._losses = side_by_side(self._loss, trials[0].spec.precision)
         self._sizes: list[torch.Size] | None = None
+        self._program: Program | None = None
         leaves = list(self._params.values())
         self._adam = StackedAdam(leaves, models, [trial.optimiser for trial in trials])
 
@@ -139,22 +141,21 @@ class Stack:
 
     def _gradients(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         draws = self._draws(x)
+        if self._program is None:
+            self._program = self._make_program(x, draws)
         leaves = list(self._params.values())
-        losses, grads = self._program(x, draws)(leaves, self._buffers, x, draws)
+        losses, grads = self._program(leaves, self._buffers, x, draws)
         return losses, [in_layout(grad, leaf) for grad, leaf in zip(grads, leaves, strict=True)]
 
-    def _program(self, x: Tensor, draws: list[Tensor]) -> Program:
-        spec = self._trials[0].spec
-        if not traceable(spec):
+    def _make_program(self, x: Tensor, draws: list[Tensor]) -> Program:
+        spec, key = self._trials[0].spec, key_of(self._trials[0].spec, x)
+        if not is_own(spec.model):
             return untraced(self._losses, list(self._params))
+        early = all(2 * trial.step < spec.steps for trial in self._trials)
+        # later, compiling for this very number of trials would not be worth it any more
+        compiled = self._trials[0].compiled and (early or is_compiled(key))
         return program(
-            self._losses,
-            self._params,
-            self._buffers,
-            x,
-            draws,
-            key=key_of(spec, x),
-            compiled=all(trial.compiled and 2 * trial.step < spec.steps for trial in self._trials),
+            self._losses, self._params, self._buffers, x, draws, key=key, compiled=compiled
         )
 
     def _draws(self, x: Tensor) -> list[Tensor]:

@@ -12,7 +12,7 @@ from rich.console import Console
 from mollitune._errors import MollituneError
 from mollitune._files import first_line
 
-from .compiler import check_compiler
+from .compiler import check_compiler, is_own
 from .dataset import Images, Splits, split
 from .extractors import Extractor, cache_folder, prepare_extractor
 from .fid import Reference
@@ -78,7 +78,7 @@ def prepare_bench(
 
 
 def _check_compilable(model: str) -> None:
-    if ":" in model:
+    if not is_own(model):
         raise MollituneError(
             f"--compile is for Mollitune's own models, not for {model}; leave it out"
         )

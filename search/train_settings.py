@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -16,7 +16,7 @@ from mollitune.schedules import Schedule, build, families, load
 
 from ._yaml import parse_yaml
 from .extractors import check_extractor_name
-from .spec import TrialSpec
+from .spec import Precision, TrialSpec
 
 FRESH = "runs"
 """Folder of the trainings that are given no folder."""
@@ -54,7 +54,7 @@ class TrainSettings(BaseModel):
     batch_size: int = Field(128, ge=1, le=2**20)
     lr: float = Field(1e-3, gt=0)
     clip_norm: float | None = Field(10.0, gt=0)
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
     ema: float | None = Field(None, gt=0, lt=1)
     seed: int = Field(0, ge=0, lt=2**31)
     extractor: str = "lenet"

@@ -13,7 +13,7 @@ from mollitune.search.dataset import Splits
 from mollitune.search.fid import Reference
 from mollitune.search.gradients import CompiledGradients, gradients_of
 from mollitune.search.losses import Loss, drawn_sizes, pure
-from mollitune.search.programs import key_of, program
+from mollitune.search.programs import is_compiled, key_of, program
 from mollitune.search.stack import train_together
 from mollitune.search.trial import Trial, TrialSpec
 
@@ -120,6 +120,22 @@ def test_bf16_is_of_the_networks_alone(bench: Bench, model: str) -> None:
         assert grad.dtype is parameter.dtype is torch.float32
         expected = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
         assert torch.equal(grad, expected)
+
+
+def test_code_that_was_compiled_is_taken_only_if_asked_for(bench: Bench) -> None:
+    trial = bench.trial()
+    x, loss = trial.batch(0.1), Loss(trial.model)
+    params: dict[str, torch.Tensor] = dict(loss.named_parameters())
+    buffers: dict[str, torch.Tensor] = dict(loss.named_buffers())
+    draws = [torch.zeros(size) for size in drawn_sizes(loss, params, buffers, x)]
+    key = ("only here", x.shape)
+    made = {
+        compiled: program(pure(loss), params, buffers, x, draws, key=key, compiled=compiled)
+        for compiled in (True, False)
+    }
+    assert is_compiled(key)
+    assert made[True] is not made[False]
+    assert program(pure(loss), params, buffers, x, draws, key=key) is made[False]
 
 
 def test_stacks_in_bf16(bench: Bench) -> None:
