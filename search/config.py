@@ -335,10 +335,11 @@ class SearchConfig(_Section):
             raise ValueError(
                 "resources.stack trains no averaged weights; leave it out, or fid.ema"
             )
-        others = [entry.name for entry in self.model if not is_own(entry.name)]
-        if self.resources.compile and others:
+        foreign = [entry.name for entry in self.model if not is_own(entry.name)]
+        if self.resources.compile and foreign:
             raise ValueError(
-                f"resources.compile is for Mollitune's own models, not for {others[0]}; leave it out"
+                f"resources.compile is for Mollitune's own models, not for {foreign[0]}; leave "
+                "it out"
             )
         least = len(self.model) * self.arms_of_each
         if self.trials < least:
