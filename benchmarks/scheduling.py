@@ -8,13 +8,18 @@ stands a bare Ray Tune, which runs the same trainings and keeps nothing, in turn
 from __future__ import annotations
 
 import argparse
+import cProfile
 import io
 import itertools
+import math
 import os
 import platform
+import pstats
+import random
 import statistics
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,9 +36,19 @@ from mollitune.search.budget import Plan
 from mollitune.search.cluster import start_ray, temp_folder, trial_resources
 from mollitune.search.config import SearchConfig
 from mollitune.search.prepare import prepare
+from mollitune.search.sampler import proposer
 from mollitune.search.shared import Shared
 
 WORKERS = 2
+SIDE, STEPS = 8, 1000
+DECISIONS = {
+    "all of it": "next",
+    "the race: the process fitted to all runs": "worth",
+    "the sampler: fitted to all runs, and once more with the open ones": "_surrogate",
+    "the sampler: what it believes of candidates": "at",
+    "candidates drawn and compared with the tried": "candidates",
+}
+"""Parts of a decision, and the function that makes each."""
 PARTS = 10  # of the reports, each timed for itself; the first, which also loads code, is left out
 
 
@@ -210,6 +225,24 @@ def reports_table(work: Work, sides: list[str], repeats: int) -> None:
         _row(cells)
 
 
+def decisions_table(work: Work) -> None:
+    """Print what the policy's decisions take: as many trials, two open at a time, none trained."""
+    rng, open_trials = random.Random(0), deque[int]()
+    policy = proposer(work.config(Path("nowhere")), SIDE)
+    profile = cProfile.Profile()
+    with profile:
+        for _ in range(work.trials):
+            open_trials.append(policy.next().run.trial)
+            if len(open_trials) == WORKERS:
+                trial = open_trials.popleft()
+                policy.ended(trial, "completed", math.exp(rng.gauss(4.0, 0.2)), STEPS)
+    stats = pstats.Stats(profile).get_stats_profile().func_profiles
+    _head("what | ms per trial, under a profiler")
+    for what, function in DECISIONS.items():
+        if function in stats:
+            _row([what, f"{1e3 * stats[function].cumtime / work.trials:.0f}"])
+
+
 def spread(values: list[float], digits: str) -> str:
     low, middle, high = min(values), statistics.median(values), max(values)
     return f"{middle:{digits}} ({low:{digits}}-{high:{digits}})"
@@ -230,6 +263,9 @@ def _options() -> Any:
     parser.add_argument("--seconds", type=float, default=1.0, help="that each of them sleeps")
     parser.add_argument("--reports", type=int, help="of each of 8 trials; 1000, quick: 100")
     parser.add_argument("--repeats", type=int, help="repetitions; 3, quick: 1")
+    parser.add_argument(
+        "--decisions", action="store_true", help="only profile what the policy decides"
+    )
     parser.add_argument("--bare", action="store_true", help="short trials by bare Ray Tune, too")
     parser.add_argument("--sampler", default="shape")
     parser.add_argument("--policy", default="race")
@@ -252,8 +288,11 @@ def main() -> None:
         flush=True,
     )
     short = Work(options.trials, 1, options.seconds, **rules)
-    trials_table(short, list(SIDES) if options.bare else ["mollitune"], options.repeats)
-    reports_table(Work(8, options.reports, 0.0, **rules), list(SIDES), options.repeats)
+    if options.decisions:
+        decisions_table(short)
+    else:
+        trials_table(short, list(SIDES) if options.bare else ["mollitune"], options.repeats)
+        reports_table(Work(8, options.reports, 0.0, **rules), list(SIDES), options.repeats)
 
 
 if __name__ == "__main__":
