@@ -12,24 +12,26 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
 
-from mollitune.schedules import Mollifier, NoiseSchedule, Schedule, shape_features
+from mollitune.schedules import Mollifier, NoiseSchedule, Schedule
+from mollitune.schedules._distance import GRID, strengths
 
 from ._hyperparameters import Array, Hyperparameters, prior_draws
+from ._process import Runs, fit
 from ._threads import one_thread
 
 MODELLED = 8
 """Schedules below which nothing is modelled: the mean over seeds is all that is believed."""
 MOST = 300
 """Runs that are modelled at most: time grows with their third power, memory with the second."""
-_JITTER = 1e-8
 _WEIGHED = 150  # runs that weigh the draws; more change nothing but the time
 _KEPT = 0.02  # share of the weight below which a draw is dropped once weighed
+_TAIL = 1e-3  # share that the least draws may hold together, to be dropped in the end
 
 
 @lru_cache(maxsize=4096)
@@ -37,18 +39,26 @@ def coordinates(schedule: Schedule) -> tuple[float, ...]:
     """Return where a schedule lies for the process, every coordinate about in [0, 1].
 
     Mollified share, area under the level curve, half-life, whether it blurs, and how strongly it
-    starts: the variance of the noise, or a tenth of the width of the blur in pixels.
+    starts: the variance of the noise, or a tenth of the width of the blur in pixels. Area and
+    half-life are read off 64 points of the curve, which is some hundredths of what tells two
+    schedules apart and takes a tenth of the time of `shape_features`.
     """
-    shape = shape_features(schedule)
-    start = schedule.level(0.0)
+    start, until = schedule.level(0.0), schedule.until
     blurs = isinstance(schedule, Mollifier) and not isinstance(schedule, NoiseSchedule)
-    return (
-        1 - shape["clean_share"],
-        shape["area"],
-        shape["half_life"],
-        float(blurs),
-        min(1.0, start / 10 if blurs else start) if start > 0 else 1.0,
-    )
+    if start <= 0:
+        return until, 0.0, 0.0, float(blurs), 1.0
+    curve = [level / start for level in strengths(schedule)[: len(GRID)]]
+    area, half_life = sum(curve) / len(curve), min(_half_life(curve), until)
+    return until, area, half_life, float(blurs), min(1.0, start / 10 if blurs else start)
+
+
+def _half_life(curve: Sequence[float]) -> float:
+    """Where a nonincreasing curve over `GRID` that starts at 1 falls to 1/2; 1 if it does not."""
+    after = next((i for i, level in enumerate(curve) if level <= 0.5), len(curve))
+    if after == len(curve):
+        return 1.0
+    left, above = (GRID[after - 1], curve[after - 1]) if after else (0.0, 1.0)
+    return left + (GRID[after] - left) * (above - 0.5) / (above - curve[after])
 
 
 @dataclass(frozen=True)
@@ -109,7 +119,29 @@ def expected_fid(
     _check(schedules, values, seeds)
     if len(schedules) < MODELLED:
         return [float(np.mean(v)) for v in values]
-    return [float(fid) for fid in ShapeSurrogate(schedules, values, seeds).tried().fid]
+    return [float(fid) for fid in fitted(schedules, values, seeds).tried().fid]
+
+
+def fitted(
+    schedules: Sequence[Schedule],
+    values: Sequence[Sequence[float]],
+    seeds: Sequence[Sequence[int]] | None = None,
+) -> ShapeSurrogate:
+    """Return a `ShapeSurrogate`: the last one, if it is asked for once more.
+
+    A search that proposes a run asks twice, for the race and for the sampler.
+    """
+    alike = None if seeds is None else tuple(map(tuple, seeds))
+    return _fitted(tuple(schedules), tuple(map(tuple, values)), alike)
+
+
+@lru_cache(maxsize=1)
+def _fitted(
+    schedules: tuple[Schedule, ...],
+    values: tuple[tuple[float, ...], ...],
+    seeds: tuple[tuple[int, ...], ...] | None,
+) -> ShapeSurrogate:
+    return ShapeSurrogate(schedules, values, seeds)
 
 
 class ShapeSurrogate:
@@ -159,19 +191,17 @@ class ShapeSurrogate:
         logs = np.log(fids)
         self._centre, self._unit = float(logs.mean()), float(logs.std()) or 1.0
         self._counts, self._means = counts, np.bincount(owner, logs) / counts
-        self._modelled = _modelled(self._means, counts, always)
-        runs = np.flatnonzero(self._modelled[owner])
-        self._x = _points(schedules, self._modelled)
-        self._owner, self._seed = owner[runs], np.array(flat)[runs]
-        self._y = ((logs - self._centre) / self._unit)[runs]
-        self._scales = scales or prior_draws(self._x.shape[1])
-        self._weigh()
+        self._modelled = np.flatnonzero(_modelled(self._means, counts, always))
+        x = _points([schedules[i] for i in self._modelled.tolist()])
+        runs = np.flatnonzero(np.isin(owner, self._modelled))
+        y = ((logs - self._centre) / self._unit)[runs]
+        number = np.searchsorted(self._modelled, owner[runs])
+        self._weigh(Runs(x, number, np.array(flat)[runs], y), scales or prior_draws(x.shape[1]))
 
     def tried(self) -> Belief:
         """Return the belief about the schedules that were tried, in their order."""
-        which = np.flatnonzero(self._modelled)
-        own = self._owner[None, :] == which[:, None]
-        belief = self._believe(self._x[which], own)
+        which = self._modelled
+        belief = self._of_modelled
         if len(which) == len(self._means):
             return belief
         location, scale = self._means.copy(), self.seed_scale / np.sqrt(self._counts)
@@ -185,82 +215,49 @@ class ShapeSurrogate:
 
     def at(self, schedules: Sequence[Schedule]) -> Belief:
         """Return the belief about schedules that were not tried."""
-        return self._believe(_points(schedules), np.zeros((len(schedules), len(self._y)), bool))
+        return self._believe(_points(schedules))
+
+    @property
+    def scales(self) -> Hyperparameters:
+        """The draws that are averaged over: those that explain the runs."""
+        return self._process.scales
 
     @property
     def seed_scale(self) -> float:
         """Standard deviation between seeds of the logarithm of FID, as believed."""
-        s = self._scales
+        s = self.scales
         return float(
             self._unit * np.sqrt(self._weights @ (s.seed**2 + s.seed_shape**2 + s.run**2))
         )
 
+    @cached_property
+    def _of_modelled(self) -> Belief:
+        x = self._process.runs.x
+        return self._believe(x, np.arange(len(x)))
+
     @one_thread()
-    def _weigh(self) -> None:
-        """Weigh the draws by how well they explain the runs, drop the hopeless, solve for all."""
-        count = len(self._y)
+    def _weigh(self, runs: Runs, scales: Hyperparameters) -> None:
+        """Weigh the draws by how well they explain the runs, and drop the hopeless."""
+        count = len(runs.y)
         if count > _WEIGHED:
             few = np.linspace(0, count - 1, _WEIGHED).round().astype(int)
-            self._weights = _normalised(self._solve(few))
-            best = np.flatnonzero(self._weights >= min(_KEPT, self._weights.max()))
-            self._scales = self._scales.keep(best)
-        self._weights = _normalised(self._solve(np.arange(count)))
-
-    def _solve(self, runs: npt.NDArray[np.intp]) -> Array:
-        """Factorise the covariance of some runs; return the log evidence of each draw."""
-        s, n = self._scales, len(runs)
-        x, owner, seed = self._x[self._owner[runs]], self._owner[runs], self._seed[runs]
-        correlation = _matern(x, x, s)
-        same_seed = seed[:, None] == seed[None, :]
-        covariance = (
-            _square(s.shape) * correlation
-            + _square(s.own) * (owner[:, None] == owner[None, :])
-            + same_seed * (_square(s.seed) + _square(s.seed_shape) * correlation)
-        )
-        covariance[:, np.arange(n), np.arange(n)] += s.run[:, None] ** 2 + _JITTER
-        self._root = np.linalg.cholesky(covariance)
-        # the constant m is estimated along, as the generalised mean
-        both = np.stack([self._y[runs], np.ones(n)], axis=1)
-        half = np.linalg.solve(self._root, np.broadcast_to(both, (len(self._root), n, 2)))
-        self._one: Array = half[..., 1]
-        self._total: Array = (self._one**2).sum(1)
-        self._mean = (half[..., 0] * self._one).sum(1) / self._total
-        self._half: Array = half[..., 0] - self._mean[:, None] * self._one
-        evidence: Array = (
-            -0.5 * (self._half**2).sum(1)
-            - np.log(np.diagonal(self._root, axis1=1, axis2=2)).sum(1)
-            - 0.5 * np.log(self._total)
-        )
-        return evidence
+            weights = _normalised(fit(runs.some(few), scales).evidence)
+            scales = scales.keep(np.flatnonzero(weights >= min(_KEPT, weights.max())))
+        process = fit(runs, scales)
+        ranked = np.argsort(-process.evidence, kind="stable")
+        shares = np.cumsum(_normalised(process.evidence)[ranked])
+        self._process = process.keep(np.sort(ranked[: 1 + int((shares < 1 - _TAIL).sum())]))
+        self._weights = _normalised(self._process.evidence)
 
     @one_thread()
-    def _believe(self, x: Array, own: npt.NDArray[np.bool_]) -> Belief:
-        """Believe in f + c at points; ``own`` says which runs share a point's c."""
-        s = self._scales
-        cross = _square(s.shape) * _matern(x, self._x[self._owner], s) + _square(s.own) * own
-        half = np.linalg.solve(self._root, np.swapaxes(cross, 1, 2))
-        location = self._mean[:, None] + (half * self._half[..., None]).sum(1)
-        prior = s.shape**2 + s.own**2
-        variance = np.maximum(prior[:, None] - (half**2).sum(1), 0.0)
+    def _believe(self, x: Array, schedule: npt.NDArray[np.intp] | None = None) -> Belief:
+        """Believe in f + c at points, which are these of the tried schedules, or new ones."""
+        location, variance, of_level = self._process.predict(x, schedule)
         mean = self._weights @ location
         spread = self._weights @ (variance + location**2) - mean**2
         scale = self._unit * np.sqrt(np.maximum(spread, 0.0))
-        by_mean = 1 - (half * self._one[..., None]).sum(1)
-        level = self._unit * np.sqrt(self._weights @ (by_mean**2 / self._total[:, None]))
+        level = self._unit * np.sqrt(self._weights @ of_level)
         return Belief(self._centre + self._unit * mean, scale, level)
-
-
-def _matern(a: Array, b: Array, scales: Hyperparameters) -> Array:
-    """Matern 5/2 correlation between points for each draw, with shape (k, len(a), len(b))."""
-    squares = (a[:, None, :] - b[None, :, :]) ** 2
-    r = np.sqrt(5 * np.einsum("ijd,kd->kij", squares, scales.length**-2))
-    correlation: Array = (1 + r + r * r / 3) * np.exp(-r)
-    return correlation
-
-
-def _square(scale: Array) -> Array:
-    squared: Array = scale[:, None, None] ** 2
-    return squared
 
 
 def _normalised(evidence: Array) -> Array:
@@ -283,13 +280,8 @@ def _check(
         raise ValueError("each FID needs one seed")
 
 
-def _points(schedules: Sequence[Schedule], which: npt.NDArray[np.bool_] | None = None) -> Array:
-    """Coordinates of schedules, NaN for those that are not asked for."""
-    asked = [True] * len(schedules) if which is None else which
-    nowhere = (math.nan,) * len(coordinates(schedules[0]))
-    return np.array(
-        [coordinates(s) if wanted else nowhere for s, wanted in zip(schedules, asked, strict=True)]
-    )
+def _points(schedules: Sequence[Schedule]) -> Array:
+    return np.array([coordinates(schedule) for schedule in schedules])
 
 
 def _modelled(

@@ -43,8 +43,8 @@ WORKERS = 2
 SIDE, STEPS = 8, 1000
 DECISIONS = {
     "all of it": "next",
-    "the race: the process fitted to all runs": "worth",
-    "the sampler: fitted to all runs, and once more with the open ones": "_surrogate",
+    "the race: the process fitted to all complete runs": "worth",
+    "the sampler: fitted once more, with the open ones": "_surrogate",
     "the sampler: what it believes of candidates": "at",
     "candidates drawn and compared with the tried": "candidates",
 }

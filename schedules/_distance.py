@@ -4,12 +4,14 @@ import math
 from functools import lru_cache
 
 from ._base import Schedule
+from ._mollifier import Mollifier
 from ._noise import NoiseSchedule
 from .blur import Blur
 from .vanilla import Vanilla
 
 _POINTS = 64
-
+GRID = [(i + 0.5) / _POINTS for i in range(_POINTS)]
+"""Points of progress at which curves are compared."""
 
 SAME_CURVE = 0.01
 """Distance up to which two curves count as one schedule."""
@@ -54,7 +56,14 @@ def kind_of(schedule: Schedule) -> type[Schedule]:
 @lru_cache(maxsize=4096)  # a pool is compared with every newcomer
 def strengths(schedule: Schedule) -> tuple[float, ...]:
     """Return the level over progress, then the noise beside a blur, at as many points."""
-    grid = [(i + 0.5) / _POINTS for i in range(_POINTS)]
     noise = schedule.noise if isinstance(schedule, Blur) else 0.0
-    beside = [noise if schedule.mollified(p) else 0.0 for p in grid]
-    return (*map(schedule.level, grid), *beside)
+    beside = [noise if noise and schedule.mollified(p) else 0.0 for p in GRID]
+    return (*_levels(schedule), *beside)
+
+
+def _levels(schedule: Schedule) -> list[float]:
+    if not isinstance(schedule, Mollifier):
+        return [schedule.level(p) for p in GRID]
+    # a search asks for thousands of curves; what `level` checks of its argument holds here
+    until, level = schedule.until, schedule.phase_level
+    return [level(p / until) if p < until else 0.0 for p in GRID]

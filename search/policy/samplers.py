@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from mollitune.analysis.surrogate import ShapeSurrogate
+from mollitune.analysis.surrogate import ShapeSurrogate, fitted
 from mollitune.schedules import Schedule
 
 from .source import Source
@@ -115,10 +115,11 @@ class ShapeSampler:
 
     def _surrogate(self) -> tuple[ShapeSurrogate, float]:
         """Return the process with beliefs about open runs, and the best tried, as believed."""
-        schedules = [self._schedules[c] for c in self._values]
-        values = [list(runs.values()) for runs in self._values.values()]
-        seeds = [list(runs) for runs in self._values.values()]
-        surrogate = ShapeSurrogate(schedules, values, seeds)
+        complete = sorted(self._values)  # the order in which the race has them, too
+        schedules = [self._schedules[c] for c in complete]
+        values = [list(self._values[c].values()) for c in complete]
+        seeds = [list(self._values[c]) for c in complete]
+        surrogate = fitted(schedules, values, seeds)
         best = float(surrogate.tried().fid.min())
         open_runs = [c for c in self._schedules if c not in self._values]
         if not open_runs:
@@ -131,7 +132,9 @@ class ShapeSampler:
         first = [[0]] * len(open_runs)
         running = [len(schedules) + i for i, c in enumerate(open_runs) if c not in self._lost]
         told = [*values, *believed]
-        return ShapeSurrogate(everything, told, [*seeds, *first], always=running), best
+        # what is only believed says nothing new of the scales
+        scales = surrogate.scales
+        return ShapeSurrogate(everything, told, [*seeds, *first], scales, always=running), best
 
 
 Build = Callable[[Source, int], Sampler]

@@ -11,8 +11,17 @@ from mollitune.analysis.surrogate import (
     ShapeSurrogate,
     coordinates,
     expected_fid,
+    fitted,
 )
-from mollitune.schedules import Blur, Linear, Schedule, Vanilla, build, families
+from mollitune.schedules import (
+    Blur,
+    Linear,
+    Schedule,
+    Vanilla,
+    build,
+    families,
+    shape_features,
+)
 
 LENGTH = (0.4, 0.5, 0.6, 0.7, 0.8)
 SCALES = Hyperparameters(np.array([LENGTH]), *(np.array([s]) for s in (0.9, 0.3, 0.2, 0.25, 0.35)))
@@ -184,6 +193,31 @@ def test_many_runs_are_weighed_by_some_of_them() -> None:
     assert np.sqrt(np.mean((belief.location - truth) ** 2)) < 0.05
 
 
+def test_draws_that_explain_nothing_are_dropped_and_not_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (schedules, values, seeds), _ = simulated(1, 40)
+    others = pool(30, np.random.default_rng(6))
+    part = ShapeSurrogate(schedules, values, seeds)
+    monkeypatch.setattr("mollitune.analysis.surrogate._TAIL", 0.0)
+    whole = ShapeSurrogate(schedules, values, seeds)
+    assert len(part.scales.run) < len(whole.scales.run) / 2
+    for some, every in ((part.tried(), whole.tried()), (part.at(others), whole.at(others))):
+        assert (np.abs(some.location - every.location) < 0.003 * every.scale).all()
+        assert some.scale == pytest.approx(every.scale, rel=0.003)
+
+
+def test_the_last_process_is_kept_for_whoever_asks_for_it_again() -> None:
+    schedules, values, seeds = some_runs()
+    one = fitted(schedules, values, seeds)
+    assert fitted(list(schedules), [list(v) for v in values], seeds) is one
+    values[0][0] *= 1.1
+    other = fitted(schedules, values, seeds)
+    assert other.tried().fid[0] > one.tried().fid[0]
+    unpaired = fitted(schedules, values).tried().location
+    assert unpaired.tolist() == ShapeSurrogate(schedules, values).tried().location.tolist()
+
+
 def test_few_schedules_are_worth_their_mean() -> None:
     schedules, values, _ = some_runs()
     few = MODELLED - 1
@@ -225,6 +259,23 @@ def test_equal_curves_share_their_place_and_blur_lies_apart() -> None:
     assert coordinates(blur) == pytest.approx((*coordinates(line)[:3], 1.0, 0.4), abs=1e-6)
     weak = Linear(until=0.5, peak=0.3)
     assert coordinates(weak) == pytest.approx((*coordinates(line)[:4], 0.3), abs=1e-6)
+
+
+@pytest.mark.parametrize("family", sorted({*families()} - {"vanilla"}))
+@pytest.mark.parametrize("until", [0.02, 0.3, 0.6, 1.0])
+def test_area_and_half_life_are_those_of_the_shape(family: str, until: float) -> None:
+    needed = {"sigma_max": 4.0} if family == "blur" else {}
+    schedule = build(family, until=until, **needed)
+    shape = shape_features(schedule)
+    share, area, half_life, *_ = coordinates(schedule)
+    assert share == until
+    assert area == pytest.approx(shape["area"], abs=0.004)
+    assert half_life == pytest.approx(shape["half_life"], abs=0.008)
+
+
+def test_a_level_that_never_falls_to_half_has_its_half_life_at_the_end() -> None:
+    assert coordinates(Linear(until=0.6, floor=0.9))[2] == pytest.approx(0.6, abs=0.008)
+    assert coordinates(Linear(until=1.0, floor=0.9))[2] == 1.0
 
 
 def test_vanilla_is_the_limit_of_ever_shorter_mollification() -> None:

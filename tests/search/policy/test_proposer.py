@@ -2,13 +2,16 @@
 
 import random
 from collections.abc import Sequence
+from typing import Any
 
+import pytest
 from tests.search.policy.worlds import STEPS
 
+from mollitune.analysis.surrogate import MODELLED, ShapeSurrogate
 from mollitune.schedules import Linear, Schedule, build
 from mollitune.search.policy.decision import Decision
 from mollitune.search.policy.proposer import Proposal, Proposer
-from mollitune.search.policy.samplers import RandomSampler
+from mollitune.search.policy.samplers import RandomSampler, ShapeSampler
 from mollitune.search.policy.source import SpaceSource
 from mollitune.search.space import FamilySpace
 
@@ -50,6 +53,26 @@ def test_arms_come_first_for_each_model_and_then_the_models_take_turns() -> None
     ]
     assert [p.run.model for p in made[4:]] == ["vae", "glow", "vae", "glow", "vae"]
     assert [p.run.vanilla for p in made] == [True, True, *[False] * 7]
+
+
+def test_race_and_sampler_look_at_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where runs end in another order than they began, with two that never end."""
+    fits: list[int] = []
+
+    class Counted(ShapeSurrogate):
+        def __init__(self, schedules: Sequence[Schedule], *rest: Any, **named: Any) -> None:
+            fits.append(len(schedules))
+            super().__init__(schedules, *rest, **named)
+
+    monkeypatch.setattr("mollitune.analysis.surrogate.ShapeSurrogate", Counted)
+    source = SpaceSource({name: FamilySpace(name) for name in ("linear", "edm")}, 8, 0)
+    run = Proposer([], {"vae": ShapeSampler(source, 0)}, 0, eta=3, seeds=5)
+    made = [run.next() for _ in range(MODELLED + 4)]
+    for one in reversed(made[2:]):
+        run.ended(one.run.trial, "completed", fid_of(one.schedule, one.seed), STEPS)
+    while run.next().run.repeat:
+        pass
+    assert fits == [len(made) - 2]  # the sampler's second, with the open ones, is its own
 
 
 def test_without_a_race_every_run_is_a_new_configuration_with_one_seed() -> None:
