@@ -100,10 +100,11 @@ class Process:
 def fit(runs: Runs, scales: Hyperparameters) -> Process:
     """Let a process see runs, under every draw."""
     count = len(runs.y)
-    full = np.linalg.cholesky(_bordered(runs, scales))
+    full = np.asarray(np.linalg.cholesky(_bordered(runs, scales)), dtype=np.float64)
     # the root of a bordered matrix holds, in the border, what solving with the root would give
     root = np.ascontiguousarray(full[:, :count, :count])
-    solved, one = full[:, count, :count], full[:, count + 1, :count].copy()
+    solved = full[:, count, :count]
+    one = full[:, count + 1, :count].copy()
     total: Array = (one**2).sum(1)
     mean: Array = (solved * one).sum(1) / total
     half: Array = solved - mean[:, None] * one
