@@ -3,6 +3,7 @@
 import numbers
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -15,37 +16,62 @@ Row = dict[str, Cell]
 """One row of a table: column name to value."""
 
 
-def check_row(table: str, columns: Iterable[Column], row: Mapping[str, object]) -> Row:
-    """Check a row against the columns of its table and bring it to plain Python values.
+class RowCheck:
+    """Checks rows against the columns of their table and brings them to plain Python values.
 
     A row that is wrong must be found here: once buffered it would make every later flush fail.
 
-    Args:
+    Arguments:
         table: Name of the table, for the messages.
         columns: Columns of the table.
-        row: One value per column. Only ``params.*`` may be left out, which means empty.
-
-    Returns:
-        A value for every column, in the order of the columns.
-
-    Raises:
-        ValueError: If a column is unknown, missing, empty without being nullable, of another
-            type or outside its legal values, or if ``comparable`` or the steps of a cooldown
-            branch contradict the row.
     """
-    known = {column.name: column for column in columns}
-    unknown = sorted(set(row) - set(known))
-    if unknown:
-        raise ValueError(f"{table} has no column {unknown[0]!r}; its columns: {', '.join(known)}")
-    missing = [n for n in known if n not in row and not n.startswith(PARAMS_PREFIX)]
-    if missing:
-        raise ValueError(f"row of {table} lacks the column {missing[0]!r}")
-    checked = {name: _cell(table, column, row.get(name)) for name, column in known.items()}
-    if checked.get("comparable"):
-        _check_comparable(checked)
-    if table == "reports":
-        _check_probe(checked)
-    return checked
+
+    def __init__(self, table: str, columns: Iterable[Column]) -> None:
+        self._table = table
+        self._columns = {column.name: (column, _legal_as_it_is(column)) for column in columns}
+        self._needed = {name for name in self._columns if not name.startswith(PARAMS_PREFIX)}
+
+    def __call__(self, row: Mapping[str, object]) -> Row:
+        """Return a value for every column, in the order of the columns.
+
+        Args:
+            row: One value per column. Only ``params.*`` may be left out, which means empty.
+
+        Raises:
+            ValueError: If a column is unknown, missing, empty without being nullable, of another
+                type or outside its legal values, or if ``comparable`` or the steps of a cooldown
+                branch contradict the row.
+        """
+        self._check_names(row)
+        checked: Row = {}
+        for name, (column, legal) in self._columns.items():
+            value = row.get(name)
+            # most cells are what they should be, and a driver checks millions of them
+            fine = type(value) in legal
+            checked[name] = cast(Cell, value) if fine else _cell(self._table, column, value)
+        if checked.get("comparable"):
+            _check_comparable(checked)
+        if self._table == "reports":
+            _check_probe(checked)
+        return checked
+
+    def _check_names(self, row: Mapping[str, object]) -> None:
+        unknown = sorted(row.keys() - self._columns.keys())
+        if unknown:
+            known = ", ".join(self._columns)
+            raise ValueError(f"{self._table} has no column {unknown[0]!r}; its columns: {known}")
+        if not self._needed <= row.keys():
+            missing = next(name for name in self._columns if name in self._needed - row.keys())
+            raise ValueError(f"row of {self._table} lacks the column {missing!r}")
+
+
+def _legal_as_it_is(column: Column) -> frozenset[type]:
+    """Python types of which every value is legal in a column."""
+    plain: dict[pa.DataType, type] = {pa.float64(): float, pa.bool_(): bool}
+    if not column.values:
+        plain[pa.string()] = str
+    legal = {type(None)} if column.nullable else set()
+    return frozenset(legal | {plain[column.type]} if column.type in plain else legal)
 
 
 def _check_comparable(row: Row) -> None:

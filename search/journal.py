@@ -61,6 +61,7 @@ class Journal:
     ) -> None:
         self._filesystem = filesystem
         self._folder = posixpath.join(root, name)
+        self._file = Path(self._folder, "events.jsonl")
         self._patience = patience or Patience()
         self._events = events
         self._count = len(events)
@@ -121,9 +122,9 @@ class Journal:
             name = f"{self._count:08d}.json"
             write_atomic(self._filesystem, posixpath.join(self._folder, name), line)
             return
-        path = Path(self._folder) / "events.jsonl"
-        path.parent.mkdir(exist_ok=True)
-        with path.open("ab", buffering=0) as file:
+        if not self._count:
+            self._file.parent.mkdir(exist_ok=True)
+        with self._file.open("ab", buffering=0) as file:
             end = file.tell()
             try:
                 if file.write(line) != len(line):

@@ -18,7 +18,7 @@ from mollitune._files import below, first_line, resolve, write_atomic
 from mollitune._ordering import last_of_each
 
 from ._parts import PartFolder, StaleSchemaError, check_schema, to_parquet
-from ._rows import Row, check_row
+from ._rows import Row, RowCheck
 from .lease import LEASE_FILE
 from .patience import Patience
 from .schema import (
@@ -27,7 +27,6 @@ from .schema import (
     METADATA_FORMAT,
     SCHEMA_VERSION,
     TRIALS_FILE,
-    Column,
     columns,
     table_schema,
 )
@@ -80,13 +79,14 @@ class Store:
         self._root = root
         self._clock = clock
         self._patience = patience or Patience()
-        self._columns = {t: columns(t, params) for t in (*_APPENDED, "trials")}
-        self._schemas = {t: table_schema(t, params) for t in self._columns}
+        tables = (*_APPENDED, "trials")
+        self._checks = {t: RowCheck(t, columns(t, params)) for t in tables}
+        self._schemas = {t: table_schema(t, params) for t in tables}
         self._parts = {
             t: PartFolder(filesystem, posixpath.join(root, t), t, self._schemas[t])
             for t in _APPENDED
         }
-        self._buffers: dict[str, list[Row]] = {table: [] for table in self._columns}
+        self._buffers: dict[str, list[Row]] = {table: [] for table in tables}
         self._trials: pa.Table | None = None
         self._flushed = clock()
         self._closed = False
@@ -248,8 +248,7 @@ class Store:
     def _add(self, table: str, row: Mapping[str, object]) -> None:
         if self._closed:
             raise ValueError(f"the store of {self._root} is closed and takes no more rows")
-        legal: tuple[Column, ...] = self._columns[table]
-        self._buffers[table].append(check_row(table, legal, row))
+        self._buffers[table].append(self._checks[table](row))
         self.flush_if_due()
 
     def _keep(self, name: str, write: Callable[[], None]) -> None:
