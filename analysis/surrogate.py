@@ -29,8 +29,9 @@ MODELLED = 8
 """Schedules below which nothing is modelled: the mean over seeds is all that is believed."""
 MOST = 300
 """Runs that are modelled at most: time grows with their third power, memory with the second."""
-_WEIGHED = 150  # runs that weigh the draws; more change nothing but the time
-_KEPT = 0.02  # share of the weight below which a draw is dropped once weighed
+# So many runs weigh the draws first, to drop those of less than a share of the weight: what is
+# hopeless on some runs need not be solved for on all.
+_WEIGHED = ((60, 1e-4), (150, 0.02))
 _TAIL = 1e-3  # share that the least draws may hold together, to be dropped in the end
 
 
@@ -239,14 +240,13 @@ class ShapeSurrogate:
     def _weigh(self, runs: Runs, scales: Hyperparameters) -> None:
         """Weigh the draws by how well they explain the runs, and drop the hopeless."""
         count = len(runs.y)
-        if count > _WEIGHED:
-            few = np.linspace(0, count - 1, _WEIGHED).round().astype(int)
-            weights = _normalised(fit(runs.some(few), scales).evidence)
-            scales = scales.keep(np.flatnonzero(weights >= min(_KEPT, weights.max())))
+        for some, share in _WEIGHED:
+            if count > some:
+                few = np.linspace(0, count - 1, some).round().astype(int)
+                weights = _normalised(fit(runs.some(few), scales).evidence)
+                scales = scales.keep(np.flatnonzero(weights >= min(share, weights.max())))
         process = fit(runs, scales)
-        ranked = np.argsort(-process.evidence, kind="stable")
-        shares = np.cumsum(_normalised(process.evidence)[ranked])
-        self._process = process.keep(np.sort(ranked[: 1 + int((shares < 1 - _TAIL).sum())]))
+        self._process = process.keep(_without_tail(_normalised(process.evidence)))
         self._weights = _normalised(self._process.evidence)
 
     @one_thread()
@@ -264,6 +264,13 @@ def _normalised(evidence: Array) -> Array:
     weights = np.exp(evidence - evidence.max())
     normalised: Array = weights / weights.sum()
     return normalised
+
+
+def _without_tail(weights: Array) -> npt.NDArray[np.intp]:
+    """Numbers of the draws but for the least, which hold less than `_TAIL` together."""
+    ranked = np.argsort(-weights, kind="stable")
+    count = 1 + int((np.cumsum(weights[ranked]) < 1 - _TAIL).sum())
+    return np.sort(ranked[:count])
 
 
 def _check(

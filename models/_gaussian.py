@@ -26,10 +26,33 @@ def standard_normal_log_prob(z: Tensor) -> Tensor:
 def diagonal_log_prob(x: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
     """Log density of ``N(mean, diag(exp(log_variance)))`` in nats: ``(N, ...)`` to ``(N,)``.
 
-    ``log_variance`` may be a scalar shared by all dimensions.
+    ``log_variance`` may be a scalar shared by all dimensions; see also `shared_log_prob`.
     """
     squares = (x - mean).square() * torch.exp(-log_variance)
     return -0.5 * (squares + log_variance + math.log(2 * math.pi)).flatten(1).sum(1)
+
+
+def squared_errors(x: Tensor, mean: Tensor) -> Tensor:
+    """Sums of the squared differences: ``(N, ...)`` to ``(N,)``.
+
+    The mean may have more axes in front, which the result then has, too.
+    """
+    return (x - mean).square().flatten(mean.dim() - x.dim() + 1).sum(-1)
+
+
+def shared_log_prob(squares: Tensor, log_variance: Tensor, dims: int) -> Tensor:
+    """Log density in nats of ``N(mean, exp(log_variance) I)``, a scalar for all dimensions.
+
+    Taken from the `squared_errors`, of any shape, so that no image-sized tensor but the
+    difference is held for the gradient.
+
+    Args:
+        squares: sums over so many dimensions.
+        log_variance: scalar.
+        dims: dimensions of an image.
+    """
+    scaled = squares * torch.exp(-log_variance)
+    return -0.5 * (scaled + dims * (log_variance + math.log(2 * math.pi)))
 
 
 def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -45,8 +68,8 @@ class DecoderVariance(nn.Module, ABC):
     """
 
     @abstractmethod
-    def fitted(self, x: Tensor, mean: Tensor) -> Tensor:
-        """Log-variance (scalar) for the loss of this batch and its reconstruction."""
+    def fitted(self, squares: Tensor, dims: int) -> Tensor:
+        """Log-variance (scalar) for the loss of a batch with these `squared_errors`."""
 
     @abstractmethod
     def current(self) -> Tensor:
@@ -60,7 +83,7 @@ class LearnedVariance(DecoderVariance):
         super().__init__()
         self.raw = nn.Parameter(torch.zeros(()))
 
-    def fitted(self, x: Tensor, mean: Tensor) -> Tensor:
+    def fitted(self, squares: Tensor, dims: int) -> Tensor:
         """The parameter, whatever the batch."""
         return self.current()
 
@@ -86,11 +109,11 @@ class AnalyticVariance(DecoderVariance):
         super().__init__()
         self.register_buffer("running", torch.ones(()))
 
-    def fitted(self, x: Tensor, mean: Tensor) -> Tensor:
+    def fitted(self, squares: Tensor, dims: int) -> Tensor:
         """The log of the batch's mean squared error; also updates the running mean."""
         if not self.training:
             return self.current()
-        mse = (x - mean).square().mean()
+        mse = squares.mean() / dims
         with torch.no_grad():
             # One bad batch must not make every later evaluation NaN; its loss shows it anyway.
             update = torch.where(mse.isfinite(), mse, self.running)
@@ -117,7 +140,7 @@ class UnitVariance(DecoderVariance):
         # Knows the dtype and the device.
         self.register_buffer("zero", torch.zeros(()), persistent=False)
 
-    def fitted(self, x: Tensor, mean: Tensor) -> Tensor:
+    def fitted(self, squares: Tensor, dims: int) -> Tensor:
         """Zero: variance 1."""
         return self.zero
 

@@ -7,7 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from ._checks import check_choice, check_int, check_real
-from ._gaussian import decoder_variance, diagonal_log_prob, standard_normal_log_prob
+from ._gaussian import (
+    decoder_variance,
+    shared_log_prob,
+    squared_errors,
+    standard_normal_log_prob,
+)
 from ._leapfrog import leapfrog
 from ._random import randn
 from ._registry import by_side, register
@@ -119,7 +124,8 @@ class HVAE(LatentVariableModel):
         log_variance = self.variance.current()
 
         def log_target(z: Tensor) -> Tensor:
-            likelihood = diagonal_log_prob(x, self.decode(z), log_variance)
+            squares = squared_errors(x, self.decode(z))
+            likelihood = shared_log_prob(squares, log_variance, self.dims)
             return (likelihood + standard_normal_log_prob(z)).sum()
 
         # Unlike torch.autograd.grad, this also works without gradients and inside vmap.

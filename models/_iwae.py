@@ -7,7 +7,12 @@ import torch
 from torch import Tensor
 
 from ._checks import check_int
-from ._gaussian import decoder_variance, diagonal_log_prob, standard_normal_log_prob
+from ._gaussian import (
+    decoder_variance,
+    shared_log_prob,
+    squared_errors,
+    standard_normal_log_prob,
+)
 from ._registry import by_side, register
 from ._vae import PAPER as VAE_PAPER
 from ._vae import QUICK as VAE_QUICK
@@ -84,9 +89,8 @@ class IWAE(LatentVariableModel):
         code = self._code(self._checked(x))
         code = Code(*(part.repeat(self.samples, 1) for part in code))
         z = code.draw(None)
-        images = x.repeat(self.samples, 1, 1, 1)
         log_q = code.path_log_prob(z) if self.dreg else code.log_prob(z)
-        log_weights = self._reconstruction(images, z) + standard_normal_log_prob(z) - log_q
+        log_weights = self._reconstruction(x, z) + standard_normal_log_prob(z) - log_q
         log_weights = log_weights.unflatten(0, (self.samples, -1))
         if self.dreg and z.requires_grad:
             # The bound itself weights this gradient once; the square is made here.
@@ -108,7 +112,9 @@ class IWAE(LatentVariableModel):
         return super().bits_per_dim(x, generator, importance_samples=count)
 
     def _reconstruction(self, x: Tensor, z: Tensor) -> Tensor:
-        decoded = self.decode(z)
+        """As for every VAE, for all draws of each image, those of the first draw first."""
+        squares = squared_errors(x, self.decode(z).unflatten(0, (self.samples, -1))).flatten()
         # The mean squared error maximises the mean likelihood, not the bound of several draws.
         # Its gradient vanishes for the former only, so it is left out for the latter.
-        return diagonal_log_prob(x, decoded, self.variance.fitted(x, decoded.detach()))
+        log_variance = self.variance.fitted(squares.detach(), self.dims)
+        return shared_log_prob(squares, log_variance, self.dims)

@@ -9,7 +9,13 @@ from torch import Tensor
 from ._base import GenerativeModel
 from ._checks import check_choice, check_int
 from ._clamp import clamp_inward
-from ._gaussian import DecoderVariance, diagonal_log_prob, standard_normal_log_prob
+from ._gaussian import (
+    DecoderVariance,
+    diagonal_log_prob,
+    shared_log_prob,
+    squared_errors,
+    standard_normal_log_prob,
+)
 from ._precision import full_precision
 from ._random import randn
 from ._vae_nets import conv_nets, mlp_nets
@@ -152,8 +158,8 @@ class LatentVariableModel(GenerativeModel):
 
     def _reconstruction(self, x: Tensor, z: Tensor) -> Tensor:
         """``log p(x|z)`` in training, shape ``(N,)``, in nats."""
-        decoded = self.decode(z)
-        return diagonal_log_prob(x, decoded, self.variance.fitted(x, decoded))
+        squares = squared_errors(x, self.decode(z))
+        return shared_log_prob(squares, self.variance.fitted(squares, self.dims), self.dims)
 
     def _nll(
         self, x: Tensor, generator: torch.Generator | None, importance_samples: int = 1
@@ -164,7 +170,8 @@ class LatentVariableModel(GenerativeModel):
 
     def _log_weight(self, x: Tensor, code: Code, generator: torch.Generator | None) -> Tensor:
         z, log_ratio = self._latents(x, code, generator)
-        return diagonal_log_prob(x, self.decode(z), self.variance.current()) + log_ratio
+        squares = squared_errors(x, self.decode(z))
+        return shared_log_prob(squares, self.variance.current(), self.dims) + log_ratio
 
     def _draw(self, n: int, generator: torch.Generator | None, temperature: float) -> Tensor:
         return self.decode(temperature * randn((n, self.latent), self._reference(), generator))

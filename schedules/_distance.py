@@ -65,5 +65,5 @@ def _levels(schedule: Schedule) -> list[float]:
     if not isinstance(schedule, Mollifier):
         return [schedule.level(p) for p in GRID]
     # a search asks for thousands of curves; what `level` checks of its argument holds here
-    until, level = schedule.until, schedule.phase_level
-    return [level(p / until) if p < until else 0.0 for p in GRID]
+    mollified = schedule.phase_levels([p / schedule.until for p in GRID if p < schedule.until])
+    return mollified + [0.0] * (len(GRID) - len(mollified))

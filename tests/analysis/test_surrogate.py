@@ -196,15 +196,16 @@ def test_many_runs_are_weighed_by_some_of_them() -> None:
 def test_draws_that_explain_nothing_are_dropped_and_not_missed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (schedules, values, seeds), _ = simulated(1, 40)
+    (schedules, values, seeds), _ = simulated(1, 40)  # 67 runs
     others = pool(30, np.random.default_rng(6))
     part = ShapeSurrogate(schedules, values, seeds)
     monkeypatch.setattr("mollitune.analysis.surrogate._TAIL", 0.0)
+    monkeypatch.setattr("mollitune.analysis.surrogate._WEIGHED", ())
     whole = ShapeSurrogate(schedules, values, seeds)
     assert len(part.scales.run) < len(whole.scales.run) / 2
     for some, every in ((part.tried(), whole.tried()), (part.at(others), whole.at(others))):
-        assert (np.abs(some.location - every.location) < 0.003 * every.scale).all()
-        assert some.scale == pytest.approx(every.scale, rel=0.003)
+        assert (np.abs(some.location - every.location) < 0.005 * every.scale).all()
+        assert some.scale == pytest.approx(every.scale, rel=0.005)
 
 
 def test_the_last_process_is_kept_for_whoever_asks_for_it_again() -> None:

@@ -2,18 +2,26 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 from torch.distributions import Independent, Normal, kl_divergence
 
 from mollitune.models._gaussian import (
     MIN_LOG_VARIANCE,
     AnalyticVariance,
+    DecoderVariance,
     LearnedVariance,
     UnitVariance,
     decoder_variance,
     diagonal_log_prob,
     kl_to_standard_normal,
+    shared_log_prob,
+    squared_errors,
     standard_normal_log_prob,
 )
+
+
+def fitted_to(variance: DecoderVariance, x: Tensor, mean: Tensor) -> Tensor:
+    return variance.fitted(squared_errors(x, mean), x[0].numel())
 
 
 def test_log_probs_agree_with_torch_distributions() -> None:
@@ -29,6 +37,31 @@ def test_a_scalar_variance_is_shared_by_all_dimensions() -> None:
     expected = Normal(mean, 0.3).log_prob(x).sum(1)
     shared = torch.tensor(2 * math.log(0.3), dtype=torch.float64)
     torch.testing.assert_close(diagonal_log_prob(x, mean, shared), expected)
+    squares = squared_errors(x, mean)
+    torch.testing.assert_close(shared_log_prob(squares, shared, 5), expected)
+
+
+def test_squared_errors_of_several_draws_for_each_image() -> None:
+    x, draws = torch.randn(6, 2, 3, 4), torch.randn(5, 6, 2, 3, 4)
+    expected = torch.stack([squared_errors(x, mean) for mean in draws])
+    assert expected.shape == (5, 6)
+    torch.testing.assert_close(expected[1, 2], (x[2] - draws[1, 2]).square().sum())
+    torch.testing.assert_close(squared_errors(x, draws), expected)
+
+
+def test_one_image_sized_tensor_is_held_for_the_gradient() -> None:
+    """Besides what the decoder needs for itself: the memory of a step is what limits batches."""
+    x, held = torch.randn(2, 3, 4, 4), []
+    mean = torch.randn(2, 3, 4, 4, requires_grad=True)
+
+    def pack(tensor: Tensor) -> Tensor:
+        held.append(tensor.numel())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        squares = squared_errors(x, mean)
+        shared_log_prob(squares, AnalyticVariance().fitted(squares, 48), 48).mean()
+    assert held.count(x.numel()) == 1
 
 
 def test_kl_agrees_with_torch_distributions() -> None:
@@ -41,16 +74,16 @@ def test_kl_agrees_with_torch_distributions() -> None:
 def test_analytic_variance_is_the_mean_squared_error() -> None:
     x, mean = torch.randn(2, 8, 1, 4, 4)
     variance = AnalyticVariance()
-    fitted = variance.fitted(x, mean)
+    fitted = fitted_to(variance, x, mean)
     torch.testing.assert_close(fitted.exp(), (x - mean).square().mean())
     for _ in range(200):
-        variance.fitted(x, mean)
+        fitted_to(variance, x, mean)
     torch.testing.assert_close(variance.current(), fitted)
 
 
 def test_analytic_variance_maximises_the_likelihood() -> None:
     x, mean = torch.randn(2, 8, 1, 4, 4, dtype=torch.float64)
-    best = AnalyticVariance().fitted(x, mean)
+    best = fitted_to(AnalyticVariance(), x, mean)
     at_best, below, above = (
         diagonal_log_prob(x, mean, best + shift).sum() for shift in (0.0, -0.01, 0.01)
     )
@@ -60,7 +93,7 @@ def test_analytic_variance_maximises_the_likelihood() -> None:
 
 def test_a_bad_batch_does_not_poison_the_running_mean() -> None:
     variance = AnalyticVariance()
-    fitted = variance.fitted(torch.full((2, 1, 2, 2), torch.nan), torch.zeros(2, 1, 2, 2))
+    fitted = fitted_to(variance, torch.full((2, 1, 2, 2), torch.nan), torch.zeros(2, 1, 2, 2))
     assert fitted.isnan()
     assert variance.current().item() == 0.0
 
@@ -74,7 +107,7 @@ def test_the_floor_holds(sigma: str) -> None:
             parameter.fill_(-100.0)
         for buffer in variance.buffers():
             buffer.zero_()
-    assert variance.fitted(x, x).item() == pytest.approx(MIN_LOG_VARIANCE)
+    assert fitted_to(variance, x, x).item() == pytest.approx(MIN_LOG_VARIANCE)
     assert variance.current().item() == pytest.approx(MIN_LOG_VARIANCE)
 
 
@@ -90,7 +123,7 @@ def test_learned_variance_leaves_the_floor_when_the_error_grows() -> None:
 
 def test_in_evaluation_mode_nothing_is_fitted() -> None:
     variance = AnalyticVariance().eval()
-    fitted = variance.fitted(torch.ones(2, 1, 2, 2), torch.zeros(2, 1, 2, 2) + 0.9)
+    fitted = fitted_to(variance, torch.ones(2, 1, 2, 2), torch.zeros(2, 1, 2, 2) + 0.9)
     assert fitted.item() == 0
     assert variance.running.item() == 1
 
@@ -99,7 +132,7 @@ def test_in_evaluation_mode_nothing_is_fitted() -> None:
 def test_unit_variance_is_one_in_the_loss_only(dtype: torch.dtype) -> None:
     variance = UnitVariance(0.1).to(dtype)
     x = torch.randn(2, 1, 2, 2, dtype=dtype)
-    assert variance.fitted(x, x).item() == 0
+    assert fitted_to(variance, x, x).item() == 0
     assert torch.equal(variance.current(), torch.tensor(math.log(0.1), dtype=dtype))
     assert not variance.state_dict()
 

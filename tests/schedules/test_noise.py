@@ -77,8 +77,11 @@ def test_the_level_never_exceeds_the_peak() -> None:
 
 @pytest.mark.parametrize("value", [-1e-3, 1.001, 1e300])
 def test_a_curve_out_of_range_is_reported(value: float) -> None:
-    with pytest.raises(ValueError, match=r"Constant\.h must be in \[0, 1\], got .* at q=0\.5"):
+    wrong = r"Constant\.h must be in \[0, 1\], got .* at q=0\.5"
+    with pytest.raises(ValueError, match=wrong):
         Constant(value=value).level(0.5)
+    with pytest.raises(ValueError, match=wrong):
+        Constant(value=value).phase_levels([0.5, 0.75])
 
 
 def test_memory_layout_of_the_batch_is_kept() -> None:

@@ -136,6 +136,12 @@ def test_level_falls_all_the_way_within_the_phase(schedule: Schedule) -> None:
     assert 0.0 <= schedule.level(just_before) < 2e-4 * schedule.level(0.0)
 
 
+@each_mollifier
+def test_many_levels_are_the_single_ones(schedule: Mollifier) -> None:
+    shares = [k / 50 for k in range(50)]
+    assert schedule.phase_levels(shares) == [schedule.phase_level(q) for q in shares]
+
+
 @pytest.mark.parametrize("case", [c for c in CASES if isinstance(c.values[0], NoiseSchedule)])
 def test_noise_curves_run_from_exactly_one_to_exactly_zero(case: NoiseSchedule) -> None:
     assert (case.h(0.0), case.h(1.0)) == (1.0, 0.0)
