@@ -41,8 +41,8 @@ def coordinates(schedule: Schedule) -> tuple[float, ...]:
 
     Mollified share, area under the level curve, half-life, whether it blurs, and how strongly it
     starts: the variance of the noise, or a tenth of the width of the blur in pixels. Area and
-    half-life are read off 64 points of the curve, which is some hundredths of what tells two
-    schedules apart and takes a tenth of the time of `shape_features`.
+    half-life are read off 64 points of the curve, to within .01, in a tenth of the time that
+    `shape_features` takes.
     """
     start, until = schedule.level(0.0), schedule.until
     blurs = isinstance(schedule, Mollifier) and not isinstance(schedule, NoiseSchedule)

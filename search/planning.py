@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import ray
 import torch
@@ -13,7 +14,7 @@ from mollitune.schedules import Vanilla
 from .budget import Costs, Plan, is_least, make_plan, measure_costs
 from .config import SearchConfig
 from .shared import Shared
-from .trial import Trial, TrialSpec
+from .trial import Trial
 
 
 def plan_evaluations(
@@ -77,23 +78,10 @@ def _time_in_worker(shared: Shared, name: str) -> Costs:
 
 def _time_model(shared: Shared, name: str, device: torch.device) -> Costs:
     torch.set_num_threads(max(1, int(shared.config.resources.cpu)))
-    entry = shared.config.model_entry(name)
     compiled = shared.config.resources.compile
 
     def evaluate(steps: int, samples: int) -> tuple[float, float]:
-        spec = TrialSpec(
-            name,
-            Vanilla(),
-            seed=0,
-            steps=steps,
-            every=1.0,
-            batch_size=entry.batch_size,
-            lr=entry.lr,
-            ema=shared.config.fid.ema,
-            preset=entry.preset,
-            hparams=dict(entry.hparams),
-            precision=entry.precision,
-        )
+        spec = replace(shared.whole_run(name, Vanilla(), seed=0), steps=steps)
         trial = Trial(
             spec,
             shared.splits,

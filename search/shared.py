@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mollitune.schedules import Schedule
@@ -37,20 +37,27 @@ class Shared:
 
     def spec(self, config: Mapping[str, Any]) -> TrialSpec:
         """Return what a trial's config from the searcher means."""
-        entry = self.config.model_entry(config["model"])
-        stopping = self.config.stopping
+        name, stopping = config["model"], self.config.stopping
+        return replace(
+            self.whole_run(name, Schedule.from_dict(config["schedule"]), config["seed"]),
+            every=self.plans[name].every,
+            probe_at=stopping.marks if stopping.rule == "probe" else (),
+            probe_extra=stopping.probe_extra,
+        )
+
+    def whole_run(self, model: str, schedule: Schedule, seed: int) -> TrialSpec:
+        """Return a training of a model of the search that is evaluated at its end."""
+        entry = self.config.model_entry(model)
         return TrialSpec(
             model=entry.name,
-            schedule=Schedule.from_dict(config["schedule"]),
-            seed=config["seed"],
+            schedule=schedule,
+            seed=seed,
             steps=self.config.steps_of(entry.name),
-            every=self.plans[entry.name].every,
+            every=1.0,
             batch_size=entry.batch_size,
             lr=entry.lr,
             clip_norm=entry.clip_norm,
             ema=self.config.fid.ema,
-            probe_at=stopping.marks if stopping.rule == "probe" else (),
-            probe_extra=stopping.probe_extra,
             preset=entry.preset,
             hparams=dict(entry.hparams),
             precision=entry.precision,
