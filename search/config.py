@@ -451,13 +451,15 @@ def _apply_override(raw: dict[str, Any], override: str) -> None:
 def _one_line(error: ValidationError) -> str:
     """Describe the first finding: key, value and what is allowed."""
     finding = error.errors()[0]
-    key = _shown(".".join(str(part) for part in finding["loc"]) or "config")
+    key = _shown(".".join(str(part) for part in finding["loc"]))
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if finding["type"] == "extra_forbidden":
         return f"unknown key {key}; {_allowed(finding['loc'])}{more}"
     if finding["type"] == "missing":
         return f"key {key} is missing{more}"
     message = _shown(finding["msg"].removeprefix("Value error, "), str)
+    if not finding["loc"]:
+        return f"{message}{more}"  # of several keys, which it names
     shown = finding["input"]
     value = (
         f" is {_shown(shown)}"

@@ -138,6 +138,10 @@ BAD = {
     "budget above all": ("fid: {budget: 1.5}", "budget.*less than 1"),
     "no gradient allowed": ("model: {name: vae, clip_norm: 0}", "clip_norm.*greater than 0"),
     "unknown preset": ("model: {name: vae, preset: 3}", "preset.*string"),
+    "a stack of averages": (
+        "resources: {stack: 2}\nfid: {ema: 0.1}",
+        r"search\.yaml: resources\.stack trains no averaged weights; leave it out, or fid\.ema$",
+    ),
     "weights of lenet": ("fid: {weights: a.pth}", "weights belongs to inception-v3-compat"),
 }
 
