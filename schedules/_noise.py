@@ -71,7 +71,8 @@ class NoiseSchedule(Mollifier):
         if not ((h >= -_ROUNDING) & (h <= 1.0 + _ROUNDING)).all():
             return super().phase_levels(shares)  # says what is wrong, and where
         levels = np.minimum(self.floor + (self.peak - self.floor) * np.maximum(h, 0.0), self.peak)
-        return [float(level) for level in levels.tolist()]
+        listed: list[float] = levels.tolist()
+        return listed
 
     def apply(self, x: torch.Tensor, level: float, generator: torch.Generator) -> torch.Tensor:
         """Mix noise of variance ``level`` into ``x``, preserving a variance of 1."""
