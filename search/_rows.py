@@ -28,7 +28,10 @@ class RowCheck:
 
     def __init__(self, table: str, columns: Iterable[Column]) -> None:
         self._table = table
-        self._columns = {column.name: (column, _legal_as_it_is(column)) for column in columns}
+        self._columns = {
+            column.name: (column, _legal_as_it_is(column), frozenset(column.values))
+            for column in columns
+        }
         self._needed = {name for name in self._columns if not name.startswith(PARAMS_PREFIX)}
 
     def __call__(self, row: Mapping[str, object]) -> Row:
@@ -44,11 +47,12 @@ class RowCheck:
         """
         self._check_names(row)
         checked: Row = {}
-        for name, (column, legal) in self._columns.items():
+        for name, (column, legal, values) in self._columns.items():
             value = row.get(name)
             # most cells are what they should be, and a driver checks millions of them
-            fine = type(value) in legal
-            checked[name] = cast(Cell, value) if fine else _cell(self._table, column, value)
+            if type(value) not in legal and not (type(value) is str and value in values):
+                value = _cell(self._table, column, value)
+            checked[name] = cast(Cell, value)
         if checked.get("comparable"):
             _check_comparable(checked)
         if self._table == "reports":

@@ -31,7 +31,7 @@ from .schema import (
     table_schema,
 )
 
-FLUSH_ROWS = 50
+FLUSH_ROWS = 500
 """Number of buffered rows that are written at once."""
 FLUSH_SECONDS = 2.0
 """Time since the last write after which a new row is written at once, s."""
@@ -46,7 +46,7 @@ class StoreError(MollituneError):
 class Store:
     """Writes the results of one search from one process; readers may look at any time.
 
-    Rows are checked at once and buffered. They are written when there are 50 of them, or when
+    Rows are checked at once and buffered. They are written when there are 500 of them, or when
     a row arrives more than 2 s after the last write; `flush` writes them now. Reports and
     decisions are appended as part files, which are merged when there are more than 32 of them.
     The trials table is one file that is replaced. Files appear whole: a crash loses at most
@@ -174,7 +174,7 @@ class Store:
         self._flushed = self._clock()
 
     def flush_if_due(self) -> None:
-        """Write the buffered rows if there are 50 of them or the last write was 2 s ago.
+        """Write the buffered rows if there are 500 of them or the last write was 2 s ago.
 
         Adding a row does this by itself. A driver calls it now and then, so that the last rows
         before a quiet time do not wait for the next one.
