@@ -34,7 +34,7 @@ from mollitune.search.config import SearchConfig
 from mollitune.search.dataset import Splits, split
 from mollitune.search.extractors import Extractor, cache_folder, prepare_extractor, register
 from mollitune.search.fid import FidMeter, Reference, to_bytes
-from mollitune.search.metadata import config_of
+from mollitune.search.metadata import config_of, plans_of
 from mollitune.search.sources import load_images
 from mollitune.search.spec import TrialSpec
 
@@ -205,7 +205,7 @@ def repeat(search: str, variant: Variant) -> dict[str, Any]:
         {"model": row["model"], "seed": int(row["seed"]), "schedule": schedule_of(row).to_dict()}
         for row in results.trials.to_dict("records")
     ]
-    plans = {name: Plan(**plan) for name, plan in results.metadata["evaluation"].items()}
+    plans = plans_of(results.metadata)
     splits = split(load_images(config.dataset))
     extractor = prepare_extractor(config.fid.extractor, None, splits.train, cache_folder())
     reference = Reference.measure(extractor, splits.validation, "validation", cache_folder())

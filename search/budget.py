@@ -14,6 +14,7 @@ EVALUATIONS_LEAST = 3
 SAMPLES_LEAST = 500
 TIMED_STEPS = 3
 TIMED_SAMPLES = (64, 320)
+GAIN_LEAST = 1.1  # trials that share a process wait for each other, which takes its part
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,19 @@ class Plan:
         every: Share of the training between two evaluations.
         samples: Generated images per evaluation.
         share: Expected share of a trial's time that goes into evaluation; None: not measured.
+        gain: How many times faster trials in one process are trained as one than one after the
+            other; None: not measured.
     """
 
     every: float
     samples: int
     share: float | None = None
+    gain: float | None = None
+
+    @property
+    def as_one(self) -> bool:
+        """Whether trials in one process are trained as one: unless it was measured not to pay."""
+        return self.gain is None or self.gain >= GAIN_LEAST
 
     @property
     def evaluations(self) -> int:

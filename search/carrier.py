@@ -18,6 +18,7 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from .sampler import ScheduleSearcher
+from .shared import Shared
 from .stopping import PolicyScheduler
 
 _NAMESPACE = "mollitune"
@@ -38,6 +39,19 @@ def stack_size(most: int, runs: int, workers: int) -> int:
         (3, 16)
     """
     return max(1, min(most, math.ceil(runs / (ROUNDS * workers))))
+
+
+def trials_per_process(shared: Shared, runs: int) -> int:
+    """Return how many trials a process takes: one, if by its plan no model gains by more.
+
+    Args:
+        shared: Config and plans of the search.
+        runs: Trials to be run.
+    """
+    config = shared.config
+    if not any(plan.as_one for plan in shared.plans.values()):
+        return 1
+    return stack_size(config.resources.most_stacked, runs, config.workers)
 
 
 @dataclass

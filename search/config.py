@@ -181,6 +181,17 @@ Amount = Annotated[float, Field(ge=1e-4)]  # Ray counts in ten-thousandths
 _RAY_OWN = {"cpu", "gpu", "memory", "object_store_memory", "custom_resources", "bundle"}
 
 
+MOST_STACKED = 16
+"""Trials in one process with ``resources.stack: auto``, at most."""
+
+
+def _check_stack(value: object) -> object:
+    # one line for both kinds of value, where a union would have two
+    if value == "auto" or (type(value) is int and 1 <= value <= 1024):
+        return value
+    raise ValueError("must be auto, or a whole number from 1 to 1024")
+
+
 class ResourcesConfig(_Section):
     """What one trial occupies."""
 
@@ -188,11 +199,10 @@ class ResourcesConfig(_Section):
     gpu: float | None = Field(
         None, ge=0, description="GPU share per trial; null: divide the GPUs among the workers"
     )
-    stack: int = Field(
+    stack: Annotated[int | Literal["auto"], BeforeValidator(_check_stack)] = Field(
         1,
-        ge=1,
-        le=1024,
-        description="trials that one process trains side by side, as one: for small models",
+        description="trials that one process trains side by side, as one: for small models; "
+        f"auto: up to {MOST_STACKED}, where that is measured to be faster",
     )
     compile: bool = Field(
         False,
@@ -216,6 +226,11 @@ class ResourcesConfig(_Section):
         description="longest time of one training step or one batch of an evaluation: a trial "
         "that takes longer is killed and tried again; null: wait for ever",
     )
+
+    @property
+    def most_stacked(self) -> int:
+        """Trials that one process takes, at most."""
+        return MOST_STACKED if self.stack == "auto" else self.stack
 
     @model_validator(mode="after")
     def _amounts_of_ray(self) -> Self:
@@ -327,11 +342,11 @@ class SearchConfig(_Section):
         _unique([entry.name for entry in self.model], "model")
         _unique([entry.family for entry in self.families], "families")
         _unique(list(self.loggers), "loggers")
-        if self.resources.stack > 1 and self.loggers:
+        if self.resources.stack != 1 and self.loggers:
             raise ValueError(
                 "loggers follow one trial per process; leave them out, or resources.stack"
             )
-        if self.resources.stack > 1 and self.fid.ema is not None:
+        if self.resources.stack != 1 and self.fid.ema is not None:
             raise ValueError(
                 "resources.stack trains no averaged weights; leave it out, or fid.ema"
             )

@@ -20,7 +20,6 @@ from mollitune.analysis.finalists import finalists, tried  # noqa: E402
 from mollitune.analysis.power import power_sentence  # noqa: E402
 from mollitune.schedules import build  # noqa: E402
 
-from .budget import Plan  # noqa: E402
 from .cluster import check_custom, start_ray  # noqa: E402
 from .config import SearchConfig, StoppingConfig  # noqa: E402
 from .confirmation_file import (  # noqa: E402
@@ -32,7 +31,7 @@ from .confirmation_file import (  # noqa: E402
     name_of,
 )
 from .lease import Lease  # noqa: E402
-from .metadata import config_of, read_metadata  # noqa: E402
+from .metadata import config_of, plans_of, read_metadata  # noqa: E402
 from .parameters import PAPER, known_parameters  # noqa: E402
 from .patience import wait_seconds  # noqa: E402
 from .policy.confirmation import Confirmation  # noqa: E402
@@ -104,7 +103,12 @@ def confirm_search(
         plan = begun or _plan(results, metadata, shared, request, number)
         shared = replace(
             shared,
-            plans={model: Plan(every, plan.fid_samples) for model, every in plan.every.items()},
+            plans={
+                model: replace(
+                    plans_of(metadata)[model], every=every, samples=plan.fid_samples, share=None
+                )
+                for model, every in plan.every.items()
+            },
             stage="confirm",
         )
         for line in _announced(results, plan):

@@ -16,12 +16,11 @@ from rich.console import Console  # noqa: E402
 
 from mollitune._files import resolve  # noqa: E402
 
-from .budget import Plan  # noqa: E402
 from .cluster import check_custom, start_ray, trial_resources  # noqa: E402
 from .config import SearchConfig  # noqa: E402
 from .journal import JOURNAL  # noqa: E402
 from .lease import Lease  # noqa: E402
-from .metadata import config_of, read_metadata  # noqa: E402
+from .metadata import config_of, plans_of, read_metadata  # noqa: E402
 from .parameters import known_parameters, table_parameters  # noqa: E402
 from .patience import wait_seconds  # noqa: E402
 from .picture import picture  # noqa: E402
@@ -94,8 +93,7 @@ def resume_search(
     with Lease(folder) as lease:
         shared = prepare(config, folder, console)
         check_unchanged(metadata, shared)
-        plans = {name: Plan(**plan) for name, plan in metadata["evaluation"].items()}
-        shared = replace(shared, plans=plans)
+        shared = replace(shared, plans=plans_of(metadata))
         start_ray(config)
         try:
             check_custom(config, console)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import posixpath
+from collections.abc import Mapping
 from typing import Any
 
 from pyarrow import fs
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from mollitune._errors import MollituneError
 from mollitune._files import first_line, resolve
 
+from .budget import Plan
 from .config import SearchConfig
 from .schema import METADATA_FILE, METADATA_FORMAT
 
@@ -28,6 +30,7 @@ class _Plan(BaseModel):
     every: float
     samples: int
     share: float | None = None
+    gain: float | None = None
 
 
 class _Config(BaseModel):
@@ -73,6 +76,11 @@ def read_metadata(folder: str) -> dict[str, Any]:
             f"{path} is damaged at {key}: {error.errors()[0]['msg']}; restore it from a copy"
         ) from None
     return metadata
+
+
+def plans_of(metadata: Mapping[str, Any]) -> dict[str, Plan]:
+    """Return for each model of a search how its trials are evaluated."""
+    return {name: Plan(**plan) for name, plan in metadata["evaluation"].items()}
 
 
 def config_of(metadata: dict[str, Any], more: int = 0, address: str | None = None) -> SearchConfig:

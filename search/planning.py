@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import ray
 import torch
@@ -12,9 +14,13 @@ from rich.console import Console
 from mollitune.schedules import Vanilla
 
 from .budget import Costs, Plan, is_least, make_plan, measure_costs
+from .carrier import stack_size
 from .config import SearchConfig
 from .shared import Shared
+from .stack_gain import stack_gain
 from .trial import Trial
+
+_Measure = Callable[[Shared, str, torch.device], Any]
 
 
 def plan_evaluations(
@@ -29,8 +35,11 @@ def plan_evaluations(
     """
     fid = shared.config.fid
     free = fid.budget is None or is_least(Plan(fid.every, fid.samples))
-    costs = {} if free else _costs(shared, resources)
-    return choose_plans(shared, costs, console)
+    costs = {} if free else _measured(_time_model, shared, resources)
+    plans = choose_plans(shared, costs, console)
+    if shared.config.resources.stack != "auto":
+        return plans
+    return _choose_stacks(plans, shared, resources, console)
 
 
 def choose_plans(shared: Shared, costs: Mapping[str, Costs], console: Console) -> dict[str, Plan]:
@@ -56,28 +65,58 @@ def choose_plans(shared: Shared, costs: Mapping[str, Costs], console: Console) -
     return plans
 
 
-def _costs(shared: Shared, resources: dict[str, float]) -> dict[str, Costs]:
+def _choose_stacks(
+    plans: Mapping[str, Plan], shared: Shared, resources: dict[str, float], console: Console
+) -> dict[str, Plan]:
+    """Return the plans with what each model gains if trials in one process are trained as one."""
+    config = shared.config
+    size = stack_size(config.resources.most_stacked, config.trials, config.workers)
+    count = size // len(config.model)  # the models take turns
+    if count < 2:
+        console.print("stack: a process for each trial, since there are few", soft_wrap=True)
+        return {name: replace(plan, gain=1.0) for name, plan in plans.items()}
+    gains = _measured(partial(_gain, count=count), shared, resources)
+    chosen = {name: replace(plan, gain=gains[name]) for name, plan in plans.items()}
+    for name, plan in chosen.items():
+        how = "as one" if plan.as_one else "one after the other"
+        text = (
+            f"stack: {count} trials of {name} train {how}; as one is {plan.gain:.2g} times as fast"
+        )
+        console.print(text, soft_wrap=True)
+    return chosen
+
+
+def _measured(measure: _Measure, shared: Shared, resources: dict[str, float]) -> dict[str, Any]:
     """Time all models one after the other: here, or on a cluster as Ray would run their trials."""
     names = [entry.name for entry in shared.config.model]
     if shared.config.address is None:  # a worker would need seconds to start
         device = torch.device("cuda" if resources.get("gpu") else "cpu")
-        return {name: _time_model(shared, name, device) for name in names}
-    remote = ray.remote(_time_in_worker).options(
+        return {name: _with_threads(measure, shared, name, device) for name in names}
+    remote = ray.remote(_in_worker).options(
         num_cpus=resources["cpu"],
         num_gpus=resources.get("gpu", 0),
         resources=shared.config.resources.custom,
         max_retries=2,
     )
     common = ray.put(shared)
-    return {name: ray.get(remote.remote(common, name)) for name in names}
+    return {name: ray.get(remote.remote(measure, common, name)) for name in names}
 
 
-def _time_in_worker(shared: Shared, name: str) -> Costs:
-    return _time_model(shared, name, torch.device("cuda" if ray.get_gpu_ids() else "cpu"))
+def _in_worker(measure: _Measure, shared: Shared, name: str) -> Any:
+    device = torch.device("cuda" if ray.get_gpu_ids() else "cpu")
+    return _with_threads(measure, shared, name, device)
+
+
+def _with_threads(measure: _Measure, shared: Shared, name: str, device: torch.device) -> Any:
+    torch.set_num_threads(max(1, int(shared.config.resources.cpu)))
+    return measure(shared, name, device)
+
+
+def _gain(shared: Shared, name: str, device: torch.device, count: int) -> float:
+    return stack_gain(shared, name, count, device)
 
 
 def _time_model(shared: Shared, name: str, device: torch.device) -> Costs:
-    torch.set_num_threads(max(1, int(shared.config.resources.cpu)))
     compiled = shared.config.resources.compile
 
     def evaluate(steps: int, samples: int) -> tuple[float, float]:

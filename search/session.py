@@ -21,7 +21,7 @@ from rich.console import Console  # noqa: E402
 from mollitune._errors import MollituneError  # noqa: E402
 from mollitune._files import resolve  # noqa: E402
 
-from .carrier import Carrier, CarrierSearcher, stack_size  # noqa: E402
+from .carrier import Carrier, CarrierSearcher, trials_per_process  # noqa: E402
 from .checkpoints import CHECKPOINTS  # noqa: E402
 from .cluster import temp_folder, trial_resources  # noqa: E402
 from .faults import summary  # noqa: E402
@@ -125,8 +125,9 @@ def run_job(job: Job, console: Console, wait: float, lease: Lease) -> Outcome:
             loggers = logger_callbacks(config, spread.folder, console)
             # in this order: the record comes first, and a kill's reason outlives its trial
             callbacks = [recorder, watchdog, *loggers]
-            if config.resources.stack > 1:
-                _stacking_tuner(spread, searcher, scheduler, callbacks, stop).fit()
+            size = trials_per_process(shared, searcher.left)
+            if size > 1:
+                _stacking_tuner(spread, size, searcher, scheduler, callbacks, stop).fit()
             else:
                 _tuner(spread, searcher, scheduler, callbacks, stop).fit()
     cut_off = interrupted.is_set() or not searcher.finished
@@ -198,15 +199,14 @@ def _tuner(
 
 def _stacking_tuner(
     shared: Shared,
+    size: int,
     searcher: ScheduleSearcher,
     scheduler: PolicyScheduler,
     callbacks: list[tune.Callback],
     stop: StopAll,
 ) -> tune.Tuner:
     """One of Ray's trials carries several of ours."""
-    config, runs = shared.config, searcher.left
-    size = stack_size(config.resources.stack, runs, config.workers)
-    algorithms = {"search_alg": CarrierSearcher(searcher, size)}
+    algorithms, runs = {"search_alg": CarrierSearcher(searcher, size)}, searcher.left
     carrier = Carrier(shared.folder, searcher, scheduler, callbacks)
     return _any_tuner(StackTrainable, shared, algorithms, runs, _carrier_name, [carrier], stop)
 

@@ -21,7 +21,8 @@ class StackTrainable(tune.Trainable):  # type: ignore[misc]
     """Trains the trials of one carrier side by side in one process, then those of the next.
 
     Those of one model are trained as one. A model that cannot be, such as one of a user's own
-    with random numbers of its own, is trained one trial after the other.
+    with random numbers of its own, or that would not gain by the plan, is trained one trial after
+    the other.
     """
 
     def setup(self, config: dict[str, Any], shared: Shared) -> None:
@@ -85,7 +86,7 @@ class StackTrainable(tune.Trainable):  # type: ignore[misc]
     def _can_stack(self, one: RunningTrial) -> bool:
         model = self._models[one.number]
         if model not in self._stackable:
-            self._stackable[model] = stackable(one.trial)
+            self._stackable[model] = self._shared.plans[model].as_one and stackable(one.trial)
         return self._stackable[model]
 
     def _advance(self, group: list[RunningTrial]) -> Iterator[dict[str, Any]]:

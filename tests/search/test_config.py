@@ -142,6 +142,10 @@ BAD = {
         "resources: {stack: 2}\nfid: {ema: 0.1}",
         r"search\.yaml: resources\.stack trains no averaged weights; leave it out, or fid\.ema$",
     ),
+    "a stack of none": (
+        "resources: {stack: 0}",
+        "key 'resources.stack' is 0: must be auto, or a whole number from 1 to 1024",
+    ),
     "weights of lenet": ("fid: {weights: a.pth}", "weights belongs to inception-v3-compat"),
 }
 
