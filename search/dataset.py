@@ -6,6 +6,7 @@ import hashlib
 import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
+from weakref import WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +65,22 @@ class Images:
         labels = None if self.labels is None else self.labels[indices]
         # Noise is drawn in memory order: decoders' layouts must not change a training's numbers.
         return Images(self.name, np.ascontiguousarray(self.pixels[indices]), labels)
+
+
+_placed: WeakValueDictionary[tuple[str, torch.device], Tensor] = WeakValueDictionary()
+
+
+def on_device(images: Images, device: torch.device) -> Tensor:
+    """Return all bytes on a device, with shape (N, C, H, W); they must not be written to.
+
+    Who asks while another has them there gets the same tensor: the trials that share a process
+    share the images in the device's memory, too.
+    """
+    key = images.sha256, device
+    found = _placed.get(key)
+    if found is None:
+        found = _placed[key] = as_tensor(images.pixels).to(device)
+    return found
 
 
 def as_tensor(pixels: UInt8) -> Tensor:

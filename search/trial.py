@@ -18,7 +18,7 @@ from mollitune.models import GenerativeModel, build, dequantise
 from .averaging import WeightAverage
 from .batches import Batches
 from .cooldown import cooldown, cooldown_steps
-from .dataset import Images, Splits, as_tensor
+from .dataset import Images, Splits, as_tensor, on_device
 from .evaluation import Evaluation, Probe
 from .extra_metrics import Extra
 from .fid import FidMeter, Measurement, Reference
@@ -103,7 +103,7 @@ class Trial:
         self._losses: list[Tensor] = []  # since the last evaluation, as the next two
         self._seconds = 0.0
         self._rng_is_ours = False
-        self._images = as_tensor(splits.train.pixels).to(device)
+        self._images = on_device(splits.train, device)
         self._held_out = as_tensor(splits.validation.pixels[:BPD_IMAGES]).to(device)
         self._meter = FidMeter(reference, fid_samples, device, extras)
         with torch.random.fork_rng(devices=self._cuda()):

@@ -1,10 +1,13 @@
+import gc
+import weakref
 from itertools import chain
 
 import numpy as np
 import pytest
+import torch
 
 from mollitune._errors import MollituneError
-from mollitune.search.dataset import Images, Splits, as_tensor, split
+from mollitune.search.dataset import Images, Splits, as_tensor, on_device, split
 
 
 def numbered(count: int) -> Images:
@@ -84,6 +87,20 @@ def test_read_only_pixels_become_a_tensor_without_a_copy() -> None:
     tensor = as_tensor(pixels)
     assert tensor.data_ptr() == pixels.ctypes.data
     assert (tensor.numpy() == pixels).all()
+
+
+def test_trials_share_images_on_a_device_and_leave_none_behind(digits: Splits) -> None:
+    meta = torch.device("meta")  # as a GPU, it has no memory in common with NumPy
+    first = on_device(digits.train, meta)
+    copy = Images("copy", digits.train.pixels.copy(), digits.train.labels)
+    assert on_device(copy, meta) is first
+    assert on_device(digits.validation, meta) is not first
+    assert on_device(digits.train, torch.device("cpu")).device.type == "cpu"
+    assert first.shape == digits.train.pixels.shape
+    left = weakref.ref(first)
+    del first
+    gc.collect()
+    assert left() is None
 
 
 def test_digits_split(digits: Splits) -> None:
