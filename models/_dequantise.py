@@ -1,7 +1,11 @@
 """Uniform dequantisation: bytes become points of the models' space."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+
+_CELL = 2**16
 
 
 def dequantise(images: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -30,7 +34,17 @@ def dequantise(images: Tensor, generator: torch.Generator | None = None) -> Tens
         kind = images.dtype if isinstance(images, Tensor) else type(images).__name__
         raise ValueError(f"images must be a uint8 tensor, got {kind}")
     device = images.device if generator is None else generator.device
-    u = torch.randint(
-        2**16, images.shape, generator=generator, dtype=torch.int32, device=device
-    ).to(images.device)
-    return (images.to(torch.float32) + u / 2**16) / 128 - 1
+    return spread(images, fractions(images.shape, generator, device).to(images.device))
+
+
+def fractions(
+    shape: Sequence[int], generator: torch.Generator | None, device: torch.device
+) -> Tensor:
+    """Draw ``2**16 u`` as int32, see `dequantise`."""
+    return torch.randint(_CELL, shape, generator=generator, dtype=torch.int32, device=device)
+
+
+def spread(images: Tensor, drawn: Tensor) -> Tensor:
+    """Put bytes where the drawn fractions say, see `dequantise`; a batch of batches, too."""
+    # every step is exact, and in place: on a processor this is mostly a matter of memory
+    return drawn.to(torch.float32).div_(_CELL).add_(images).div_(128).sub_(1)

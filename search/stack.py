@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.func import stack_module_state
 
 from mollitune.models import randn
+from mollitune.models._dequantise import spread
 
 from .compiler import is_own
 from .layout import in_layout
@@ -94,7 +95,7 @@ class Stack:
     def step(self) -> None:
         """Make one training step of each trial."""
         start = time.perf_counter()
-        x = torch.stack([trial.batch(trial.step / trial.spec.steps) for trial in self._trials])
+        x = next_batches(self._trials)
         losses, grads = self._gradients(x)
         norms = clip(grads, self._trials[0].clip_norm)
         finite = torch.isfinite(losses + norms).tolist()
@@ -169,6 +170,21 @@ class Stack:
         ]
 
 
+def next_batches(trials: Sequence[Trial]) -> Tensor:
+    """Return the next batch of each trial, with shape (K, N, C, H, W).
+
+    The draws are each trial's own, and the numbers those of `Trial.batch`, bit for bit; what is
+    computed with them is computed at once.
+    """
+    indices, drawn = (torch.stack(part) for part in zip(*(t.take() for t in trials), strict=True))
+    x = spread(trials[0].images[indices], drawn)
+    for own, trial in zip(x.unbind(), trials, strict=True):
+        mollified = trial.mollified(own, trial.step / trial.spec.steps)
+        if mollified is not own:
+            own.copy_(mollified)
+    return x
+
+
 def _laid_out(param: Tensor) -> Tensor:
     """Return stacked weights in the memory layout in which `torch.vmap` gives their gradient.
 
@@ -187,7 +203,7 @@ def _check(trials: Sequence[Trial]) -> None:
     def alike(trial: Trial) -> tuple[Any, ...]:
         s = trial.spec
         own = (s.model, s.preset, s.hparams, s.precision, s.batch_size, s.clip_norm)
-        return (*own, trial.device, trial.compiled)
+        return (*own, trial.device, trial.compiled, id(trial.images))
 
     if any(alike(trial) != alike(trials[0]) for trial in trials):
         raise ValueError("trials that are trained together may differ in schedule and seed only")

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from mollitune.models import GenerativeModel, build, dequantise
+from mollitune.models._dequantise import fractions, spread
 
 from .averaging import WeightAverage
 from .batches import Batches
@@ -69,6 +70,7 @@ class Trial:
         evaluated: Training steps done at the last evaluation.
         model: What is trained.
         optimiser: Adam, with its moments.
+        images: All training images as bytes, on the device.
 
     Raises:
         ValueError: If the model or one of its arguments is not legal.
@@ -103,7 +105,7 @@ class Trial:
         self._losses: list[Tensor] = []  # since the last evaluation, as the next two
         self._seconds = 0.0
         self._rng_is_ours = False
-        self._images = on_device(splits.train, device)
+        self.images = on_device(splits.train, device)
         self._held_out = as_tensor(splits.validation.pixels[:BPD_IMAGES]).to(device)
         self._meter = FidMeter(reference, fid_samples, device, extras)
         with torch.random.fork_rng(devices=self._cuda()):
@@ -278,13 +280,22 @@ class Trial:
     @property
     def image_shape(self) -> tuple[int, ...]:
         """Shape (C, H, W) of one image."""
-        return tuple(self._images.shape[1:])
+        return tuple(self.images.shape[1:])
 
     def batch(self, progress: float) -> Tensor:
         """Return the next training batch, dequantised and mollified, with shape (N, C, H, W)."""
+        indices, drawn = self.take()
+        return self.mollified(spread(self.images[indices], drawn), progress)
+
+    def take(self) -> tuple[Tensor, Tensor]:
+        """Return the indices of the next batch, and what spreads its bytes over their cells."""
         self._alive()
         indices = self._batches.next().to(self.device)
-        x = dequantise(self._images[indices], self._dequantise)
+        shape = (len(indices), *self.image_shape)
+        return indices, fractions(shape, self._dequantise, self.device)
+
+    def mollified(self, x: Tensor, progress: float) -> Tensor:
+        """Return a batch as the schedule has it; ``x`` itself where that is clean."""
         return self.spec.schedule(x, progress, generator=self._mollify)
 
     @property
@@ -376,11 +387,11 @@ class Trial:
         if initialise is None:
             return
         generator = self._generator(_INITIALISE)
-        size = (min(INITIAL_IMAGES, len(self._images)),)
+        size = (min(INITIAL_IMAGES, len(self.images)),)
         indices = torch.randint(
-            len(self._images), size, generator=generator, device=generator.device
+            len(self.images), size, generator=generator, device=generator.device
         )
-        clean = dequantise(self._images[indices.to(self.device)], generator)
+        clean = dequantise(self.images[indices.to(self.device)], generator)
         initialise(clean, self.spec.schedule(clean, 0.0, generator=generator))
 
     def _sampling_failure(self, non_finite: int) -> str | None:

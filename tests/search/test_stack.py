@@ -12,7 +12,7 @@ from mollitune.models import models
 from mollitune.schedules import Blur, Sigmoid, Vanilla
 from mollitune.search.dataset import Splits
 from mollitune.search.fid import Reference
-from mollitune.search.stack import stackable, train_together
+from mollitune.search.stack import next_batches, stackable, train_together
 from mollitune.search.trial import TrainingDivergedError, Trial
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -69,6 +69,17 @@ def assert_same(together: Trial, alone: Trial) -> None:
     ages = [state["optimiser"]["state"] for state in (found, wanted)]
     assert [s["step"] for s in ages[0].values()] == [s["step"] for s in ages[1].values()]
     torch.testing.assert_close(ages[0], ages[1], rtol=1e-3, atol=1e-5)
+
+
+def test_batches_are_those_of_each_trial(bench: Bench) -> None:
+    together, alone = trials(bench), trials(bench)
+    together[1].train()  # one is older than the others, and has less blur
+    alone[1].train()
+    for _ in range(40):  # more than an epoch
+        found = next_batches(together)
+        for own, trial in zip(found, alone, strict=True):
+            wanted = trial.batch(trial.step / trial.spec.steps)
+            assert own.numpy().tobytes() == wanted.numpy().tobytes()
 
 
 @pytest.mark.parametrize("model", models())
