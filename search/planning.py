@@ -91,7 +91,7 @@ def _measured(measure: _Measure, shared: Shared, resources: dict[str, float]) ->
     names = [entry.name for entry in shared.config.model]
     if shared.config.address is None:  # a worker would need seconds to start
         device = torch.device("cuda" if resources.get("gpu") else "cpu")
-        return {name: _with_threads(measure, shared, name, device) for name in names}
+        return {name: _measure_on(measure, shared, name, device) for name in names}
     remote = ray.remote(_in_worker).options(
         num_cpus=resources["cpu"],
         num_gpus=resources.get("gpu", 0),
@@ -104,12 +104,16 @@ def _measured(measure: _Measure, shared: Shared, resources: dict[str, float]) ->
 
 def _in_worker(measure: _Measure, shared: Shared, name: str) -> Any:
     device = torch.device("cuda" if ray.get_gpu_ids() else "cpu")
-    return _with_threads(measure, shared, name, device)
+    return _measure_on(measure, shared, name, device)
 
 
-def _with_threads(measure: _Measure, shared: Shared, name: str, device: torch.device) -> Any:
+def _measure_on(measure: _Measure, shared: Shared, name: str, device: torch.device) -> Any:
     torch.set_num_threads(max(1, int(shared.config.resources.cpu)))
-    return measure(shared, name, device)
+    try:
+        return measure(shared, name, device)
+    finally:
+        if device.type == "cuda":
+            torch.cuda.empty_cache()  # the memory is the trials' now
 
 
 def _gain(shared: Shared, name: str, device: torch.device, count: int) -> float:
