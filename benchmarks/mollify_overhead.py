@@ -46,17 +46,24 @@ SETTINGS = (
 )
 
 
-def timed(call: Callable[[], object], times: int) -> float:
+def timed(call: Callable[[], object], times: int, device: torch.device) -> float:
     """Return the seconds of one call, the mean of several in a row."""
+    _wait(device)
     start = time.perf_counter()
     for _ in range(times):
         call()
+    _wait(device)
     return (time.perf_counter() - start) / times
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def training_step(setting: Setting, x: torch.Tensor) -> Callable[[], None]:
     """Return a function that makes one step of training on a fixed batch."""
-    model = build(setting.model, setting.shape)
+    model = build(setting.model, setting.shape).to(x.device)
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
 
     def step() -> None:
@@ -68,23 +75,26 @@ def training_step(setting: Setting, x: torch.Tensor) -> Callable[[], None]:
     return step
 
 
-def measure(setting: Setting, repetitions: int) -> tuple[float, dict[str, list[float]]]:
+def measure(
+    setting: Setting, repetitions: int, device: torch.device
+) -> tuple[float, dict[str, list[float]]]:
     """Return the median seconds of a step, and for each case the ratios of call to step."""
     torch.manual_seed(0)
-    x = torch.rand(setting.batch, *setting.shape) * 2 - 1
+    x = torch.rand(setting.batch, *setting.shape, device=device) * 2 - 1
     step = training_step(setting, x)
     calls = {
         name: lambda schedule=schedule, p=p: schedule(x, p)
         for name, (schedule, p) in CASES.items()
     }
     for warm in (step, *calls.values()):
-        timed(warm, 2)
+        timed(warm, 2, device)
     seconds: list[float] = []
     ratios: dict[str, list[float]] = {name: [] for name in CASES}
     for _ in range(repetitions):
-        seconds.append(timed(step, setting.steps))
+        seconds.append(timed(step, setting.steps, device))
         for name, call in calls.items():
-            ratios[name].append(timed(call, CALLS_PER_STEP * setting.steps) / seconds[-1])
+            taken = timed(call, CALLS_PER_STEP * setting.steps, device)
+            ratios[name].append(taken / seconds[-1])
     return statistics.median(seconds), ratios
 
 
@@ -101,18 +111,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="3 repetitions instead of 15")
     parser.add_argument("--threads", type=int, default=1, help="threads of torch")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     repetitions = 3 if options.quick else 15
     print(
         f"{platform.system()} {platform.machine()}, {options.threads} thread(s), Python "
-        f"{platform.python_version()}, torch {torch.__version__}, CPU; "
+        f"{platform.python_version()}, torch {torch.__version__}, {options.device}; "
         f"{repetitions} repetitions\n"
     )
     print("| model | image | batch | step, ms | case | min, % | median, % | max, % |")
     print("|---|---|---|---|---|---|---|---|")
     for setting in SETTINGS:
-        seconds, ratios = measure(setting, repetitions)
+        seconds, ratios = measure(setting, repetitions, torch.device(options.device))
         for case, values in ratios.items():
             print(row(setting, seconds, case, values), flush=True)
 

@@ -39,10 +39,11 @@ class Built:
 
 def our_step(model: GenerativeModel, x: Tensor, compiled: bool) -> Built:
     """Build the step of a trial: mollify, loss, backward, clip, check, Adam."""
+    model.to(x.device)
     optimiser = torch.optim.Adam(model.parameters(), lr=LR, fused=True)
     # a process has one model only, so that this need not tell it from others
     gradients = gradients_of(model, TrialSpec("ours", Vanilla(), 0, 2, 1.0), compiled)
-    schedule, generator = Sigmoid(until=0.6), torch.Generator().manual_seed(0)
+    schedule, generator = Sigmoid(until=0.6), torch.Generator(x.device).manual_seed(0)
     initialise = getattr(model, "initialise", None)
     if initialise is not None:
         initialise(x)
@@ -64,6 +65,7 @@ def peer_step(model: nn.Module, x: Tensor, loss_of: Callable[[Tensor], Tensor]) 
         x: The batch.
         loss_of: What their code minimises on a batch.
     """
+    model.to(x.device)
     optimiser = torch.optim.Adam(model.parameters(), lr=LR)
     variance = Sigmoid(until=0.6).level(PROGRESS)
 

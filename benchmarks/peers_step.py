@@ -78,6 +78,7 @@ CASES = {
 
 _BUILT: list[Built] = []  # of this process
 _BEFORE: list[float] = []  # MiB of this process before its model was built
+_DEVICE: list[torch.device] = []  # of this process
 
 
 class Side:
@@ -88,11 +89,12 @@ class Side:
         which: ``ours``, ``compiled`` (ours, too) or ``theirs``.
         batch: Images.
         threads: Threads of torch.
+        device: ``cpu`` or ``cuda``.
     """
 
-    def __init__(self, case: str, which: str, batch: int, threads: int) -> None:
+    def __init__(self, case: str, which: str, batch: int, threads: int, device: str) -> None:
         self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
-        self.parameters: int = self._call(_prepare, case, which, batch, threads)
+        self.parameters: int = self._call(_prepare, case, which, batch, threads, device)
 
     def seconds(self, steps: int) -> float:
         """Return the mean seconds of some steps in a row."""
@@ -109,14 +111,14 @@ class Side:
         return self._pool.submit(function, *arguments).result()
 
 
-def _prepare(case: str, which: str, batch: int, threads: int) -> int:
+def _prepare(case: str, which: str, batch: int, threads: int, device: str) -> int:
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    x = torch.rand(batch, *SHAPE) * 2 - 1
+    _DEVICE.append(torch.device(device))
+    x = torch.rand(batch, *SHAPE, device=_DEVICE[0]) * 2 - 1
     if which != "compiled":
         _build(case, which, x[:2]).step()  # loads the code: what is measured next is the model's
-    _BEFORE.append(_memory("VmRSS"))
-    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+    _BEFORE.append(_memory_now())
     _BUILT.append(_build(case, which, x))
     _seconds(2)  # warm, and with the optimiser's state
     return sum(parameter.numel() for parameter in _BUILT[0].model.parameters())
@@ -129,14 +131,32 @@ def _build(case: str, which: str, x: Tensor) -> Built:
 
 
 def _seconds(steps: int) -> float:
+    _wait()
     start = time.perf_counter()
     for _ in range(steps):
         _BUILT[0].step()
+    _wait()
     return (time.perf_counter() - start) / steps
 
 
+def _wait() -> None:
+    if _DEVICE[0].type == "cuda":
+        torch.cuda.synchronize()
+
+
+def _memory_now() -> float:
+    """Return the MiB that are taken, on the GPU if that is the device; forget the peak so far."""
+    if _DEVICE[0].type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        return torch.cuda.memory_allocated() / 2**20
+    Path("/proc/self/clear_refs").write_text("5")
+    return _memory("VmRSS")
+
+
 def _grown() -> float:
-    return _memory("VmHWM") - _BEFORE[0]
+    cuda = _DEVICE[0].type == "cuda"
+    peak = torch.cuda.max_memory_allocated() / 2**20 if cuda else _memory("VmHWM")
+    return peak - _BEFORE[0]
 
 
 def _memory(field: str) -> float:
@@ -147,11 +167,13 @@ def _memory(field: str) -> float:
     raise OSError(f"no {field} in /proc/self/status; this benchmark needs Linux")
 
 
-def compare(name: str, batch: int, threads: int, repetitions: int, compiled: bool) -> str:
+def compare(
+    name: str, batch: int, threads: int, repetitions: int, compiled: bool, device: str
+) -> str:
     """Return a row of Markdown; without memory if ours was compiled, which needs more than it."""
     case = CASES[name]
     sides = ("compiled" if compiled else "ours", "theirs")
-    ours, theirs = (Side(name, which, batch, threads) for which in sides)
+    ours, theirs = (Side(name, which, batch, threads, device) for which in sides)
     mine: list[float] = []
     other: list[float] = []
     for repetition in range(repetitions):
@@ -193,6 +215,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64, help="images per step")
     parser.add_argument("--compile", action="store_true", help="our step, as resources.compile")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of torch")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     options = parser.parse_args()
     check_installed(options.only)
     repetitions = 3 if options.quick else 11
@@ -203,8 +226,8 @@ def main() -> None:
     print(
         f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs, load "
         f"{os.getloadavg()[0]:.1f}, {options.threads} thread(s), Python "
-        f"{platform.python_version()}, torch {torch.__version__}, {peers}, CPU, fp32, ours "
-        f"{'compiled' if options.compile else 'eager'}, theirs eager; "
+        f"{platform.python_version()}, torch {torch.__version__}, {peers}, {options.device}, "
+        f"fp32, ours {'compiled' if options.compile else 'eager'}, theirs eager; "
         f"3x32x32, batch {options.batch}; {repetitions} repetitions, median (min-max)\n"
     )
     print(
@@ -213,7 +236,9 @@ def main() -> None:
     )
     print("|---|---|---|---|---|---|---|---|---|")
     for name in options.only:
-        row = compare(name, options.batch, options.threads, repetitions, options.compile)
+        row = compare(
+            name, options.batch, options.threads, repetitions, options.compile, options.device
+        )
         print(row, flush=True)
 
 
