@@ -93,7 +93,7 @@ def test_a_trial_leaves_nothing_in_the_memory_for_the_next(
 
 
 def test_trials_of_a_process_share_the_images(gpu: torch.device, reference: Reference) -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (20_000, 1, 32, 32), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (60_000, 1, 32, 32), dtype=np.uint8)
     own = Images("noise", pixels)
     before, size = _allocated(), pixels.nbytes
     spec = TrialSpec("vae", Sigmoid(until=0.6), 0, 2, 1.0)
