@@ -75,7 +75,7 @@ def _choose_stacks(
     if count < 2:
         console.print("stack: a process for each trial, since there are few", soft_wrap=True)
         return {name: replace(plan, gain=1.0) for name, plan in plans.items()}
-    gains = _measured(partial(_gain, count=count), shared, resources)
+    gains = _measured(partial(stack_gain, count=count), shared, resources)
     chosen = {name: replace(plan, gain=gains[name]) for name, plan in plans.items()}
     for name, plan in chosen.items():
         how = "as one" if plan.as_one else "one after the other"
@@ -114,10 +114,6 @@ def _measure_on(measure: _Measure, shared: Shared, name: str, device: torch.devi
     finally:
         if device.type == "cuda":
             torch.cuda.empty_cache()  # the memory is the trials' now
-
-
-def _gain(shared: Shared, name: str, device: torch.device, count: int) -> float:
-    return stack_gain(shared, name, count, device)
 
 
 def _time_model(shared: Shared, name: str, device: torch.device) -> Costs:

@@ -22,14 +22,14 @@ _STEPS = 3  # of each trial per round
 _ROUNDS = 5  # the first one warms up
 
 
-def stack_gain(shared: Shared, name: str, count: int, device: torch.device) -> float:
+def stack_gain(shared: Shared, name: str, device: torch.device, count: int) -> float:
     """Return how many times faster trials of a model train as one than one after the other.
 
     Args:
         shared: Config and data of the search.
         name: The model.
-        count: Trials, >= 2.
         device: Where to train.
+        count: Trials, >= 2.
 
     Returns:
         The ratio of the medians of some short rounds that take turns; 1 if a step takes more than

@@ -61,13 +61,13 @@ def _planned(shared: Shared) -> tuple[dict[str, Plan], list[str]]:
 
 def test_a_gain_is_measured_and_touches_nothing(shared: Shared) -> None:
     before = torch.get_rng_state()
-    assert 0 < stack_gain(shared, "vae", 4, CPU) < 100
+    assert 0 < stack_gain(shared, "vae", CPU, 4) < 100
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_slow_steps_gain_nothing(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gain_module, "SLOW_STEP", 0.0)
-    assert stack_gain(shared, "vae", 4, CPU) == 1.0
+    assert stack_gain(shared, "vae", CPU, 4) == 1.0
 
 
 def test_nor_does_a_model_that_cannot_be_trained_so(
@@ -76,7 +76,7 @@ def test_nor_does_a_model_that_cannot_be_trained_so(
     (tmp_path / "noisy_model.py").write_text(OWN_NOISE)
     monkeypatch.syspath_prepend(tmp_path)
     shared = _shared(digits, reference, tmp_path, model=["noisy_model:Noisy"])
-    assert stack_gain(shared, "noisy_model:Noisy", 4, CPU) == 1.0
+    assert stack_gain(shared, "noisy_model:Noisy", CPU, 4) == 1.0
 
 
 def test_nor_where_there_is_no_room(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +86,7 @@ def test_nor_where_there_is_no_room(shared: Shared, monkeypatch: pytest.MonkeyPa
         raise torch.OutOfMemoryError
 
     monkeypatch.setattr(gain_module, "Stack", full)
-    assert stack_gain(shared, "vae", 4, CPU) == 0.0
+    assert stack_gain(shared, "vae", CPU, 4) == 0.0
 
 
 def test_each_model_is_measured_by_itself(
