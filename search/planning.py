@@ -17,10 +17,14 @@ from .budget import Costs, Plan, is_least, make_plan, measure_costs
 from .carrier import stack_size
 from .config import SearchConfig
 from .shared import Shared
-from .stack_gain import stack_gain
+from .stack_gain import NO_ROOM, NOTHING_TO_GAIN, stack_gain
 from .trial import Trial
 
 _Measure = Callable[[Shared, str, torch.device], Any]
+_NOT_MEASURED = {
+    NOTHING_TO_GAIN: "its steps are long, or cannot be made as one",
+    NO_ROOM: "the device has no room for so many",
+}
 
 
 def plan_evaluations(
@@ -74,15 +78,13 @@ def _choose_stacks(
     count = size // len(config.model)  # the models take turns
     if count < 2:
         console.print("stack: a process for each trial, since there are few", soft_wrap=True)
-        return {name: replace(plan, gain=1.0) for name, plan in plans.items()}
+        return {name: replace(plan, gain=NOTHING_TO_GAIN) for name, plan in plans.items()}
     gains = _measured(partial(stack_gain, count=count), shared, resources)
     chosen = {name: replace(plan, gain=gains[name]) for name, plan in plans.items()}
-    for name, plan in chosen.items():
-        how = "as one" if plan.as_one else "one after the other"
-        text = (
-            f"stack: {count} trials of {name} train {how}; as one is {plan.gain:.2g} times as fast"
-        )
-        console.print(text, soft_wrap=True)
+    for name, gain in gains.items():
+        how = "as one" if chosen[name].as_one else "one after the other"
+        why = _NOT_MEASURED.get(gain, f"as one is {gain:.2g} times as fast")
+        console.print(f"stack: {count} trials of {name} train {how}; {why}", soft_wrap=True)
     return chosen
 
 

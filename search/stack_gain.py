@@ -17,6 +17,8 @@ from .trial import Trial
 
 SLOW_STEP = 0.25
 """Seconds of a training step above which nothing is measured: it does not wait for Python."""
+NOTHING_TO_GAIN, NO_ROOM = 1.0, 0.0
+"""What stands for a ratio where none was measured."""
 _SINGLES = 4  # trials that stand for all where they are trained one after the other
 _STEPS = 3  # of each trial per round
 _ROUNDS = 5  # the first one warms up
@@ -32,19 +34,19 @@ def stack_gain(shared: Shared, name: str, device: torch.device, count: int) -> f
         count: Trials, >= 2.
 
     Returns:
-        The ratio of the medians of some short rounds that take turns; 1 if a step takes more than
-        `SLOW_STEP` seconds, or if the model cannot be trained so; 0 if the device has no room for
-        so many.
+        The ratio of the medians of some short rounds that take turns; `NOTHING_TO_GAIN` if a step
+        takes more than `SLOW_STEP` seconds, or if the model cannot be trained so; `NO_ROOM` if the
+        device has none for so many.
     """
     singles = _trials(shared, name, min(count, _SINGLES), device)
     _, warm = (_seconds(lambda: _train(singles[:1]), device) for _ in range(2))
     if warm / _STEPS > SLOW_STEP or not stackable(singles[0]):
-        return 1.0
+        return NOTHING_TO_GAIN
     try:
         stack = Stack(_trials(shared, name, count, device))
         single, as_one = _turns(lambda: _train(singles), lambda: _step(stack), device)
     except torch.OutOfMemoryError:
-        return 0.0
+        return NO_ROOM
     return (single / len(singles)) / (as_one / count)
 
 

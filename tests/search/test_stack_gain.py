@@ -89,6 +89,17 @@ def test_nor_where_there_is_no_room(shared: Shared, monkeypatch: pytest.MonkeyPa
     assert stack_gain(shared, "vae", CPU, 4) == 0.0
 
 
+def test_what_was_not_measured_is_not_told_as_a_ratio(
+    shared: Shared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gain_module, "SLOW_STEP", 0.0)
+    _, lines = _planned(shared)
+    assert lines == [
+        "stack: 10 trials of vae train one after the other; its steps are long, or cannot be made "
+        "as one"
+    ]
+
+
 def test_each_model_is_measured_by_itself(
     digits: Splits, reference: Reference, tmp_path: Path
 ) -> None:
