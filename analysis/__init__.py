@@ -22,23 +22,43 @@ Nothing here needs Ray, prints or shows: functions return data frames, figures a
 =================== =====================================================================
 """
 
-from ._schedules import schedule_of
-from .audit import AuditSummary, PolicyAudit, RungAudit, audit
-from .best import Best, best, export_best
-from .compare import compare, paired_fids
-from .costs import costs
-from .elimination import clearly_out
-from .importance import importance
-from .judgement import Difference, Judgement, judge
-from .leaderboard import COMPARABLE_WITHIN, leaderboard
-from .learning import learning_curves, learning_figure
-from .load import NoResultsYetError, find_search, load_results
-from .paired import Interval, detectable, paired_interval, seeds_needed
-from .report import write_report
-from .results import Results
-from .transfer import transfer
-from .verdict import Arm, Verdict, verdict, verdicts, write_verdict
-from .watch import watch_report
+from mollitune.search.store import COMPARABLE_WITHIN
+
+from .confirmation import (
+    Arm,
+    Difference,
+    Interval,
+    Judgement,
+    Verdict,
+    clearly_out,
+    detectable,
+    judge,
+    paired_interval,
+    seeds_needed,
+    verdict,
+    verdicts,
+    write_verdict,
+)
+from .diagnostics import (
+    AuditSummary,
+    PolicyAudit,
+    RungAudit,
+    audit,
+    costs,
+    importance,
+    learning_curves,
+    transfer,
+)
+from .ranking import (
+    Best,
+    best,
+    compare,
+    export_best,
+    leaderboard,
+    paired_fids,
+)
+from .report import learning_figure, watch_report, write_report
+from .tables import NoResultsYetError, Results, find_search, load_results, schedule_of
 
 __all__ = [
     "COMPARABLE_WITHIN",

@@ -12,9 +12,9 @@ import torch
 from paired import FID_SAMPLES, Result, Run, prepared
 
 from mollitune.schedules import Schedule, families, shape_features
-from mollitune.search.recorder import clean_steps
-from mollitune.search.space import parameter_types
-from mollitune.search.store import Store
+from mollitune.search.policy.space import parameter_types
+from mollitune.search.store.writer import Store
+from mollitune.search.tune.recorder import clean_steps
 
 _OF_THE_RUN = ("search", "trial", "configuration", "attempt", "seed", "stage")
 _MEASURED = (

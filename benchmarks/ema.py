@@ -14,7 +14,7 @@ import torch
 from paired import Run, described, mean_and_error, run_all
 
 from mollitune.schedules import Schedule, Sigmoid, Vanilla
-from mollitune.search.trial import TrialSpec
+from mollitune.search.training.trial import TrialSpec
 
 HALF_LIVES = (None, 0.02, 0.1)
 SCHEDULES: dict[str, Schedule] = {"vanilla": Vanilla(), "sigmoid": Sigmoid(until=0.6)}

@@ -31,12 +31,13 @@ from torch_fidelity.metric_fid import (
     fid_statistics_to_metric,
 )
 
-from mollitune.search.dataset import Images, Splits, split
-from mollitune.search.extractors import LENET, Extractor, prepare_extractor
-from mollitune.search.fid import FidMeter, Reference, to_bytes
-from mollitune.search.frechet import Target
-from mollitune.search.moments import Moments
-from mollitune.search.sources import load_images
+from mollitune.search.data.images import Images, Splits, split
+from mollitune.search.data.sources import load_images
+from mollitune.search.metrics.extractors.extractor import LENET, Extractor, prepare_extractor
+from mollitune.search.metrics.fid import FidMeter, to_bytes
+from mollitune.search.metrics.frechet import Target
+from mollitune.search.metrics.moments import Moments
+from mollitune.search.metrics.reference import Reference
 
 CPU = torch.device("cpu")
 REAL = 5000

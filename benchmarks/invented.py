@@ -15,28 +15,28 @@ from unittest import mock
 from rich.console import Console
 
 from mollitune.schedules import families
-from mollitune.search import session
-from mollitune.search.budget import Plan
-from mollitune.search.cluster import start_ray
 from mollitune.search.config import SearchConfig
-from mollitune.search.dataset import split
-from mollitune.search.extractors import cache_folder, prepare_extractor
-from mollitune.search.fid import Reference
-from mollitune.search.forgetting import Forgetting
-from mollitune.search.journal import END, REPORT, START, Journal
-from mollitune.search.launch import run_search
-from mollitune.search.policy.likeness import Likeness
+from mollitune.search.data.images import split
+from mollitune.search.data.sources import load_images
+from mollitune.search.launch.proposals import proposer
+from mollitune.search.launch.search import run_search
+from mollitune.search.metrics.extractors.extractor import cache_folder, prepare_extractor
+from mollitune.search.metrics.reference import Reference
+from mollitune.search.policy.comparability import Comparability
 from mollitune.search.policy.source import SpaceSource
-from mollitune.search.progress import ProgressView
-from mollitune.search.recorder import Recorder
-from mollitune.search.sampler import ScheduleSearcher, outcome_of, proposer
-from mollitune.search.session import Outcome
-from mollitune.search.shared import Shared
-from mollitune.search.sources import load_images
-from mollitune.search.space import FamilySpace, parameter_types
-from mollitune.search.stop_all import StopAll
-from mollitune.search.stopping import PolicyScheduler
-from mollitune.search.store import Store, create_search_folder
+from mollitune.search.policy.space import FamilySpace, parameter_types
+from mollitune.search.store.journal import END, REPORT, START, Journal
+from mollitune.search.store.writer import Store, create_search_folder
+from mollitune.search.terminal import ProgressView
+from mollitune.search.tune import session
+from mollitune.search.tune.budget import Plan
+from mollitune.search.tune.carrier import Forgetting
+from mollitune.search.tune.cluster import start_ray
+from mollitune.search.tune.context import Context
+from mollitune.search.tune.recorder import Recorder
+from mollitune.search.tune.scheduler import PolicyScheduler, StopAll
+from mollitune.search.tune.searcher import ScheduleSearcher, outcome_of
+from mollitune.search.tune.session import Outcome
 
 # after what the search sets for Ray, which reads it when it is imported
 import ray  # isort: skip
@@ -85,11 +85,11 @@ class Driver:
         extractor = prepare_extractor("lenet", None, splits.train, cache_folder())
         reference = Reference.measure(extractor, splits.validation, "validation", cache_folder())
         plans = {"vae": Plan(1 / self.reports, 500)}
-        self.shared = Shared(self.config, splits, reference, str(self.folder), plans)
+        self.context = Context(self.config, splits, reference, str(self.folder), plans)
         self.journal, self.stop = Journal.open(str(self.folder)), StopAll()
         kinds = parameter_types(f.family for f in self.config.families)
         self.store = Store.open(str(self.folder), kinds)
-        like = {"vae": Likeness("vae", 0)}
+        like = {"vae": Comparability("vae", 0)}
         stopping = self.config.stopping
         self.scheduler = PolicyScheduler(stopping, 0, like, self.journal, self.stop)
         self.searcher = ScheduleSearcher(
@@ -97,7 +97,7 @@ class Driver:
         )
         view = ProgressView(self.config.trials, Console(file=io.StringIO()))
         sources: list[Any] = [self.searcher, self.scheduler]
-        self.recorder = Recorder(self.store, self.shared, sources, view, self.journal, self.stop)
+        self.recorder = Recorder(self.store, self.context, sources, view, self.journal, self.stop)
 
     def run(self, number: int) -> None:
         """Hand out, report and end one trial, as Ray's event loop would."""
@@ -134,9 +134,9 @@ class Driver:
 class Instant(tune.Trainable):  # type: ignore[misc]
     """A training whose results are there at once."""
 
-    def setup(self, config: dict[str, Any], shared: Shared) -> None:
+    def setup(self, config: dict[str, Any], context: Context) -> None:
         """Begin the first trial of this process."""
-        self._reports = round(1 / shared.plans["vae"].every)
+        self._reports = round(1 / context.plans["vae"].every)
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -157,10 +157,10 @@ class Instant(tune.Trainable):  # type: ignore[misc]
 class Paced(Instant):
     """A training that sleeps a millisecond in place of each step, and reports as planned."""
 
-    def setup(self, config: dict[str, Any], shared: Shared) -> None:
+    def setup(self, config: dict[str, Any], context: Context) -> None:
         """Begin the first trial of this process."""
-        super().setup(config, shared)
-        self._steps = shared.config.steps
+        super().setup(config, context)
+        self._steps = context.config.steps
 
     def step(self) -> dict[str, Any]:
         """Sleep up to the next evaluation, and report it."""
@@ -199,7 +199,7 @@ def under_ray(driver: Driver, ended: Callable[[], object]) -> None:
     with mock.patch.object(session, "ScheduleTrainable", Instant):
         start_ray(driver.config)
         tuner = session._tuner(
-            driver.shared, driver.searcher, driver.scheduler, callbacks, driver.stop
+            driver.context, driver.searcher, driver.scheduler, callbacks, driver.stop
         )
         tuner.fit()
     ray.shutdown()

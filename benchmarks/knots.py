@@ -14,11 +14,12 @@ from pathlib import Path
 from paired import FID_SAMPLES, Run, described, mean_and_error, run_all
 from rich.console import Console
 
-from mollitune.analysis import best, load_results
+from mollitune.analysis import load_results
+from mollitune.analysis.ranking import best
 from mollitune.schedules import Schedule, Vanilla, families
 from mollitune.search.config import SearchConfig
-from mollitune.search.rayenv import set_local_token
-from mollitune.search.trial import TrialSpec
+from mollitune.search.training.trial import TrialSpec
+from mollitune.search.tune.environment import set_local_token
 
 STEPS = {"realnvp": 240, "vae": 1000}
 FIRST_FRESH = 1000
@@ -26,7 +27,7 @@ FIRST_FRESH = 1000
 
 def found(model: str, name: str, names: list[str], options: argparse.Namespace) -> Schedule:
     """What a search over some families recommends; a finished search is not run again."""
-    from mollitune.search.launch import run_search  # imports Ray, which reads its token then
+    from mollitune.search.launch.search import run_search
 
     folder = options.out / name
     if not (folder / "best.json").exists():

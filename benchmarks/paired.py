@@ -16,11 +16,15 @@ from typing import Any
 
 import torch
 
-from mollitune.search.dataset import Splits, split
-from mollitune.search.extractors import Extractor, cache_folder, prepare_extractor
-from mollitune.search.fid import Reference
-from mollitune.search.sources import load_images
-from mollitune.search.trial import Evaluation, TrainingDivergedError, Trial, TrialSpec
+from mollitune.search.data.images import Splits, split
+from mollitune.search.data.sources import load_images
+from mollitune.search.metrics.extractors.extractor import (
+    Extractor,
+    cache_folder,
+    prepare_extractor,
+)
+from mollitune.search.metrics.reference import Reference
+from mollitune.search.training.trial import Evaluation, TrainingDivergedError, Trial, TrialSpec
 
 FID_SAMPLES = 2000
 

@@ -14,7 +14,7 @@ import torch
 from paired import Result, Run, described, mean_and_error, run_all
 
 from mollitune.schedules import Schedule, Sigmoid, Vanilla
-from mollitune.search.trial import TrialSpec
+from mollitune.search.training.trial import TrialSpec
 
 ARMS: dict[str, Schedule] = {
     "vanilla": Vanilla(),

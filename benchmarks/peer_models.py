@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from mollitune.models import GenerativeModel, build, preset
 from mollitune.models._vae_base import LatentVariableModel
 from mollitune.schedules import Sigmoid, Vanilla
-from mollitune.search.gradients import gradients_of
-from mollitune.search.spec import TrialSpec
+from mollitune.search.training.gradients import gradients_of
+from mollitune.search.training.spec import TrialSpec
 
 SHAPE = (3, 32, 32)
 LEVELS, STEPS_PER_LEVEL, HIDDEN = 3, 20, 512

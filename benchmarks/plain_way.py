@@ -16,9 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# before Ray is imported: it reads what this sets
-from mollitune.search.cluster import start_ray, temp_folder, trial_resources  # isort: skip
-
 import ray
 import torch
 import torch_fidelity
@@ -29,14 +26,23 @@ from torch import Tensor
 from mollitune.analysis import load_results, schedule_of
 from mollitune.models import GenerativeModel, build, dequantise
 from mollitune.schedules import Schedule
-from mollitune.search.budget import Plan
 from mollitune.search.config import SearchConfig
-from mollitune.search.dataset import Splits, split
-from mollitune.search.extractors import Extractor, cache_folder, prepare_extractor, register
-from mollitune.search.fid import FidMeter, Reference, to_bytes
-from mollitune.search.metadata import config_of, plans_of
-from mollitune.search.sources import load_images
-from mollitune.search.spec import TrialSpec
+from mollitune.search.data.images import Splits, split
+from mollitune.search.data.sources import load_images
+from mollitune.search.launch.resumed import config_of, plans_of
+from mollitune.search.metrics.extractors.extractor import (
+    Extractor,
+    cache_folder,
+    prepare_extractor,
+    register,
+)
+from mollitune.search.metrics.fid import FidMeter, to_bytes
+from mollitune.search.metrics.reference import Reference
+from mollitune.search.training.spec import TrialSpec
+from mollitune.search.tune.budget import Plan
+
+# before Ray is imported: it reads what this sets
+from mollitune.search.tune.cluster import start_ray, temp_folder, trial_resources
 
 WARMUP_SHARE = 0.05  # as in a search
 DRAWN = 500  # images at once

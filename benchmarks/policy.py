@@ -21,11 +21,11 @@ import stock
 from scipy.stats import spearmanr
 
 from mollitune.analysis import load_results
-from mollitune.analysis.surrogate import ShapeSurrogate, expected_fid
-from mollitune.search.policy.arms import arms_within
-from mollitune.search.policy.catalogue import policies
-from mollitune.search.policy.recording import record
-from mollitune.search.policy.replay import Outcome, Recording, replay
+from mollitune.search.policy.source import arms_within
+from mollitune.search.policy.surrogate import ShapeSurrogate, expected_fid
+from mollitune.search.replay.comparison import policies
+from mollitune.search.replay.recording import record
+from mollitune.search.replay.replay import Recording, ReplayOutcome, replay
 
 TABLES = Path(__file__).parent / "curves"
 SIDES = {"digits": 8, "cifar10": 16, "cifar10fresh": 16}
@@ -35,7 +35,7 @@ glow were too, but there are no others."""
 TRIED = 12
 DRAWS = 50
 
-Play = Callable[[int], Outcome]
+Play = Callable[[int], ReplayOutcome]
 
 
 def plays(recording: Recording, budget: float, side: int) -> dict[str, Play]:
@@ -61,7 +61,7 @@ def plays(recording: Recording, budget: float, side: int) -> dict[str, Play]:
     return every
 
 
-def table(recording: Recording, played: dict[str, list[Outcome]]) -> list[str]:
+def table(recording: Recording, played: dict[str, list[ReplayOutcome]]) -> list[str]:
     """Rows of Markdown: mean regret, its difference to random search, and what it cost."""
     values = recording.values
     best = min(values)

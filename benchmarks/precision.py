@@ -14,8 +14,8 @@ from paired import Run, described, mean_and_error, run_all
 
 from mollitune.models import build
 from mollitune.schedules import Sigmoid
-from mollitune.search.gradients import Gradients, gradients_of
-from mollitune.search.spec import Precision, TrialSpec
+from mollitune.search.training.gradients import Gradients, gradients_of
+from mollitune.search.training.spec import Precision, TrialSpec
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
 SCHEDULE = Sigmoid(until=0.6)

@@ -18,8 +18,8 @@ from curve_tables import write_tables
 from paired import Run, run_all
 
 from mollitune.schedules import Schedule, families
-from mollitune.search.space import FamilySpace
-from mollitune.search.trial import TrialSpec
+from mollitune.search.policy.space import FamilySpace
+from mollitune.search.training.trial import TrialSpec
 
 PROBES = (1 / 3, 1 / 2, 2 / 3)
 PROBE_EXTRA = 0.3

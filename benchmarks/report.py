@@ -25,11 +25,12 @@ import numpy as np
 import numpy.typing as npt
 from invented import Driver, drawn, result
 
-from mollitune.analysis import leaderboard, load_results, write_report
+from mollitune.analysis import load_results, write_report
+from mollitune.analysis.ranking import leaderboard
 from mollitune.schedules import Schedule, Vanilla, shape_features
-from mollitune.search.journal import END, REPORT, START
-from mollitune.search.picture import picture
-from mollitune.search.sampler import outcome_of
+from mollitune.search.data.decoding import picture
+from mollitune.search.store.journal import END, REPORT, START
+from mollitune.search.tune.searcher import outcome_of
 
 ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 3

@@ -22,10 +22,10 @@ import stock
 from policy import SIDES, TABLES
 
 from mollitune.analysis import load_results
-from mollitune.search.policy.arms import arms_within
-from mollitune.search.policy.catalogue import policies
-from mollitune.search.policy.recording import record
-from mollitune.search.policy.replay import Point, Recording, replay
+from mollitune.search.policy.source import arms_within
+from mollitune.search.replay.comparison import policies
+from mollitune.search.replay.recording import record
+from mollitune.search.replay.replay import Point, Recording, replay
 
 SEARCH_SEEDS = 3
 BUDGETS = {

@@ -28,13 +28,14 @@ import numpy as np
 import pyarrow as pa
 from invented import SIDE, Driver, drawn, under_ray
 
-from mollitune.analysis import leaderboard, load_results, write_report
-from mollitune.analysis.surrogate import ShapeSurrogate, expected_fid
+from mollitune.analysis import load_results, write_report
+from mollitune.analysis.ranking import leaderboard
 from mollitune.search.cli import main as command_line
 from mollitune.search.config import SearchConfig
-from mollitune.search.policy.planner import plan_cost
-from mollitune.search.recovery import fold
-from mollitune.search.sampler import arms, source
+from mollitune.search.launch.proposals import arms, source
+from mollitune.search.policy.surrogate import ShapeSurrogate, expected_fid
+from mollitune.search.replay.cost import plan_cost
+from mollitune.search.tune.recorder import fold
 
 PARTS = 10  # of a case that are timed each for itself, to see whether the work grows
 WORKERS = 8  # trials at once

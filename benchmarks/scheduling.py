@@ -32,12 +32,12 @@ from ray import tune
 from rich.console import Console
 from scale import alone
 
-from mollitune.search.budget import Plan
-from mollitune.search.cluster import start_ray, temp_folder, trial_resources
 from mollitune.search.config import SearchConfig
-from mollitune.search.prepare import prepare
-from mollitune.search.sampler import proposer
-from mollitune.search.shared import Shared
+from mollitune.search.launch.prepare import prepare
+from mollitune.search.launch.proposals import proposer
+from mollitune.search.tune.budget import Plan
+from mollitune.search.tune.cluster import start_ray, temp_folder, trial_resources
+from mollitune.search.tune.context import Context
 
 WORKERS = 2
 SIDE, STEPS = 8, 1000
@@ -127,10 +127,10 @@ def bare(root: Path, work: Work) -> Times:
     """Let Ray Tune alone run the same trainings."""
     stamps, start = Stamps(), time.perf_counter()
     config = work.config(root)
-    shared = _shared(config)
+    context = _context(config)
     start_ray(config)
     begun = time.perf_counter()
-    trainable = tune.with_parameters(Paced, shared=shared)
+    trainable = tune.with_parameters(Paced, context=context)
     tune.Tuner(
         tune.with_resources(trainable, trial_resources(config)),
         param_space={"trial": tune.grid_search(list(range(work.trials)))},
@@ -142,10 +142,10 @@ def bare(root: Path, work: Work) -> Times:
     return _times(stamps, start, session)
 
 
-def _shared(config: SearchConfig) -> Shared:
-    shared = prepare(config, config.results, Console(file=io.StringIO()))
+def _context(config: SearchConfig) -> Context:
+    context = prepare(config, config.results, Console(file=io.StringIO()))
     plans = {"vae": Plan(config.fid.every, config.fid.samples)}
-    return Shared(config, shared.splits, shared.reference, config.results, plans)
+    return Context(config, context.splits, context.reference, config.results, plans)
 
 
 def _times(stamps: Stamps, start: float, session: float) -> Times:

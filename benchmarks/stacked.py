@@ -1,4 +1,4 @@
-"""What it gains to train several trials as one, see `mollitune.search.stack`.
+"""What it gains to train several trials as one, see `mollitune.search.training.stack`.
 
 Each repetition trains some trials one after the other, then their twins as one, and twins of both
 with a compiled step, for the same steps on the same data, and takes the ratios. It also says how
@@ -20,11 +20,11 @@ import torch
 from paired import prepared
 
 from mollitune.schedules import Blur, Sigmoid, Vanilla
-from mollitune.search.dataset import Images, Splits
-from mollitune.search.fid import Reference
-from mollitune.search.spec import TrialSpec
-from mollitune.search.stack import train_together
-from mollitune.search.trial import Trial
+from mollitune.search.data.images import Images, Splits
+from mollitune.search.metrics.reference import Reference
+from mollitune.search.training.spec import TrialSpec
+from mollitune.search.training.stack import train_together
+from mollitune.search.training.trial import Trial
 
 SCHEDULES = (Sigmoid(tau=0.7, until=0.6), Vanilla(), Blur(sigma_max=2.0, until=0.5), Sigmoid())
 MARKS = 100  # evaluations of a training, of which each repetition reaches the next; none is made

@@ -16,15 +16,17 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.schedulers.async_hyperband import _Bracket
 
 from mollitune.schedules import Schedule
-from mollitune.search.policy.replay import Outcome, Point, Recording
 from mollitune.search.policy.source import PoolSource
-from mollitune.search.space import FamilySpace, parameter_key, suggest
+from mollitune.search.policy.space import FamilySpace, parameter_key, suggest
+from mollitune.search.replay.replay import Point, Recording, ReplayOutcome
 
 REDUCTION = 4  # Ray Tune's default
 GRACE = 1
 
 
-def asha_with_optuna(recording: Recording, budget: float, seed: int, *, side: int) -> Outcome:
+def asha_with_optuna(
+    recording: Recording, budget: float, seed: int, *, side: int
+) -> ReplayOutcome:
     """Ray Tune's ASHAScheduler and OptunaSearch with their defaults, one worker.
 
     The rungs are Ray's own class. Like OptunaSearch, it tells the study the last reported FID of
@@ -56,7 +58,7 @@ def asha_with_optuna(recording: Recording, budget: float, seed: int, *, side: in
             _teach(study, recording.schedules[number], point.fid, spaces, side)
         study.tell(asked, state=optuna.trial.TrialState.FAIL)
     best = min(lowest, key=lambda n: lowest[n])
-    return Outcome(best, best, used, len(lowest), runs, stopped)
+    return ReplayOutcome(best, best, used, len(lowest), runs, stopped)
 
 
 def _teach(
@@ -86,16 +88,16 @@ def _until_stopped(bracket: _Bracket, trial: int, curve: Sequence[Point]) -> Poi
     return point
 
 
-def random_search(recording: Recording, budget: float, seed: int) -> Outcome:
+def random_search(recording: Recording, budget: float, seed: int) -> ReplayOutcome:
     """Complete runs of random schedules, one seed each; the lowest FID is recommended."""
     draws = _Draws(recording, seed)
     count = min(round(budget), len(recording.schedules))
     last = {n: draws.curve(n)[-1].fid for n in draws.order[:count]}
     best = min(last, key=lambda n: last[n])
-    return Outcome(best, best, count, count, count, 0)
+    return ReplayOutcome(best, best, count, count, count, 0)
 
 
-def first_evaluation_then_top(recording: Recording, budget: float, seed: int) -> Outcome:
+def first_evaluation_then_top(recording: Recording, budget: float, seed: int) -> ReplayOutcome:
     """Train everything up to the first evaluation, then only the lowest FIDs to the end.
 
     The whole pool is looked at, and as many go on as the budget allows.
@@ -107,7 +109,7 @@ def first_evaluation_then_top(recording: Recording, budget: float, seed: int) ->
     top = sorted(curves, key=lambda n: curves[n][0].fid)[: max(1, round(left / (1 - start)))]
     best = min(top, key=lambda n: curves[n][-1].fid)
     cost = start * len(curves) + (1 - start) * len(top)
-    return Outcome(best, best, cost, len(curves), len(curves), len(curves) - len(top))
+    return ReplayOutcome(best, best, cost, len(curves), len(curves), len(curves) - len(top))
 
 
 class _Draws:

@@ -62,9 +62,9 @@ class Scenario:
             weights = rng.standard_normal((searches, seeds, rows)) / math.sqrt(rows - 1)
             fids: Array = self.means + weights @ (self.recorded - self.recorded.mean(axis=0))
             return fids
-        shared = self.seed_sd * rng.standard_normal((searches, seeds, 1))
+        context = self.seed_sd * rng.standard_normal((searches, seeds, 1))
         own = self.noise(rng, (searches, seeds, len(self.means))) * self.spread
-        return self.means + shared + own
+        return self.means + context + own
 
 
 class Confirmed(NamedTuple):

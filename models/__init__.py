@@ -15,7 +15,7 @@ Example:
 
 from ._base import GenerativeModel
 from ._beta_vae import BetaVAE
-from ._dequantise import dequantise
+from ._dequantise import dequantise, fractions, spread
 from ._flow import Flow
 from ._glow import Glow
 from ._hvae import HVAE
@@ -23,7 +23,7 @@ from ._iwae import IWAE
 from ._maf import MAF
 from ._random import draws_from, randn
 from ._realnvp import RealNVP
-from ._registry import build, models, preset, presets, register
+from ._registry import build, is_own, models, preset, presets, register
 from ._vae import VAE
 from ._vae_iaf import VAEIAF
 
@@ -41,9 +41,12 @@ __all__ = [
     "build",
     "dequantise",
     "draws_from",
+    "fractions",
+    "is_own",
     "models",
     "preset",
     "presets",
     "randn",
     "register",
+    "spread",
 ]

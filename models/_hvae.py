@@ -7,12 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ._checks import check_choice, check_int, check_real
-from ._gaussian import (
-    decoder_variance,
-    shared_log_prob,
-    squared_errors,
-    standard_normal_log_prob,
-)
+from ._gaussian import decoder_variance, shared_log_prob, squared_errors, standard_normal_log_prob
 from ._leapfrog import leapfrog
 from ._random import randn
 from ._registry import by_side, register

@@ -7,12 +7,7 @@ import torch
 from torch import Tensor
 
 from ._checks import check_int
-from ._gaussian import (
-    decoder_variance,
-    shared_log_prob,
-    squared_errors,
-    standard_normal_log_prob,
-)
+from ._gaussian import decoder_variance, shared_log_prob, squared_errors, standard_normal_log_prob
 from ._registry import by_side, register
 from ._vae import PAPER as VAE_PAPER
 from ._vae import QUICK as VAE_QUICK

@@ -7,10 +7,10 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor
 
-Source = Callable[[tuple[int, ...], Tensor], Tensor]
+DrawSource = Callable[[tuple[int, ...], Tensor], Tensor]
 """From a size, and a tensor with the dtype and device wanted, to standard normal draws."""
 
-_source: ContextVar[Source | None] = ContextVar("source", default=None)
+_source: ContextVar[DrawSource | None] = ContextVar("source", default=None)
 
 
 def randn(size: Sequence[int], like: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -28,7 +28,7 @@ def randn(size: Sequence[int], like: Tensor, generator: torch.Generator | None) 
 
 
 @contextmanager
-def draws_from(source: Source) -> Iterator[None]:
+def draws_from(source: DrawSource) -> Iterator[None]:
     """Lets the draws of every model's ``loss`` come from elsewhere than torch's global generator.
 
     So that several models under `torch.vmap` can be given what each would draw by itself.

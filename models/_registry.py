@@ -167,3 +167,14 @@ def _import_class(path: str) -> Callable[..., object]:
     if not callable(cls):
         raise ValueError(f"model {path!r} must be a class, got {type(cls).__name__}")
     return cast("Callable[..., object]", cls)
+
+
+def is_own(model: str) -> bool:
+    """Return whether a model is Mollitune's own, so that its loss does the same at every step.
+
+    A class of a user's own may count its steps, say, and a trace would keep the first count.
+
+    Args:
+        model: Its name, or ``module:Class``.
+    """
+    return ":" not in model

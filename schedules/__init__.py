@@ -20,7 +20,7 @@ A new family is one new file in this folder: a class decorated with `register`, 
 
 from ._base import Schedule
 from ._build import build, load
-from ._distance import SAME_CURVE, curve_distance
+from ._distance import GRID, SAME_CURVE, curve_distance, kind_of, strengths
 from ._errors import ScheduleFileError
 from ._features import shape_features
 from ._mollifier import Mollifier
@@ -40,6 +40,7 @@ from .vanilla import Vanilla
 
 __all__ = [
     "EDM",
+    "GRID",
     "SAME_CURVE",
     "Blur",
     "Choice",
@@ -59,10 +60,12 @@ __all__ = [
     "build",
     "curve_distance",
     "families",
+    "kind_of",
     "load",
     "lookup",
     "register",
     "shape_features",
+    "strengths",
 ]
 
 discover(__name__, __path__)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-from typing import Any
 
 from ._base import Schedule
 from ._errors import ScheduleFileError
@@ -35,8 +34,8 @@ def build(family: str, /, **params: float | str) -> Schedule:
     for name, field in fields.items():
         if name not in params and field.default is dataclasses.MISSING:
             raise ValueError(f"{name} must be given: {family} has no default for it")
-    values: dict[str, Any] = params
-    return cls(**values)
+    schedule: Schedule = cls(**params)
+    return schedule
 
 
 def load(path: str | os.PathLike[str]) -> Schedule:

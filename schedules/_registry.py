@@ -5,17 +5,15 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any, TypeVar
 
-if TYPE_CHECKING:
-    from ._base import Schedule
+Family = TypeVar("Family", bound=type[Any])
+"""A class derived from `Schedule`, which is not imported here: it asks this table itself."""
 
-S = TypeVar("S", bound="Schedule")
-
-_FAMILIES: dict[str, "type[Schedule]"] = {}
+_FAMILIES: dict[str, type[Any]] = {}
 
 
-def register(cls: type[S]) -> type[S]:
+def register(cls: Family) -> Family:
     """Class decorator that makes a schedule family known to `build`, `load` and the search.
 
     A class that is defined anew under the same module and name replaces the old one, so that a
@@ -54,7 +52,7 @@ def families() -> tuple[str, ...]:
     return tuple(sorted(_FAMILIES, key=lambda name: (name != "vanilla", name)))
 
 
-def lookup(family: object) -> "type[Schedule]":
+def lookup(family: object) -> type[Any]:
     """Return the class of a family, e.g. for its search space.
 
     Args:

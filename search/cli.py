@@ -15,7 +15,7 @@ from rich.text import Text
 
 from mollitune._errors import MollituneError
 
-from .train_command import train
+from .production.command import train
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mollitune.analysis import Results
 
     from .config import SearchConfig
-    from .session import Outcome
+    from .tune.session import Outcome
 
 # Other packages' deprecations are for their developers, not for the person who searches.
 warnings.filterwarnings("ignore", category=FutureWarning)
@@ -57,7 +57,7 @@ Model = Annotated[
 def space(config: Config, overrides: Overrides = None) -> None:
     """Print the search space, sample configurations and the planned cost; run nothing."""
     from .config import load_config
-    from .sampler import arms
+    from .launch.proposals import arms
 
     search_config = load_config(config, overrides)
     side = _side(search_config.dataset)
@@ -85,14 +85,14 @@ def search(
 ) -> None:
     """Run a search with live progress, then print the winner, its report and its export."""
     from .config import load_config
-    from .rayenv import set_local_token
+    from .tune.environment import set_local_token
 
     extra = [] if address is None else [f"address={address}"]
     search_config = load_config(config, [*(overrides or []), *extra])
     if search_config.address is None:
         set_local_token()
 
-    from .launch import run_search
+    from .launch.search import run_search
 
     _finish(run_search(search_config, Console()))
 
@@ -138,7 +138,7 @@ def confirm(
     """
     folder = _driving(name, results, 0, address)
 
-    from .confirm import Request, confirm_search
+    from .launch.confirm import Request, confirm_search
 
     request = Request(top, seeds, samples, model, again)
     outcome = confirm_search(folder, Console(), request, address)
@@ -195,8 +195,8 @@ def best(
     force: Annotated[bool, typer.Option(help="Replace the file if it exists.")] = False,
 ) -> None:
     """Print the best schedule; with --export write it to a file for production training."""
-    from mollitune.analysis import best as find_best
     from mollitune.analysis import export_best, load_results
+    from mollitune.analysis.ranking import best as find_best
 
     loaded = load_results(name, results)
     typer.echo(find_best(loaded, model).sentence)
@@ -217,9 +217,9 @@ def replay(
     """Replay every search policy on the recorded curves of a search, and print its regret."""
     from mollitune.analysis import find_search, load_results
 
-    from .metadata import read_metadata
-    from .policy.comparison import compare
-    from .policy.recording import record
+    from .replay.comparison import compare
+    from .replay.recording import record
+    from .store.description import read_metadata
 
     loaded = load_results(name, results)
     recording = record(loaded, model or str(loaded.reports["model"].iloc[0]))
@@ -254,7 +254,7 @@ def main(args: list[str] | None = None) -> None:
 def _go_on(name: str, results: str, more: int, address: str | None) -> None:
     folder = _driving(name, results, more, address)
 
-    from .launch import resume_search
+    from .launch.search import resume_search
 
     _finish(resume_search(folder, Console(), more, address))
 
@@ -263,8 +263,9 @@ def _driving(name: str, results: str, more: int, address: str | None) -> str:
     """Return the folder of a search that is there; Ray may be imported after this."""
     from mollitune.analysis import find_search
 
-    from .metadata import config_of, read_metadata
-    from .rayenv import set_local_token
+    from .launch.resumed import config_of
+    from .store.description import read_metadata
+    from .tune.environment import set_local_token
 
     folder = find_search(name, results)
     if config_of(read_metadata(folder), more, address).address is None:
@@ -274,8 +275,8 @@ def _driving(name: str, results: str, more: int, address: str | None) -> str:
 
 def _finish(outcome: Outcome) -> None:
     """Print how a search ended, its recommendation, and write report and export."""
-    from mollitune.analysis import best as find_best
     from mollitune.analysis import load_results
+    from mollitune.analysis.ranking import best as find_best
 
     _print_end(outcome, "resume")
     console = Console()
@@ -295,7 +296,7 @@ def _print_end(outcome: Outcome, go_on: str) -> None:
     Raises:
         typer.Exit: If it was interrupted.
     """
-    from .progress import duration
+    from .terminal import duration
 
     console = Console()
     counts = ", ".join(f"{count} {status}" for status, count in outcome.trials.items())
@@ -320,7 +321,8 @@ def _print_verdict(folder: str) -> None:
 
 def _write_own_files(results: Results, folder: str, console: Console) -> None:
     """Write report and export beside the tables of a local search."""
-    from mollitune.analysis import export_best, leaderboard, write_report
+    from mollitune.analysis import export_best, write_report
+    from mollitune.analysis.ranking import leaderboard
 
     if "://" in folder:
         return
@@ -348,8 +350,8 @@ def _print_frame(frame: pd.DataFrame, console: Console) -> None:
 
 
 def _print_cost(config: SearchConfig, side: int, console: Console) -> None:
-    from .policy.planner import plan_cost
-    from .sampler import arms, source
+    from .launch.proposals import arms, source
+    from .replay.cost import plan_cost
 
     cost = plan_cost(config, list(arms(config, side)), source(config, side, config.seed))
     console.print(
@@ -362,7 +364,7 @@ def _print_cost(config: SearchConfig, side: int, console: Console) -> None:
 
 
 def _side(dataset: str) -> int:
-    from .sources import load_images
+    from .data.sources import load_images
 
     return max(load_images(dataset).shape[1:])
 

@@ -19,15 +19,15 @@ from pydantic import (
 
 from mollitune._errors import MollituneError
 from mollitune.models import build as build_model
+from mollitune.models import is_own
 from mollitune.schedules import families as family_names
 
 from ._yaml import parse_yaml, read_yaml
-from .compiler import is_own
-from .extra_metrics import Extra
-from .extractors import INCEPTION, check_extractor_name
-from .policy.arms import arms_within
-from .space import FamilySpace
-from .spec import Precision
+from .metrics.extractors.extractor import INCEPTION, check_extractor_name
+from .metrics.extras import Extra
+from .policy.source import arms_within
+from .policy.space import FamilySpace
+from .training.spec import Precision
 
 # Far above any real search, and low enough that a slip of some zeros cannot fill the memory.
 MAX_STEPS = 10**9

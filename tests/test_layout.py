@@ -13,24 +13,32 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("analysis", "models", "schedules", "search")
-# What each package may import of the others; schedules <- models <- search.
-MAY_IMPORT = {
-    "schedules": set[str](),
-    "models": {"schedules"},
-    "search": {"schedules", "models"},
-    "analysis": {"schedules", "search.schema"},
-}
-# Who may look at the analysis: the command line, which prints what a search found; the policy,
-# whose race and sampler believe what the recommendation believes; the replay, which reads it; and
-# the confirmation, which trains what it recommends.
-EXCEPTIONS = {
-    "search/cli.py": {"analysis"},
-    "search/confirm.py": {"analysis"},
-    "search/policy/proposer.py": {"analysis.surrogate"},
-    "search/policy/recording.py": {"analysis"},
-    "search/policy/replay.py": {"analysis.surrogate"},
-    "search/policy/samplers.py": {"analysis.surrogate"},
-}
+# A file imports its own room and rooms to the left of it, and nothing else of this project.
+LINE = (
+    "schedules",
+    "models",
+    "search.policy",
+    "search.store",
+    "analysis.words",
+    "analysis.tables",
+    "analysis.confirmation",
+    "analysis.ranking",
+    "analysis.diagnostics",
+    "analysis.report",
+    "analysis",
+    "search.data",
+    "search.metrics",
+    "search.training",
+    "search._yaml",
+    "search.config",
+    "search.terminal",
+    "search.tune",
+    "search.launch",
+    "search.replay",
+    "search.production",
+    "search.cli",
+    "search",
+)
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -72,19 +80,48 @@ def run_python(code: str, cwd: Path) -> str:
     return done.stdout.strip()
 
 
+def room(module: str) -> str:
+    """The longest name of `LINE` that a module, without ``mollitune.``, lies in."""
+    return max((r for r in LINE if f"{module}.".startswith(f"{r}.")), key=len, default="")
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_go_one_way(path: Path) -> None:
-    package = path.relative_to(ROOT).parts[0]
-    allowed = MAY_IMPORT[package] | EXCEPTIONS.get(path.relative_to(ROOT).as_posix(), set())
+    own = room(name_of(path))
     for name in imports(path):
-        top, _, rest = name.partition(".")
+        top, _, inner = name.partition(".")
         assert top not in PACKAGES, f"{name}: the import name is mollitune.{name}"
-        if package == "analysis":
-            assert top != "ray"
-        if top != "mollitune" or rest.split(".")[0] not in PACKAGES:
+        assert top != "ray" or own == "search.tune", f"{name}: Ray is for search/tune alone"
+        other = room(inner)
+        if top != "mollitune" or not other:
             continue
-        inside = rest == package or rest.startswith(f"{package}.")
-        assert inside or any(f"{rest}.".startswith(f"{a}.") for a in allowed), name
+        assert LINE.index(other) <= LINE.index(own), f"{own} may not import {name}"
+        if other.split(".")[0] != own.split(".")[0] and "." in other:
+            inside = inner.count(".") > other.count(".") + 1
+            assert not inside, f"{name}: import it from its face, mollitune.{other}"
+
+
+def test_no_file_imports_itself_by_a_detour() -> None:
+    files = {name_of(path): path for path in sources()}
+    needs = {
+        name: {
+            found
+            for imported in imports(path)
+            for inner in [imported.removeprefix("mollitune.")]
+            for found in [inner if inner in files else inner.rpartition(".")[0]]
+            # a face imports what lies behind it
+            if found in files and found != name and files[found].stem != "__init__"
+        }
+        for name, path in files.items()
+    }
+    while leaves := [name for name, others in needs.items() if not others & needs.keys()]:
+        for name in leaves:
+            del needs[name]
+    assert needs == {}
 
 
 def test_the_import_test_sees_every_kind_of_import(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from mollitune.analysis import load_results
 from mollitune.models import models, preset, presets
 from mollitune.search.cli import main
 from mollitune.search.config import ModelConfig, SearchConfig, load_config
-from mollitune.search.schema import describe
+from mollitune.search.store.schema import describe
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -122,7 +122,7 @@ def tables_page() -> str:
         "# Result tables\n\nA search writes three Parquet tables below `results/NAME/`. "
         "`mollitune query` and `load_results` read them with every row once; after a crash the "
         "files themselves may hold an evaluation twice, and the later row counts.\n\n"
-        "This page is generated from `mollitune.search.schema`.\n"
+        "This page is generated from `mollitune.search.store.schema`.\n"
     ]
     for table in dict.fromkeys(line[0] for line in describe()):
         rows = [(f"`{name}`", kind, text) for of, name, kind, text in describe() if of == table]

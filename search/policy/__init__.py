@@ -2,4 +2,18 @@
 
 Everything here is a fold over what was measured: the same values in the same order give the same
 decisions, whether Ray Tune asks for them, a replay on recorded curves, or a resumed search.
+
+=============== ===================================================================
+`space`         what may be tried: families of schedules and their parameters
+`proposer`      the next run: an arm, another seed of a good one, or a new schedule
+`samplers`      what chooses new schedules; `surrogate` is what they believe
+`race`          which configuration deserves another seed
+`stopping`      which run stops early, by `rungs`
+`comparability` which values may be ranked against each other at all
+`confirmation`  the runs of a confirmation, seed by seed
+=============== ===================================================================
 """
+
+from .surrogate import MODELLED, ShapeSurrogate
+
+__all__ = ["MODELLED", "ShapeSurrogate"]

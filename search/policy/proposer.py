@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mollitune.analysis.surrogate import expected_fid
 from mollitune.schedules import Schedule
 
 from .decision import Decision
 from .race import Promotion, Race
 from .samplers import Sampler
 from .stopping import Run
+from .surrogate import expected_fid
 
 Expect = Callable[
     [Sequence[Schedule], Sequence[Sequence[float]], Sequence[Sequence[int]]], Sequence[float]

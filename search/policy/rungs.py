@@ -16,13 +16,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .likeness import Value, require_alike
+from .comparability import Value, require_alike
 
 TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RungDecision:
     """What a rung says on one value.
 
     Arguments:
@@ -67,7 +67,7 @@ class Rungs:
         found = [i for i, mark in enumerate(self.marks) if before < mark - TOLERANCE <= now]
         return found[-1] if found else None
 
-    def judge(self, rung: int, value: Value, protected: str | None = None) -> Verdict:
+    def judge(self, rung: int, value: Value, protected: str | None = None) -> RungDecision:
         """Record a value on a rung and decide on it.
 
         Arguments:
@@ -84,15 +84,15 @@ class Rungs:
             require_alike(values[0], value)
         if not value.finite:
             action = "stop" if protected is None else "continue"
-            return Verdict(action, protected or "FID is not finite", None, len(values))
+            return RungDecision(action, protected or "FID is not finite", None, len(values))
         values.append(value)
         if len(values) < self._least:
             few = f"fewer than {self._least} values on this rung"
-            return Verdict("continue", few, None, len(values))
+            return RungDecision("continue", few, None, len(values))
         cutoff = float(np.quantile([v.fid for v in values], 1 / self._eta))
         if protected is not None:
-            return Verdict("continue", protected, cutoff, len(values))
+            return RungDecision("continue", protected, cutoff, len(values))
         best = f"among the best 1/{self._eta:g} of this rung"
         if value.fid <= cutoff:
-            return Verdict("continue", best, cutoff, len(values))
-        return Verdict("stop", f"not {best}", cutoff, len(values))
+            return RungDecision("continue", best, cutoff, len(values))
+        return RungDecision("stop", f"not {best}", cutoff, len(values))

@@ -8,11 +8,11 @@ from typing import Protocol
 
 import numpy as np
 
-from mollitune.analysis.surrogate import ShapeSurrogate, fitted
 from mollitune.schedules import Schedule
 
 from .source import Source
 from .stopping import Run
+from .surrogate import ShapeSurrogate, fitted
 
 STARTUP = 6
 

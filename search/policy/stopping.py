@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, replace
 
+from .comparability import NOT_CLEAN, Comparability, Value
 from .decision import Decision
-from .likeness import NOT_CLEAN, Likeness, Value
 from .rungs import Rungs
 
 PROBE = "probe"
@@ -39,7 +39,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Observation:
     """What was measured of a run at one step.
 
     Arguments:
@@ -56,7 +56,7 @@ class Evaluation:
     phase: str
     fid: float
     probe_fid: float | None
-    like: Likeness
+    like: Comparability
 
 
 class Stopping:
@@ -81,7 +81,7 @@ class Stopping:
         self._progress: dict[int, float] = {}
         self._audited: set[int] = set()
 
-    def judge(self, run: Run, evaluation: Evaluation) -> Decision | None:
+    def judge(self, run: Run, evaluation: Observation) -> Decision | None:
         """Return the decision on an evaluation, or None if it is at no rung.
 
         Raises:
@@ -117,7 +117,7 @@ class Stopping:
     def _decision(
         self,
         run: Run,
-        evaluation: Evaluation,
+        evaluation: Observation,
         rung: int,
         action: str,
         value: float | None,

@@ -10,9 +10,9 @@ import optuna
 from optuna.trial import TrialState
 
 from mollitune.schedules import Schedule
-from mollitune.search.space import FamilySpace, parameter_key, suggest
 
 from .source import Source
+from .space import FamilySpace, parameter_key, suggest
 from .stopping import Run
 
 STARTUP_TRIALS = 8

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from mollitune.schedules import Schedule, Vanilla, curve_distance
-from mollitune.schedules._distance import kind_of, strengths
+from mollitune.schedules import Schedule, Vanilla, curve_distance, kind_of, strengths
 
 Array = npt.NDArray[np.float64]
 _ROUNDING = 1e-6  # relative; far above that of a matrix product, and as good as never met

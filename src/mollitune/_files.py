@@ -1,5 +1,7 @@
 """Locations of results, local or remote, and files that appear whole or not at all."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import posixpath
@@ -152,3 +154,8 @@ def first_line(error: BaseException) -> str:
     """The first non-empty line of an error's message, or its class name."""
     lines = (line.strip() for line in str(error).splitlines())
     return next(filter(None, lines), type(error).__name__)
+
+
+def cache_folder() -> Path:
+    """Return the folder for what can be computed again: ``$MOLLITUNE_CACHE`` or the home cache."""
+    return Path(os.environ.get("MOLLITUNE_CACHE", "~/.cache/mollitune")).expanduser()

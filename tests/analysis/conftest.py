@@ -14,8 +14,8 @@ from PIL import Image
 
 from mollitune.analysis import Results, load_results
 from mollitune.schedules import Schedule, build, shape_features
-from mollitune.search.schema import CONFIRM_TRIALS
-from mollitune.search.store import Store, create_search_folder
+from mollitune.search.store.schema import CONFIRM_TRIALS
+from mollitune.search.store.writer import Store, create_search_folder
 
 STEPS = 1000
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -13,7 +13,7 @@ import pandas as pd
 import yaml
 
 from mollitune.analysis import Results, load_results
-from mollitune.search.schema import KEYS
+from mollitune.search.store.schema import KEYS
 
 BIN = Path(sys.executable).parent
 OF_A_MOMENT = ["search", "time", "start", "end", "step_seconds", "eval_seconds", "attempt"]

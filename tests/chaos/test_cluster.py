@@ -19,7 +19,7 @@ from tests.chaos import faulty
 from tests.chaos.cluster import HEAD, OTHER, Node, free_port
 from tests.chaos.searches import Searches
 
-from mollitune.search.schema import KEYS
+from mollitune.search.store.schema import KEYS
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="other loopback addresses are a Linux habit"

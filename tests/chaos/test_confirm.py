@@ -10,7 +10,7 @@ from tests.chaos.searches import Searches, assert_same_tables
 
 from mollitune.analysis import load_results
 from mollitune.schedules import load
-from mollitune.search.schema import CONFIRM_TRIALS
+from mollitune.search.store.schema import CONFIRM_TRIALS
 
 TOP, SEEDS, SEARCHED = 2, 3, 8
 CONFIG: dict[str, Any] = {

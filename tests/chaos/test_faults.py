@@ -8,7 +8,7 @@ import pytest
 from tests.chaos import faulty
 from tests.chaos.searches import Searches
 
-from mollitune.search.schema import KEYS
+from mollitune.search.store.schema import KEYS
 
 MODELS = ["Hanging", "OutOfGpuMemory", "Killed", "Damaging", "Slow", "Healthy"]
 HANG_SECONDS = 5

@@ -9,7 +9,7 @@ import pandas as pd
 from tests.chaos.searches import Searches, assert_same_tables
 
 from mollitune.analysis import Results
-from mollitune.search.schema import KEYS
+from mollitune.search.store.schema import KEYS
 
 # with one worker, where all must be equal; a quarter of them with two, where nothing may be lost
 KILLS = int(os.environ.get("MOLLITUNE_CHAOS_KILLS", "8"))

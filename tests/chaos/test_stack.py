@@ -9,7 +9,7 @@ from tests.chaos import faulty
 from tests.chaos.searches import OF_A_MOMENT, Searches
 
 from mollitune.analysis import Results
-from mollitune.search.schema import KEYS
+from mollitune.search.store.schema import KEYS
 
 KILLS = 3
 CONFIG: dict[str, Any] = {

@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.search.test_stack import SCHEDULES, SMALL
+from tests.search.training.test_stack import SCHEDULES, SMALL
 
 from mollitune.models import models
 from mollitune.schedules import Sigmoid
-from mollitune.search.dataset import Images, Splits
-from mollitune.search.fid import Reference
-from mollitune.search.spec import TrialSpec
-from mollitune.search.stack import train_together
-from mollitune.search.trial import Trial
+from mollitune.search.data.images import Images, Splits
+from mollitune.search.metrics.reference import Reference
+from mollitune.search.training.spec import TrialSpec
+from mollitune.search.training.stack import train_together
+from mollitune.search.training.trial import Trial
 
 
 def trials(

@@ -11,7 +11,7 @@ import pytest
 from tests.analysis.conftest import METADATA, PARAMS, TRIALS
 
 from mollitune.search.cli import main
-from mollitune.search.store import Store, create_search_folder
+from mollitune.search.store.writer import Store, create_search_folder
 
 CONFIG = "name: run1\nmodel: vae\nfamilies: [linear]\ntrials: 2\nsteps: 4\n"
 SENTINEL = "executed"

@@ -11,8 +11,8 @@ from tests.hostile.conftest import SENTINEL, Payload, Refused, payload
 from torch import Tensor, nn
 
 from mollitune._errors import MollituneError
-from mollitune.search.checkpoints import Checkpoints
-from mollitune.search.network_file import open_network
+from mollitune.search.metrics.extractors.network_file import open_network
+from mollitune.search.training.checkpoints import Checkpoints
 
 STATE = {"step": 3, "model": {"weight": torch.zeros(2)}}
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 from tests.analysis.conftest import CONFIRMED, METADATA, PARAMS, PLAN, TRIALS, FakeTrial
-from tests.analysis.test_importance_card import FOUND
-from tests.analysis.test_verdict_card import ARMS, VERDICT
+from tests.analysis.report.test_importance_card import FOUND
+from tests.analysis.report.test_verdict_card import ARMS, VERDICT
 
 from mollitune.analysis import load_results, write_report
-from mollitune.analysis._importance_card import shares_card
-from mollitune.analysis._verdict_card import verdict_card
+from mollitune.analysis.report.cards.importance import shares_card
+from mollitune.analysis.report.cards.verdict import verdict_card
 from mollitune.schedules import build
-from mollitune.search.store import Store, create_search_folder
+from mollitune.search.store.writer import Store, create_search_folder
 
 ATTACKS = [
     "<script>alert(1)</script>",

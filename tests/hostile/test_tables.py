@@ -11,7 +11,7 @@ from tests.analysis.conftest import TRIALS
 from tests.hostile.conftest import Refused, payload
 
 from mollitune.analysis import load_results
-from mollitune.search.schema import SCHEMA_VERSION, TABLES, VERSION_KEY
+from mollitune.search.store.schema import SCHEMA_VERSION, TABLES, VERSION_KEY
 
 COMMANDS = [("query", "fake", "from trials"), ("report", "fake"), ("best", "fake")]
 Damage = Callable[[pa.Table], pa.Table]

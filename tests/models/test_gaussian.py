@@ -35,10 +35,10 @@ def test_log_probs_agree_with_torch_distributions() -> None:
 def test_a_scalar_variance_is_shared_by_all_dimensions() -> None:
     x, mean = torch.randn(2, 6, 5, dtype=torch.float64)
     expected = Normal(mean, 0.3).log_prob(x).sum(1)
-    shared = torch.tensor(2 * math.log(0.3), dtype=torch.float64)
-    torch.testing.assert_close(diagonal_log_prob(x, mean, shared), expected)
+    context = torch.tensor(2 * math.log(0.3), dtype=torch.float64)
+    torch.testing.assert_close(diagonal_log_prob(x, mean, context), expected)
     squares = squared_errors(x, mean)
-    torch.testing.assert_close(shared_log_prob(squares, shared, 5), expected)
+    torch.testing.assert_close(shared_log_prob(squares, context, 5), expected)
 
 
 def test_squared_errors_of_several_draws_for_each_image() -> None:

@@ -4,12 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mollitune.models._squeeze import (
-    pack_checkerboard,
-    squeeze,
-    unpack_checkerboard,
-    unsqueeze,
-)
+from mollitune.models._squeeze import pack_checkerboard, squeeze, unpack_checkerboard, unsqueeze
 
 PAIRS = [(squeeze, unsqueeze), (pack_checkerboard, unpack_checkerboard)]
 

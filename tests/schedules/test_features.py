@@ -141,7 +141,8 @@ def test_area_over_the_search_space(family: str) -> None:
 
 @pytest.mark.parametrize("family", families())
 def test_few_evaluations_are_needed(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    cls, asked = lookup(family), []
+    cls: type[Schedule] = lookup(family)
+    asked: list[float] = []
     original = cls.level
 
     def counting(schedule: Schedule, progress: float) -> float:

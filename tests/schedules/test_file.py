@@ -6,15 +6,7 @@ from typing import Any
 import pytest
 
 from mollitune._errors import MollituneError
-from mollitune.schedules import (
-    Blur,
-    Linear,
-    Schedule,
-    ScheduleFileError,
-    Sigmoid,
-    Vanilla,
-    load,
-)
+from mollitune.schedules import Blur, Linear, Schedule, ScheduleFileError, Sigmoid, Vanilla, load
 
 LINEAR: dict[str, Any] = {
     "format": "mollitune.schedule",

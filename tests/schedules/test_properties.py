@@ -28,7 +28,7 @@ GRID = [i / 1024 for i in range(1025)]
 
 
 def draw(family: str, rng: random.Random) -> Schedule:
-    cls = lookup(family)
+    cls: type[Schedule] = lookup(family)
     return cls.from_point({k: v.sample(rng) for k, v in cls.search_space(SIDE).items()})
 
 

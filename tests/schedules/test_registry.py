@@ -181,4 +181,4 @@ def test_an_abstract_class_is_rejected() -> None:
         family: ClassVar[str] = "unfinished"
 
     with pytest.raises(ValueError, match=r"Unfinished must define .* missing: h, search_space"):
-        register(Unfinished)  # type: ignore[type-abstract]
+        register(Unfinished)

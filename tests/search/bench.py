@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from mollitune.schedules import Schedule, Sigmoid
-from mollitune.search.dataset import Splits
-from mollitune.search.fid import Reference
-from mollitune.search.trial import Evaluation, Trial, TrialSpec
+from mollitune.search.data.images import Splits
+from mollitune.search.metrics.reference import Reference
+from mollitune.search.training.trial import Evaluation, Trial, TrialSpec
 
 CPU = torch.device("cpu")
 FID_SAMPLES = 80

@@ -11,11 +11,17 @@ from torch import Tensor
 from torch_fidelity import feature_extractor_inceptionv3 as inception_module
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-from mollitune.search.dataset import Splits, split
-from mollitune.search.extra_metrics import Extra
-from mollitune.search.extractors import INCEPTION, Extractor, cache_folder, prepare_extractor
-from mollitune.search.fid import FidMeter, Measurement, Reference
-from mollitune.search.sources import load_images
+from mollitune.search.data.images import Splits, split
+from mollitune.search.data.sources import load_images
+from mollitune.search.metrics.extractors.extractor import (
+    INCEPTION,
+    Extractor,
+    cache_folder,
+    prepare_extractor,
+)
+from mollitune.search.metrics.extras import Extra
+from mollitune.search.metrics.fid import FidMeter, Measurement
+from mollitune.search.metrics.reference import Reference
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mollitune.search.extractors import Extractor, feature_batches
+from mollitune.search.metrics.extractors.extractor import Extractor, feature_batches
 
 
 def features_of(extractor: Extractor, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:

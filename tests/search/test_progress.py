@@ -5,7 +5,7 @@ import pickle
 import pytest
 from rich.console import Console
 
-from mollitune.search.progress import Line, ProgressView, Tally, duration
+from mollitune.search.terminal import Line, ProgressView, Tally, duration
 
 
 class Clock:

@@ -9,7 +9,7 @@ import pytest
 from tests.analysis.conftest import METADATA, PARAMS, TRIALS
 
 from mollitune.search.cli import main
-from mollitune.search.store import Store, create_search_folder
+from mollitune.search.store.writer import Store, create_search_folder
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import pytest
 from rich.console import Console
 from tests.search.bench import Bench
 
-from mollitune.search.dataset import Splits
-from mollitune.search.evaluation import Evaluation
-from mollitune.search.fid import Reference
-from mollitune.search.train_view import Pace, TrainView, sentence
+from mollitune.search.data.images import Splits
+from mollitune.search.metrics.reference import Reference
+from mollitune.search.terminal import Pace, TrainView, sentence
+from mollitune.search.training.spec import Evaluation
 
 
 class Clock:

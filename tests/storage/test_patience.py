@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from mollitune._errors import MollituneError
-from mollitune.search.checkpoints import Checkpoints
-from mollitune.search.journal import START, Journal, JournalError
-from mollitune.search.lease import LEASE_FILE, Lease
-from mollitune.search.patience import Patience, wait_seconds
-from mollitune.search.store import Store, StoreError
+from mollitune.search.store.journal import START, Journal, JournalError
+from mollitune.search.store.lease import LEASE_FILE, Lease
+from mollitune.search.store.retry import Retry, wait_seconds
+from mollitune.search.store.writer import Store, StoreError
+from mollitune.search.training.checkpoints import Checkpoints
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
@@ -33,7 +33,7 @@ def failing(times: int) -> Callable[[], str]:
 
 def test_a_write_is_tried_again_and_its_two_messages_are_one_line_each() -> None:
     said: list[str] = []
-    assert Patience(60.0, said.append)(failing(2)) == "written"
+    assert Retry(60.0, said.append)(failing(2)) == "written"
     first, last = said
     assert "No space left on device; trying again for up to 60 s (MOLLITUNE_STORAGE_WAIT)" in first
     assert last.startswith("the storage is back after ")
@@ -42,32 +42,32 @@ def test_a_write_is_tried_again_and_its_two_messages_are_one_line_each() -> None
 
 def test_nothing_is_said_of_a_write_that_succeeds() -> None:
     said: list[str] = []
-    assert Patience(60.0, said.append)(failing(0)) == "written"
+    assert Retry(60.0, said.append)(failing(0)) == "written"
     assert said == []
 
 
 def test_after_giving_up_every_write_has_one_try() -> None:
-    patience = Patience(0.1)
+    retry = Retry(0.1)
     with pytest.raises(OSError, match="No space left"):
-        patience(failing(9))
+        retry(failing(9))
     said: list[str] = []
-    patience._say = said.append
+    retry._say = said.append
     with pytest.raises(OSError, match="No space left"):
-        patience(failing(1))
-    assert patience(failing(0)) == "written"
+        retry(failing(1))
+    assert retry(failing(0)) == "written"
     assert said == []
 
 
 def test_a_signal_ends_the_waiting() -> None:
     came = threading.Event()
-    patience = Patience(1e6, lambda _: came.set())
-    patience.interrupted = came.is_set
+    retry = Retry(1e6, lambda _: came.set())
+    retry.interrupted = came.is_set
     with pytest.raises(OSError, match="No space left"):
-        patience(failing(10**6))
+        retry(failing(10**6))
 
 
 def test_a_copy_does_not_wait() -> None:
-    copy = pickle.loads(pickle.dumps(Patience(1e6, print)))
+    copy = pickle.loads(pickle.dumps(Retry(1e6, print)))
     with pytest.raises(OSError, match="No space left"):
         copy(failing(1))
 
@@ -77,7 +77,7 @@ def test_errors_that_waiting_does_not_mend_pass_at_once() -> None:
         raise ValueError("wrong")
 
     with pytest.raises(ValueError, match="wrong"):
-        Patience(1e6)(wrong)
+        Retry(1e6)(wrong)
 
 
 @pytest.mark.parametrize("text", ["soon", "-1", "inf", "nan"])
@@ -95,10 +95,10 @@ def mend(path: Path) -> Callable[[str], None]:
 def test_record_and_tables_wait_for_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     for name in ("journal", "samples"):
         (tmp_path / name).write_text("in the way")
-    journal = Journal.open(str(tmp_path), Patience(60.0, mend(tmp_path / "journal")))
+    journal = Journal.open(str(tmp_path), Retry(60.0, mend(tmp_path / "journal")))
     journal.append(START, 0)
     assert len(Journal.open(str(tmp_path))) == 1
-    store = Store.open(str(tmp_path), {}, Patience(60.0, mend(tmp_path / "samples")))
+    store = Store.open(str(tmp_path), {}, Retry(60.0, mend(tmp_path / "samples")))
     store.write_file("samples/1.png", b"picture")
     assert (tmp_path / "samples" / "1.png").read_bytes() == b"picture"
 
@@ -106,11 +106,11 @@ def test_record_and_tables_wait_for_a_folder_that_cannot_be_written(tmp_path: Pa
 def test_a_folder_that_stays_unwritable_is_an_error_that_names_it(tmp_path: Path) -> None:
     for name in ("journal", "samples"):
         (tmp_path / name).write_text("in the way")
-    journal = Journal.open(str(tmp_path), Patience(0.1))
+    journal = Journal.open(str(tmp_path), Retry(0.1))
     with pytest.raises(JournalError, match=r"cannot write .*journal: .*mend the permissions"):
         journal.append(START, 0)
     assert len(journal) == 0
-    store = Store.open(str(tmp_path), {}, Patience(0.1))
+    store = Store.open(str(tmp_path), {}, Retry(0.1))
     with pytest.raises(StoreError, match=r"cannot write .*samples/1.png: .*mend the permissions"):
         store.write_file("samples/1.png", b"picture")
 
@@ -119,7 +119,7 @@ def test_checkpoints_are_read_when_the_storage_is_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Checkpoints(str(tmp_path), 0).save({"step": 3})
-    again = Checkpoints(str(tmp_path), 0, Patience(60.0))
+    again = Checkpoints(str(tmp_path), 0, Retry(60.0))
     away, content = failing(1), again._content
     monkeypatch.setattr(again, "_content", lambda path: (away(), content(path))[1])
     assert [state["step"] for state in again.load(torch.device("cpu"))] == [3]
@@ -128,7 +128,7 @@ def test_checkpoints_are_read_when_the_storage_is_back(
 def test_a_driver_whose_lease_was_taken_writes_nothing_more(tmp_path: Path) -> None:
     (tmp_path / "journal").mkdir()
     with Lease(str(tmp_path), seconds=0.2) as lease:
-        journal = Journal.open(str(tmp_path), Patience(60.0, lease=lease))
+        journal = Journal.open(str(tmp_path), Retry(60.0, lease=lease))
         journal.append(START, 0)
         other = {"token": "other", "pid": 1, "host": "elsewhere", "expires": time.time() + 60}
         (tmp_path / LEASE_FILE).write_text(json.dumps(other))

@@ -25,7 +25,7 @@ from tests.storage.conftest import (
 
 from mollitune.analysis import Results, load_results
 from mollitune.search.cli import main
-from mollitune.search.schema import KEYS
+from mollitune.search.store.schema import KEYS
 
 ROOT = f"s3://{BUCKET}/searches"
 # `make chaos` takes 30

@@ -10,9 +10,9 @@ from rich.console import Console
 from tests.storage.conftest import BUCKET, S3
 
 from mollitune.schedules import Sigmoid
-from mollitune.search.train import Trained, train
-from mollitune.search.train_settings import ScheduleSource, TrainSettings
-from mollitune.search.trained import load_model
+from mollitune.search.production.settings import ScheduleSource, TrainSettings
+from mollitune.search.production.train import Trained, train
+from mollitune.search.production.trained import load_model
 
 SETTINGS = TrainSettings(
     model="vae",

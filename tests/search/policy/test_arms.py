@@ -1,8 +1,8 @@
 import pytest
 
 from mollitune.schedules import Linear, Polynomial, Schedule, Vanilla, build, families
-from mollitune.search.policy.arms import ORDER, arms_within, first_tried
-from mollitune.search.space import FamilySpace
+from mollitune.search.policy.source import ORDER, arms_within, first_tried
+from mollitune.search.policy.space import FamilySpace
 
 
 def defaults() -> list[Schedule]:

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from tests.search.policy.worlds import STEPS
 
-from mollitune.analysis.surrogate import MODELLED, ShapeSurrogate
 from mollitune.schedules import Linear, Schedule, build
 from mollitune.search.policy.decision import Decision
 from mollitune.search.policy.proposer import Proposal, Proposer
 from mollitune.search.policy.samplers import RandomSampler, ShapeSampler
 from mollitune.search.policy.source import SpaceSource
-from mollitune.search.space import FamilySpace
+from mollitune.search.policy.space import FamilySpace
+from mollitune.search.policy.surrogate import MODELLED, ShapeSurrogate
 
 ARMS = [build("vanilla"), Linear(until=0.6)]
 
@@ -64,7 +64,7 @@ def test_race_and_sampler_look_at_one_process(monkeypatch: pytest.MonkeyPatch) -
             fits.append(len(schedules))
             super().__init__(schedules, *rest, **named)
 
-    monkeypatch.setattr("mollitune.analysis.surrogate.ShapeSurrogate", Counted)
+    monkeypatch.setattr("mollitune.search.policy.surrogate.ShapeSurrogate", Counted)
     source = SpaceSource({name: FamilySpace(name) for name in ("linear", "edm")}, 8, 0)
     run = Proposer([], {"vae": ShapeSampler(source, 0)}, 0, eta=3, seeds=5)
     made = [run.next() for _ in range(MODELLED + 4)]

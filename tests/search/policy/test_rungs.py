@@ -10,8 +10,8 @@ import optuna
 import pytest
 from tests.search.policy.worlds import about, value
 
-from mollitune.search.policy.likeness import Likeness, UnlikeValuesError, Value
-from mollitune.search.policy.rungs import Rungs, Verdict
+from mollitune.search.policy.comparability import Comparability, UnlikeValuesError, Value
+from mollitune.search.policy.rungs import RungDecision, Rungs
 
 
 def rung(eta: float = 3, least: int = 3) -> Rungs:
@@ -44,20 +44,22 @@ def test_thirds_by_hand() -> None:
     rungs = rung()
     few = "fewer than 3 values on this rung"
     best = "among the best 1/3 of this rung"
-    assert rungs.judge(0, value(30)) == Verdict("continue", few, None, 1)
-    assert rungs.judge(0, value(10)) == Verdict("continue", few, None, 2)
+    assert rungs.judge(0, value(30)) == RungDecision("continue", few, None, 1)
+    assert rungs.judge(0, value(10)) == RungDecision("continue", few, None, 2)
     # 10 20 30: the quantile 1/3 lies 2/3 of the way from 10 to 20
-    assert rungs.judge(0, value(20)) == Verdict("stop", f"not {best}", about(10 + 20 / 3), 3)
+    assert rungs.judge(0, value(20)) == RungDecision("stop", f"not {best}", about(10 + 20 / 3), 3)
     # 10 14 20 30: the quantile is the second value, 14 itself
-    assert rungs.judge(0, value(14)) == Verdict("continue", best, about(14), 4)
+    assert rungs.judge(0, value(14)) == RungDecision("continue", best, about(14), 4)
     # 10 14 16 20 30: a third of the way from 14 to 16
-    assert rungs.judge(0, value(16)) == Verdict("stop", f"not {best}", about(14 + 2 / 3), 5)
+    assert rungs.judge(0, value(16)) == RungDecision("stop", f"not {best}", about(14 + 2 / 3), 5)
 
 
 def test_halves_by_hand() -> None:
     rungs = rung(eta=2, least=2)
     assert rungs.judge(0, value(8)).cutoff is None
-    assert rungs.judge(0, value(4)) == Verdict("continue", "among the best 1/2 of this rung", 6, 2)
+    assert rungs.judge(0, value(4)) == RungDecision(
+        "continue", "among the best 1/2 of this rung", 6, 2
+    )
     assert rungs.judge(0, value(6)).cutoff == 6  # 4 6 8: the median, which goes on
     last = rungs.judge(0, value(7))  # 4 6 7 8: the median is 6.5
     assert (last.action, last.cutoff, last.competitors) == ("stop", 6.5, 4)
@@ -144,7 +146,7 @@ def test_survival_by_hand() -> None:
 @pytest.mark.parametrize("fid", [math.nan, math.inf])
 def test_what_is_no_number_stops_and_is_not_recorded(fid: float) -> None:
     rungs = rung(least=2)
-    assert rungs.judge(0, value(fid)) == Verdict("stop", "FID is not finite", None, 0)
+    assert rungs.judge(0, value(fid)) == RungDecision("stop", "FID is not finite", None, 0)
     assert rungs.judge(0, value(9.0)).competitors == 1
     assert rungs.judge(0, value(fid)).competitors == 1
 
@@ -152,12 +154,14 @@ def test_what_is_no_number_stops_and_is_not_recorded(fid: float) -> None:
 def test_a_protected_value_goes_on_but_counts() -> None:
     rungs = rung(least=2)
     rungs.judge(0, value(10))
-    assert rungs.judge(0, value(90), "baseline") == Verdict(
+    assert rungs.judge(0, value(90), "baseline") == RungDecision(
         "continue", "baseline", about(10 + 80 / 3), 2
     )
     # 10 16 90, and without the baseline 10 16 would have put the cutoff at 12
     assert rungs.judge(0, value(16)).cutoff == about(14)
-    assert rungs.judge(0, value(math.nan), "baseline") == Verdict("continue", "baseline", None, 3)
+    assert rungs.judge(0, value(math.nan), "baseline") == RungDecision(
+        "continue", "baseline", None, 3
+    )
 
 
 @pytest.mark.parametrize("other", [value(99, model="glow"), value(99, step=41)])
@@ -178,7 +182,7 @@ def test_rungs_do_not_share_values() -> None:
 def test_a_value_measured_in_another_way_is_refused(fid: float) -> None:
     rungs = rung(least=2)
     kept(rungs, [1.0, 2.0, 3.0])
-    fewer = Value(fid, "clean", Likeness("vae", 40, samples=500))
+    fewer = Value(fid, "clean", Comparability("vae", 40, samples=500))
     with pytest.raises(UnlikeValuesError, match="samples 0 and 500 cannot be ranked"):
         rungs.judge(0, fewer)
     assert rungs.judge(0, value(1)).competitors == 4  # the refused one is not there

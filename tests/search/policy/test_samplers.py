@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from tests.search.policy.worlds import completed
 
-from mollitune.analysis.surrogate import MODELLED, coordinates
 from mollitune.schedules import Linear, Schedule, build, curve_distance, families, shape_features
 from mollitune.search.policy.samplers import STARTUP, RandomSampler, Sampler, ShapeSampler
 from mollitune.search.policy.source import PoolSource, SpaceSource
+from mollitune.search.policy.space import FamilySpace
 from mollitune.search.policy.stopping import Run
-from mollitune.search.space import FamilySpace
+from mollitune.search.policy.surrogate import MODELLED, coordinates
 
 SEARCHED = [name for name in families() if name not in ("vanilla", "blur")]
 

@@ -14,7 +14,7 @@ from mollitune.schedules import (
     families,
 )
 from mollitune.search.policy.source import CANDIDATES, PoolSource, SpaceSource
-from mollitune.search.space import FamilySpace
+from mollitune.search.policy.space import FamilySpace
 
 SEARCHED = [name for name in families() if name != "vanilla"]
 

@@ -10,9 +10,9 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.schedulers.async_hyperband import _Bracket
 from tests.search.policy.worlds import STEPS, about, action, evaluated
 
+from mollitune.search.policy.comparability import Comparability, UnlikeValuesError
 from mollitune.search.policy.decision import Decision
-from mollitune.search.policy.likeness import Likeness, UnlikeValuesError
-from mollitune.search.policy.stopping import Evaluation, Run, Stopping
+from mollitune.search.policy.stopping import Observation, Run, Stopping
 
 
 def cut(rule: str = "late_cut", audit: float = 0.0, seed: int = 0, least: int = 3) -> Stopping:
@@ -118,9 +118,9 @@ def test_models_do_not_compete() -> None:
 def probed(
     stopping: Stopping, trial: int, probe_fid: float | None, phase: str = "mollified"
 ) -> Decision:
-    like = Likeness("vae", 40)
+    like = Comparability("vae", 40)
     decision = stopping.judge(
-        run(trial), Evaluation(40, 2 / 3, phase, 1000.0 - trial, probe_fid, like)
+        run(trial), Observation(40, 2 / 3, phase, 1000.0 - trial, probe_fid, like)
     )
     assert decision is not None
     return decision
@@ -144,11 +144,11 @@ def test_without_a_branch_there_is_nothing_to_probe() -> None:
 @pytest.mark.parametrize("other", [{"extractor": "b"}, {"samples": 9}, {"ema": 0.1}])
 def test_unlike_values_are_refused(other: dict[str, object]) -> None:
     stopping = cut()
-    like = Likeness("vae", 40, extractor="a", samples=10, reference="r", ema=0.0)
-    stopping.judge(run(0), Evaluation(40, 2 / 3, "clean", 1.0, None, like))
-    unlike = Likeness(**{**vars(like), **other})
+    like = Comparability("vae", 40, extractor="a", samples=10, reference="r", ema=0.0)
+    stopping.judge(run(0), Observation(40, 2 / 3, "clean", 1.0, None, like))
+    unlike = Comparability(**{**vars(like), **other})
     with pytest.raises(UnlikeValuesError, match=next(iter(other))):
-        stopping.judge(run(1), Evaluation(40, 2 / 3, "clean", 1.0, None, unlike))
+        stopping.judge(run(1), Observation(40, 2 / 3, "clean", 1.0, None, unlike))
 
 
 def test_the_guard_has_no_switch() -> None:

@@ -11,9 +11,9 @@ from tests.search.policy.worlds import completed
 
 from mollitune.schedules import Float, Linear, Schedule, build, families
 from mollitune.search.policy.source import PoolSource, SpaceSource
+from mollitune.search.policy.space import FamilySpace
 from mollitune.search.policy.stopping import Run
 from mollitune.search.policy.study import STARTUP_TRIALS, StudySampler
-from mollitune.search.space import FamilySpace
 
 NAMES = ["linear", "sigmoid"]
 SEARCHED = [name for name in families() if name != "vanilla"]

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from mollitune.schedules import Schedule, build
+from mollitune.search.policy.comparability import Comparability, Value
 from mollitune.search.policy.decision import Decision
-from mollitune.search.policy.likeness import Likeness, Value
-from mollitune.search.policy.replay import Point, Recording
 from mollitune.search.policy.samplers import Sampler
-from mollitune.search.policy.stopping import Evaluation, Run, Stopping
+from mollitune.search.policy.stopping import Observation, Run, Stopping
+from mollitune.search.replay.replay import Point, Recording
 
 STEPS = 60
 
@@ -21,7 +21,7 @@ def about(number: float) -> Any:
 
 
 def value(fid: float, model: str = "vae", step: int = 40, phase: str = "clean") -> Value:
-    return Value(fid, phase, Likeness(model, step))
+    return Value(fid, phase, Comparability(model, step))
 
 
 def evaluated(
@@ -30,8 +30,8 @@ def evaluated(
     """Let a run be judged whose data are mollified until a share of the training."""
     progress = step / STEPS
     phase = "mollified" if progress < until else "clean"
-    like = Likeness(run.model, step)
-    return stopping.judge(run, Evaluation(step, progress, phase, fid, None, like))
+    like = Comparability(run.model, step)
+    return stopping.judge(run, Observation(step, progress, phase, fid, None, like))
 
 
 def action(decision: Decision | None) -> str:

@@ -10,8 +10,8 @@ import pytest
 from pyarrow import fs
 from tests.plain_tables import deduplicate
 
-from mollitune.search.schema import KEYS, columns, part_names
-from mollitune.search.store import Store
+from mollitune.search.store.schema import KEYS, columns, part_names
+from mollitune.search.store.writer import Store
 
 PARAMS = {"until": pa.float64(), "curve": pa.string()}
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)

@@ -14,8 +14,8 @@ from tests.search.store.conftest import (
     steps,
 )
 
-from mollitune.search import store
-from mollitune.search.store import Store, StoreError
+from mollitune.search.store import writer as store
+from mollitune.search.store.writer import Store, StoreError
 
 
 def test_rows_wait_until_there_are_fifty(opened: Store, root: Path) -> None:

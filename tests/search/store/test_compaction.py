@@ -16,9 +16,9 @@ from tests.search.store.conftest import (
     write_parts,
 )
 
-from mollitune.search import _parts
-from mollitune.search.schema import table_schema
-from mollitune.search.store import Store
+from mollitune.search.store import parts as _parts
+from mollitune.search.store.schema import table_schema
+from mollitune.search.store.writer import Store
 
 
 def test_many_parts_become_one(opened: Store, root: Path) -> None:

@@ -17,8 +17,8 @@ from tests.search.store.conftest import (
     write_parts,
 )
 
-from mollitune.search import _parts
-from mollitune.search.store import Store, StoreError
+from mollitune.search.store import parts as _parts
+from mollitune.search.store.writer import Store, StoreError
 
 
 @pytest.mark.parametrize("table", ["report", "decision", "trial"])

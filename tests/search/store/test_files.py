@@ -16,9 +16,9 @@ from tests.search.store.conftest import (
 )
 
 from mollitune._errors import MollituneError
-from mollitune.search import _parts
-from mollitune.search.schema import SCHEMA_VERSION, part_names
-from mollitune.search.store import Store, StoreError, create_search_folder
+from mollitune.search.store import parts as _parts
+from mollitune.search.store.schema import SCHEMA_VERSION, part_names
+from mollitune.search.store.writer import Store, StoreError, create_search_folder
 
 
 def test_metadata_is_stamped(opened: Store, root: Path) -> None:

@@ -12,8 +12,8 @@ from tests.search.store.conftest import (
     rows,
 )
 
-from mollitune.search.schema import table_schema
-from mollitune.search.store import Store
+from mollitune.search.store.schema import table_schema
+from mollitune.search.store.writer import Store
 
 
 def test_row_comes_back_as_it_was(opened: Store, root: Path) -> None:

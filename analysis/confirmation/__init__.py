@@ -1,0 +1,30 @@
+"""What fresh paired seeds say: paired intervals, elimination, the verdict and its sentence.
+
+`runs` reads a confirmation from the tables, `judgement` compares its arms by `paired` intervals,
+`verdict` puts the result together and `sentence` into words. `elimination` drops hopeless arms
+while a confirmation runs; `power` says beforehand which differences it can find.
+"""
+
+from .arms import Arm, Verdict
+from .elimination import clearly_out
+from .judgement import Difference, Judgement, judge
+from .paired import Interval, detectable, paired_interval, seeds_needed
+from .power import power_sentence
+from .verdict import verdict, verdicts, write_verdict
+
+__all__ = [
+    "Arm",
+    "Difference",
+    "Interval",
+    "Judgement",
+    "Verdict",
+    "clearly_out",
+    "detectable",
+    "judge",
+    "paired_interval",
+    "power_sentence",
+    "seeds_needed",
+    "verdict",
+    "verdicts",
+    "write_verdict",
+]

@@ -1,0 +1,227 @@
+"""The runs of the latest confirmation, read from the tables of a search."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+import pyarrow.compute as pc
+
+from mollitune._errors import MollituneError
+from mollitune._files import first_line
+from mollitune.analysis.tables.comparable import require_alike
+from mollitune.analysis.tables.results import Results
+from mollitune.analysis.tables.schedules import schedule_of
+from mollitune.schedules import Schedule
+from mollitune.search.store import COMPARABLE_WITHIN, CONFIRM_TRIALS
+
+from .paired import LEVEL
+
+_NO_FID = "no finite FID on clean data at full budget"
+
+
+@dataclass
+class ArmRuns:
+    """The runs of one configuration.
+
+    Attributes:
+        configuration: Its number.
+        schedule: Its schedule.
+        trials: Number of the complete run of each seed.
+        fids: FID of each seed.
+        failed: What went wrong with each seed that failed.
+        dropped: Why it gets no more seeds; None if it does.
+    """
+
+    configuration: int
+    schedule: Schedule
+    trials: dict[int, int] = field(default_factory=dict)
+    fids: dict[int, float] = field(default_factory=dict)
+    failed: dict[int, str] = field(default_factory=dict)
+    dropped: str | None = None
+
+    @property
+    def is_vanilla(self) -> bool:
+        """Whether it is the arm that all others are compared with."""
+        return self.schedule.family == "vanilla"
+
+    @property
+    def out(self) -> str | None:
+        """Why it is not judged with the others; vanilla always is."""
+        if self.is_vanilla:
+            return None
+        return self.dropped or next(iter(self.failed.values()), None)
+
+    def is_done(self, planned: int) -> bool:
+        """Whether no more of its runs are to come."""
+        ended = self.fids.keys() | self.failed.keys()
+        return self.out is not None or len(ended) >= planned
+
+
+@dataclass(frozen=True)
+class ConfirmationRuns:
+    """The runs of a confirmation on one model.
+
+    Attributes:
+        number: Number of the confirmation, from 1.
+        model: Name of the model.
+        planned: Seeds planned for each arm.
+        level: Probability with which its verdict is to hold.
+        arms: Its arms, by configuration.
+        measured: Dataset, step, extractor, ... of the runs: what `COMPARABLE_WITHIN` names.
+    """
+
+    number: int
+    model: str
+    planned: int
+    level: float
+    arms: tuple[ArmRuns, ...]
+    measured: Mapping[str, Any]
+
+
+def latest_number(results: Results) -> int | None:
+    """Number of the latest confirmation that has a trial; None if there is none."""
+    last = pc.max(results.tables["trials"]["trial"]).as_py()
+    return None if last is None else last // CONFIRM_TRIALS or None
+
+
+def confirmed_models(results: Results, number: int) -> list[str]:
+    """Names of the models of a confirmation, sorted."""
+    return sorted(_rows(results, "trials", number)["model"].unique())
+
+
+def read_confirmation(results: Results, number: int, model: str) -> ConfirmationRuns:
+    """Read the runs of one model of a confirmation.
+
+    Raises:
+        MollituneError: If the FIDs were not all measured alike, a schedule's family is not
+            registered here, or the file of the confirmation is corrupt.
+    """
+    plan = _plan(results, number, model)
+    trials, reports = (
+        rows[rows["model"] == model].sort_values("trial")
+        for rows in (_rows(results, name, number) for name in ("trials", "reports"))
+    )
+    comparable = reports[reports["comparable"]]
+    require_alike(results, comparable, COMPARABLE_WITHIN, hint="confirm the search anew")
+    arms = dict(plan.arms)
+    for row in trials.to_dict("records"):
+        number_of = int(row["configuration"])
+        if number_of not in arms:
+            arms[number_of] = ArmRuns(number_of, _schedule(row, f"trial {row['trial']}"))
+    _add_runs(arms, trials, dict(zip(comparable["trial"], comparable["fid"], strict=True)))
+    _add_drops(arms, _rows(results, "decisions", number), set(trials["trial"]))
+    most = max(len(arm.fids.keys() | arm.failed.keys()) for arm in arms.values())
+    return ConfirmationRuns(
+        number=number,
+        model=model,
+        planned=plan.seeds or most,
+        level=plan.level,
+        arms=tuple(arms[configuration] for configuration in sorted(arms)),
+        measured=_measured(trials, reports, plan),
+    )
+
+
+def _rows(results: Results, table: str, number: int) -> pd.DataFrame:
+    """Rows of a confirmation, whose trials are numbered apart."""
+    rows = results.tables[table]
+    first, last = number * CONFIRM_TRIALS, (number + 1) * CONFIRM_TRIALS - 1
+    own = pc.and_(pc.greater_equal(rows["trial"], first), pc.less_equal(rows["trial"], last))
+    # before the conversion: of a million evaluations few are those of a confirmation
+    frame: pd.DataFrame = rows.filter(own).to_pandas()
+    return frame
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What the file of a confirmation says about one model."""
+
+    seeds: int | None = None
+    level: float = LEVEL
+    fid_samples: int = 0
+    arms: Mapping[int, ArmRuns] = field(default_factory=dict)
+
+
+def _plan(results: Results, number: int, model: str) -> _Plan:
+    """What was planned, with the arms that have no trial yet; nothing without the file."""
+    name = f"confirm/{number}.json"
+    data = results.read_file(name)
+    if data is None:
+        return _Plan()
+    try:
+        described = json.loads(data)
+        arms = described.get("arms", {}).get(model, ())
+        plan = _Plan(
+            seeds=int(described["seeds"]),
+            level=float(described.get("level", LEVEL)),
+            fid_samples=int(described.get("fid_samples", 0)),
+            arms={int(arm["configuration"]): _planned_arm(arm) for arm in arms},
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise MollituneError(
+            f"{name} of {results.name!r} is corrupt ({first_line(error)}); restore it from a copy"
+        ) from error
+    if plan.seeds is None or plan.seeds < 1 or not 0 < plan.level < 1:
+        raise MollituneError(
+            f"{name} of {results.name!r} is corrupt: seeds must be at least 1 and level between "
+            f"0 and 1, got {plan.seeds} and {plan.level}; restore it from a copy"
+        )
+    return plan
+
+
+def _planned_arm(described: Mapping[str, Any]) -> ArmRuns:
+    number = int(described["configuration"])
+    return ArmRuns(number, _schedule(described["schedule"], f"configuration {number}"))
+
+
+def _schedule(described: Mapping[Any, Any], whose: str) -> Schedule:
+    """The schedule of a row or of a plan."""
+    try:
+        if "params" in described:
+            return Schedule.from_dict(described)
+        return schedule_of(described)
+    except ValueError as error:
+        raise MollituneError(
+            f"the schedule of {whose} cannot be built: {first_line(error)}; "
+            "import the module that registers its family first"
+        ) from error
+
+
+def _add_runs(
+    arms: Mapping[int, ArmRuns], trials: pd.DataFrame, fids: Mapping[int, float]
+) -> None:
+    for row in trials.to_dict("records"):
+        arm, seed, trial = arms[int(row["configuration"])], int(row["seed"]), int(row["trial"])
+        if trial in fids:
+            arm.trials[seed], arm.fids[seed] = trial, float(fids[trial])
+        elif row["status"] == "failed":
+            arm.failed[seed] = row["error"] if isinstance(row["error"], str) else "failed"
+        elif row["status"] == "completed" and math.isnan(row["final_fid"]):
+            # one with a final FID has only not been seen in the reports yet
+            arm.failed[seed] = _NO_FID
+    for arm in arms.values():  # a run that failed and was made again has not failed
+        for seed in arm.fids.keys() & arm.failed.keys():
+            del arm.failed[seed]
+
+
+def _add_drops(arms: Mapping[int, ArmRuns], decisions: pd.DataFrame, trials: set[int]) -> None:
+    chosen = (decisions["policy"] == "confirm") & (decisions["action"] == "drop")
+    for row in decisions[chosen].to_dict("records"):
+        if row["trial"] in trials and not arms[int(row["configuration"])].is_vanilla:
+            arms[int(row["configuration"])].dropped = str(row["reason"])
+
+
+def _measured(trials: pd.DataFrame, reports: pd.DataFrame, plan: _Plan) -> dict[str, Any]:
+    """How the FIDs are measured; before the first of them, what the plan says about it."""
+    first = trials.iloc[0]
+    planned = {
+        "dataset": first["dataset"],
+        "extractor": "",
+        "fid_samples": plan.fid_samples,
+        "fid_reference": "",
+    }
+    last = reports.sort_values("comparable").iloc[-1:].to_dict("records")
+    shown = {name: row[name] for row in last for name in COMPARABLE_WITHIN}
+    return {**planned, **shown, "step": first["steps"]}

@@ -1,0 +1,129 @@
+"""The verdict in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from mollitune.analysis.words import MINUS, count_of
+
+from .arms import Arm, Verdict
+from .paired import POWER
+
+
+def sentence(verdict: Verdict) -> str:
+    """One honest sentence on what the confirmation of a model has shown."""
+    words = _nothing(verdict) or _so_far(verdict) + (_winners(verdict) or _no_winner(verdict))
+    return f"On {verdict.model}, {words}{_failures(verdict)}."
+
+
+def plus_minus(value: float, half: float) -> str:
+    """A value with the half-width of its interval, to two digits of the latter.
+
+    Examples:
+        >>> plus_minus(14.234, 3.148), plus_minus(0.25, 12.7)
+        ('14.2 ± 3.1', '0 ± 13')
+    """
+    digits = 2 if half <= 0 else max(0, 1 - math.floor(math.log10(half)))
+    return f"{value:z.{digits}f} ± {half:.{digits}f}".replace("-", MINUS)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence.
+
+    Examples:
+        >>> listed(["a"]), listed(["a", "b", "c"])
+        ('a', 'a, b and c')
+    """
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def _nothing(verdict: Verdict) -> str | None:
+    """Why there is no verdict; None if there is one."""
+    none = "there is no verdict" + ("" if verdict.complete else " yet")
+    if verdict.vanilla is None or not verdict.vanilla.fids:
+        return f"{none}: vanilla has no complete run to compare with"
+    schedules = [arm for arm in verdict.arms if not arm.is_vanilla]
+    if all(arm.failed for arm in schedules):
+        return f"{none}: there is no schedule to compare with vanilla"
+    if any(arm.out is None for arm in schedules) and not _judged(verdict):
+        return f"{none}: an interval needs two paired seeds"
+    return None
+
+
+def _so_far(verdict: Verdict) -> str:
+    if verdict.complete:
+        return ""
+    fewest = min(len(arm.seeds) for arm in verdict.arms if arm.out is None)
+    return f"so far ({fewest} of {count_of(verdict.planned, 'seed')}, not complete), "
+
+
+def _winners(verdict: Verdict) -> str | None:
+    """The case that some schedule beats vanilla; None otherwise."""
+    choice = verdict.choice
+    if choice is None or not choice.beats_vanilla:
+        return None
+    by = f"by {_interval(choice, -1)} FID ({_evidence(verdict, choice)})"
+    tied = [choice, *(arm for arm in verdict.tie_set if arm is not choice)]
+    beating = [arm.text for arm in tied if arm.beats_vanilla]
+    if len(tied) == 1:
+        alone = choice.tied and len(verdict.arms) > 2
+        return f"{choice.text} beats vanilla {by}" + (", and no other ties with it" * alone)
+    apart = f"{listed([arm.text for arm in tied])} cannot be told apart"
+    if len(beating) == len(tied):
+        return f"{apart}; each beats vanilla, {choice.text} {by}"
+    if len(beating) == 1:
+        return f"{apart}; only {choice.text} beats vanilla, {by}"
+    return f"{apart}; {listed(beating)} beat vanilla, {choice.text} {by}"
+
+
+def _no_winner(verdict: Verdict) -> str:
+    judged = _judged(verdict)
+    undecided = [arm for arm in judged if arm.low is not None and arm.low <= 0]
+    if not undecided:
+        closest = ""
+        if judged:
+            evidence = _evidence(verdict, judged[0])
+            closest = (
+                f"; the closest, {judged[0].text}, is worse by {_interval(judged[0])} FID "
+                f"({evidence})"
+            )
+        return f"vanilla beats every schedule{closest}"
+    largest = max(undecided, key=lambda arm: abs(arm.difference or 0.0))
+    shown = (
+        f"(largest difference: {_interval(largest)} FID of {largest.text}; "
+        f"{_evidence(verdict, largest)}){_unnoticed(verdict)}"
+    )
+    if len(undecided) == len(verdict.arms) - 1:
+        return f"no schedule is distinguishable from vanilla {shown}"
+    names = listed([arm.text for arm in undecided])
+    return f"no schedule beats vanilla, and {names} cannot be told apart from it {shown}"
+
+
+def _unnoticed(verdict: Verdict) -> str:
+    """What such a confirmation would have found: no difference found is not no difference."""
+    if not verdict.detectable:
+        return ""
+    found = f"a true difference of {verdict.detectable:.2g} FID"
+    return f"; {found} would be found with probability {POWER}"
+
+
+def _failures(verdict: Verdict) -> str:
+    failed = [arm.text for arm in verdict.arms if arm.failed]
+    return f"; {listed(failed)} failed and cannot be judged" if failed else ""
+
+
+def _judged(verdict: Verdict) -> list[Arm]:
+    """The arms that were kept and have an interval, lowest difference first."""
+    judged = [a for a in verdict.arms if a.out is None and a.half_width is not None]
+    return sorted(judged, key=lambda arm: arm.difference or 0.0)
+
+
+def _interval(arm: Arm, sign: int = 1) -> str:
+    return plus_minus(sign * (arm.difference or 0.0), arm.half_width or 0.0)
+
+
+def _evidence(verdict: Verdict, arm: Arm) -> str:
+    base = verdict.vanilla.seeds if verdict.vanilla else ()
+    paired = len(set(arm.seeds) & set(base))
+    return f"{count_of(paired, 'paired seed')}, {100 * verdict.level:.4g} %"

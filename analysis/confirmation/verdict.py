@@ -1,0 +1,159 @@
+"""The verdict of a confirmation: which schedules beat vanilla, and which cannot be told apart."""
+
+from __future__ import annotations
+
+import json
+import math
+import posixpath
+from dataclasses import replace
+
+import numpy as np
+
+from mollitune._errors import MollituneError
+from mollitune._files import first_line, write_atomic
+from mollitune.analysis.tables.results import Results
+
+from .arms import FORMAT, VERSION, Arm, Verdict
+from .judgement import Judgement, judge
+from .runs import ArmRuns, confirmed_models, latest_number, read_confirmation
+from .sentence import sentence
+
+VERDICT_FILE = "verdict.json"
+"""Name of the file with the verdicts on all models, in the search's folder."""
+
+
+def verdict(results: Results, model: str | None = None) -> Verdict:
+    """Judge one model by the latest confirmation of a search.
+
+    Args:
+        results: Results of a search.
+        model: The model; not needed if only one was confirmed.
+
+    Raises:
+        MollituneError: If there is no confirmation, it has no such model or several and none was
+            named, its FIDs were not all measured alike, or a schedule cannot be built.
+    """
+    number = latest_number(results)
+    if number is None:
+        raise MollituneError(
+            f"no confirmation of {results.name!r} yet; run: mollitune confirm {results.name}"
+        )
+    models = confirmed_models(results, number)
+    if model is None and len(models) > 1:
+        raise MollituneError(
+            f"confirmation {number} of {results.name!r} has several models; name one of: "
+            f"{', '.join(models)}"
+        )
+    wanted = models[0] if model is None else model
+    if wanted not in models:
+        raise MollituneError(
+            f"confirmation {number} of {results.name!r} has no model {wanted!r}; it has: "
+            f"{', '.join(models)}"
+        )
+    return _verdict(results, number, wanted)
+
+
+def verdicts(results: Results) -> list[Verdict]:
+    """Judge all models by the latest confirmation of a search, in the order of their names.
+
+    Args:
+        results: Results of a search.
+
+    Returns:
+        One verdict per model; none if there is no confirmation.
+
+    Raises:
+        MollituneError: As for `verdict`.
+    """
+    number = latest_number(results)
+    if number is None:
+        return []
+    return [_verdict(results, number, model) for model in confirmed_models(results, number)]
+
+
+def write_verdict(results: Results) -> list[Verdict]:
+    """Write `VERDICT_FILE` with the verdicts on all models into the search's folder.
+
+    It holds ``format``, ``version`` and ``verdicts``, the list of their `Verdict.to_dict`. An
+    earlier one is replaced. Without a confirmation nothing is written.
+
+    Args:
+        results: Results of a search.
+
+    Returns:
+        The verdicts.
+
+    Raises:
+        MollituneError: As for `verdict`, or if the file cannot be written.
+    """
+    found = verdicts(results)
+    if not found:
+        return found
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "verdicts": [verdict.to_dict() for verdict in found],
+    }
+    path = posixpath.join(results.root, VERDICT_FILE)
+    try:
+        data = json.dumps(content, indent=2, allow_nan=False).encode()
+        write_atomic(results.filesystem, path, data)
+    except OSError as error:
+        raise MollituneError(f"cannot write {path}: {first_line(error)}") from error
+    return found
+
+
+def _verdict(results: Results, number: int, model: str) -> Verdict:
+    runs = read_confirmation(results, number, model)
+    vanilla = next((arm.configuration for arm in runs.arms if arm.is_vanilla), -1)
+    judgement = judge(
+        {arm.configuration: arm.fids for arm in runs.arms},
+        vanilla,
+        runs.planned,
+        {arm.configuration for arm in runs.arms if arm.out is not None},
+        runs.level,
+    )
+    arms = [_arm(arm, judgement) for arm in runs.arms]
+    found = Verdict(
+        search=results.name,
+        number=number,
+        model=model,
+        dataset=str(runs.measured["dataset"]),
+        steps=int(runs.measured["step"]),
+        extractor=str(runs.measured["extractor"]),
+        fid_samples=int(runs.measured["fid_samples"]),
+        reference=str(runs.measured["fid_reference"]),
+        level=runs.level,
+        planned=runs.planned,
+        complete=all(arm.is_done(runs.planned) for arm in runs.arms),
+        arms=tuple(sorted(arms, key=_order)),
+    )
+    return replace(found, sentence=sentence(found))
+
+
+def _arm(runs: ArmRuns, judgement: Judgement) -> Arm:
+    seeds = tuple(sorted(runs.fids))
+    fids = tuple(runs.fids[seed] for seed in seeds)
+    spread = float(np.std(fids, ddof=1)) if len(fids) > 1 else math.nan
+    against = judgement.differences.get(runs.configuration)
+    return Arm(
+        configuration=runs.configuration,
+        schedule=runs.schedule,
+        text=str(runs.schedule),
+        trials=tuple(runs.trials[seed] for seed in seeds),
+        seeds=seeds,
+        fids=fids,
+        mean=float(np.mean(fids)) if fids else math.nan,
+        error=spread / math.sqrt(len(fids)) if fids else math.nan,
+        difference=None if against is None else against.mean,
+        low=None if against is None else against.low,
+        high=None if against is None else against.high,
+        tied=runs.configuration in judgement.tied,
+        out=runs.out,
+        failed=runs.out is not None and runs.dropped is None,
+    )
+
+
+def _order(arm: Arm) -> tuple[bool, float, int]:
+    mean = math.inf if math.isnan(arm.mean) else arm.mean
+    return arm.out is not None, mean, arm.configuration

@@ -1,0 +1,23 @@
+"""Which schedule to use: expected FID, the leaderboard, the best, comparisons and the export.
+
+`expectation` says which FID to expect of each configuration, `leaderboard` ranks by it, `best` and
+`finalists` choose from that, `export` writes the choice to a file, `compare` sets two
+configurations side by side.
+"""
+
+from .best import Best, best
+from .compare import compare, paired_fids
+from .export import export_best
+from .finalists import finalists, tried
+from .leaderboard import leaderboard
+
+__all__ = [
+    "Best",
+    "best",
+    "compare",
+    "export_best",
+    "finalists",
+    "leaderboard",
+    "paired_fids",
+    "tried",
+]

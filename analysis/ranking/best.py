@@ -1,0 +1,245 @@
+"""The best schedule of a search, and its way into production."""
+
+import math
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from mollitune._errors import MollituneError
+from mollitune._files import first_line
+from mollitune.analysis.confirmation.arms import Arm, Verdict
+from mollitune.analysis.confirmation.verdict import verdicts
+from mollitune.analysis.tables.comparable import comparable_reports, require_alike
+from mollitune.analysis.tables.results import Results
+from mollitune.analysis.tables.schedules import schedule_of
+from mollitune.analysis.words import count_of
+from mollitune.schedules import Schedule
+from mollitune.search.store import COMPARABLE_WITHIN
+
+from .leaderboard import leaderboard
+
+
+@dataclass(frozen=True)
+class Best:
+    """The configuration with the lowest expected FID of its model.
+
+    Attributes:
+        search: Name of the search.
+        configuration: Number of the configuration.
+        model: Name of the model.
+        dataset: Name of the data set.
+        schedule: Its schedule; vanilla when no mollification is expected to do better.
+        text: The schedule as short text.
+        runs: Number of its complete runs.
+        seeds: Their seeds, in the order of the runs.
+        trial: Its run with the median FID, the better of two in the middle.
+        trial_fid: FID of that run.
+        fid_expected: FID to expect on a fresh seed.
+        fid_low: Lower end of its 90 % interval; None where no seed was repeated yet.
+        fid_high: Upper end.
+        fid_mean: Mean FID of its runs, at full budget on clean data.
+        fid_lowest: Lowest FID of its runs.
+        vanilla_runs: Number of complete runs without mollification.
+        vanilla_expected: FID to expect without mollification; None without such a run.
+        vanilla_mean: Mean FID of the runs without mollification; None without one.
+        lowest_configuration: Number of the configuration with the lowest FID of a single run.
+        lowest_text: Its schedule as short text.
+        lowest_runs: Number of its complete runs.
+        lowest_fid: That lowest FID.
+        steps: Training steps.
+        extractor: Network behind the FID.
+        fid_samples: Number of samples behind the FID.
+        verdict: What the latest confirmation says of this model; None without one.
+    """
+
+    search: str
+    configuration: int
+    model: str
+    dataset: str
+    schedule: Schedule
+    text: str
+    runs: int
+    seeds: tuple[int, ...]
+    trial: int
+    trial_fid: float
+    fid_expected: float
+    fid_low: float | None
+    fid_high: float | None
+    fid_mean: float
+    fid_lowest: float
+    vanilla_runs: int
+    vanilla_expected: float | None
+    vanilla_mean: float | None
+    lowest_configuration: int
+    lowest_text: str
+    lowest_runs: int
+    lowest_fid: float
+    steps: int
+    extractor: str
+    fid_samples: int
+    verdict: Verdict | None
+
+    @property
+    def is_vanilla(self) -> bool:
+        """Whether the best configuration is one without mollification."""
+        return self.schedule.family == "vanilla"
+
+    @property
+    def confirmed(self) -> Arm | None:
+        """The arm that the verdict chooses; None before a confirmation is complete."""
+        return self.verdict.choice if self.verdict is not None and self.verdict.complete else None
+
+    @property
+    def production(self) -> Schedule:
+        """The schedule to train with: the verdict's choice, or before one the search's."""
+        return self.schedule if self.confirmed is None else self.confirmed.schedule
+
+    @property
+    def sentence(self) -> str:
+        """The result in honest words: `headline` and `details`."""
+        return f"{self.headline} {self.details}"
+
+    @property
+    def headline(self) -> str:
+        """The verdict; before one what to expect of the best schedule, and against vanilla."""
+        if self.verdict is not None:
+            return self.verdict.sentence
+        caveat = "not yet confirmed"
+        expected = f"{self.fid_expected:.4g} ({count_of(self.runs, 'run')})"
+        if self.is_vanilla:
+            return (
+                f"On {self.model}, no schedule is expected to beat vanilla training and its FID "
+                f"of {expected}: {caveat}."
+            )
+        versus = "with no vanilla run to compare with"
+        if self.vanilla_expected is not None:
+            runs = count_of(self.vanilla_runs, "run")
+            versus = f"against {self.vanilla_expected:.4g} for vanilla ({runs})"
+        return f"On {self.model}, {self.text} has expected FID {expected} {versus}: {caveat}."
+
+    @property
+    def details(self) -> str:
+        """How sure the search is, what it measured, and the lowest single FID."""
+        return self._from_the_search if self.verdict is None else self._after_the_verdict
+
+    @property
+    def _after_the_verdict(self) -> str:
+        search = f"The search recommended {self.text} with expected FID {self.fid_expected:.4g}"
+        if self.confirmed is None:
+            return f"{search}."
+        return f"For production: {self.confirmed.text}. {search} on validation images."
+
+    @property
+    def _from_the_search(self) -> str:
+        sure = "No seed was repeated, so there is no interval"
+        if self.fid_low is not None:
+            sure = f"The 90 % interval is {self.fid_low:.4g} to {self.fid_high:.4g}"
+        measured = f"measured: {self.fid_mean:.4g}"
+        if self.runs > 1:
+            measured = (
+                f"measured: {self.fid_mean:.4g} on average and {self.fid_lowest:.4g} at best"
+            )
+        if self.vanilla_mean is not None and not self.is_vanilla:
+            measured += f", vanilla {self.vanilla_mean:.4g}"
+        lowest = f"The lowest single FID, {self.lowest_fid:.4g}, is a run of "
+        if self.lowest_configuration == self.configuration:
+            return f"{sure}; {measured}. {lowest}the same."
+        runs = count_of(self.lowest_runs, "run")
+        return f"{sure}; {measured}. {lowest}{self.lowest_text} ({runs})."
+
+
+def best(results: Results, model: str | None = None) -> Best:
+    """Recommend the configuration with the lowest expected FID, see `leaderboard`.
+
+    The lowest of many single FIDs is mostly luck: seeds move FID as much as schedules do. So the
+    mean over seeds is shrunk towards what similar shapes have shown. Treat the result as a
+    candidate until it is confirmed on fresh seeds. Vanilla training itself may be the best.
+
+    Args:
+        results: Results of a search.
+        model: The model; by default the one with the lowest expected FID.
+
+    Raises:
+        MollituneError: If there is no such model, nothing has finished, the FIDs were not all
+            measured alike, or the schedule's family is not registered here.
+    """
+    rows = comparable_reports(results, model)
+    if rows.empty:
+        where = f"of model {model!r} " if model is not None else ""
+        raise MollituneError(
+            f"no trial {where}of the search {results.name!r} has finished on clean data with a "
+            "finite FID yet, so there is no best schedule"
+        )
+    # budgets may differ between models, and their FIDs still compare: same data, same measure
+    shared = [column for column in COMPARABLE_WITHIN if column not in ("model", "step")]
+    require_alike(results, rows, shared, hint="name one of them: --model, or model=")
+    board = leaderboard(results, model)
+    first = board.sort_values(["fid_expected", "model"])["model"].iloc[0]
+    own = rows[rows["model"] == first]
+    require_alike(results, own, COMPARABLE_WITHIN)
+    return _recommend(results, own, board[board["model"] == first])
+
+
+def median_run(runs: pd.DataFrame) -> pd.Series:
+    """The run with the median FID, the better of two in the middle.
+
+    Args:
+        runs: Comparable rows of ``reports``, at least one.
+    """
+    return runs.sort_values(["fid", "trial"]).iloc[(len(runs) - 1) // 2]
+
+
+def _recommend(results: Results, rows: pd.DataFrame, board: pd.DataFrame) -> Best:
+    """Make the recommendation from the runs of one model and their leaderboard."""
+    top = board.iloc[0].to_dict()
+    lowest = board.sort_values(["fid_lowest", "rank"]).iloc[0].to_dict()
+    runs = rows[rows["configuration"] == top["configuration"]].sort_values("trial")
+    median = median_run(runs)
+    return Best(
+        search=str(median["search"]),
+        configuration=int(top["configuration"]),
+        model=str(top["model"]),
+        dataset=str(median["dataset"]),
+        schedule=_schedule(median.to_dict()),
+        text=str(top["schedule"]),
+        runs=len(runs),
+        seeds=tuple(map(int, runs["seed"])),
+        trial=int(median["trial"]),
+        trial_fid=float(median["fid"]),
+        fid_expected=float(top["fid_expected"]),
+        fid_low=_known(top["fid_low"]),
+        fid_high=_known(top["fid_high"]),
+        fid_mean=float(top["fid_mean"]),
+        fid_lowest=float(top["fid_lowest"]),
+        vanilla_runs=int((rows["family"] == "vanilla").sum()),
+        vanilla_expected=_known(top["vanilla_expected"]),
+        vanilla_mean=_known(top["vanilla_mean"]),
+        lowest_configuration=int(lowest["configuration"]),
+        lowest_text=str(lowest["schedule"]),
+        lowest_runs=int(lowest["runs"]),
+        lowest_fid=float(lowest["fid_lowest"]),
+        steps=int(top["step"]),
+        extractor=str(top["extractor"]),
+        fid_samples=int(top["fid_samples"]),
+        verdict=_verdict(results, str(top["model"])),
+    )
+
+
+def _schedule(run: Mapping[Hashable, Any]) -> Schedule:
+    try:
+        return schedule_of(run)
+    except ValueError as error:
+        raise MollituneError(
+            f"the schedule of trial {run['trial']} cannot be built: {first_line(error)}; "
+            "import the module that registers its family first"
+        ) from error
+
+
+def _verdict(results: Results, model: str) -> Verdict | None:
+    return next((verdict for verdict in verdicts(results) if verdict.model == model), None)
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)

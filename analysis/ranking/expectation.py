@@ -1,0 +1,64 @@
+"""What FID to expect of each configuration on a fresh seed, and how sure that is."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import t
+
+from mollitune.schedules import Schedule
+from mollitune.search.policy import MODELLED, ShapeSurrogate
+
+LEVEL = 0.9
+"""Probability of all intervals that are shown."""
+
+
+class Expectation(NamedTuple):
+    """What is expected of a configuration.
+
+    Attributes:
+        fid: The expected FID.
+        low: Lower end of its interval of probability `LEVEL`; NaN where no seed was repeated.
+        high: Upper end.
+    """
+
+    fid: float
+    low: float
+    high: float
+
+
+def expectations(
+    schedules: Sequence[Schedule | None],
+    values: Sequence[Sequence[float]],
+    seeds: Sequence[Sequence[int]],
+) -> list[Expectation]:
+    """Return the FID to expect of each configuration of one model on a fresh seed.
+
+    From `MODELLED` configurations on it is the belief of a `ShapeSurrogate`; with fewer, or with
+    a schedule that cannot be built here, the mean over the runs, with an interval from the spread
+    between seeds that all configurations share, relative to their means.
+
+    Args:
+        schedules: The schedules, n of them; None for one that cannot be built.
+        values: For each its FIDs, one per complete run, measured alike.
+        seeds: For each the seeds of these runs.
+    """
+    known = [schedule for schedule in schedules if schedule is not None]
+    positive = all(fid > 0 for own in values for fid in own)
+    if not positive or len(known) < max(MODELLED, len(schedules)):
+        return _means(values, positive)
+    belief = ShapeSurrogate(known, values, seeds).tried()
+    low, high = belief.interval(LEVEL)
+    return [Expectation(*map(float, row)) for row in zip(belief.fid, low, high, strict=True)]
+
+
+def _means(values: Sequence[Sequence[float]], positive: bool) -> list[Expectation]:
+    means = [float(np.mean(own)) for own in values]
+    degrees = sum(len(own) - 1 for own in values)
+    if not degrees or not positive:
+        return [Expectation(mean, math.nan, math.nan) for mean in means]
+    squares = sum(float(np.var(np.log(own))) * len(own) for own in values)
+    widest = float(t.ppf((1 + LEVEL) / 2, degrees)) * math.sqrt(squares / degrees)
+    factors = [math.exp(widest / math.sqrt(len(own))) for own in values]
+    return [Expectation(m, m / f, m * f) for m, f in zip(means, factors, strict=True)]

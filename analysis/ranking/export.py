@@ -1,0 +1,121 @@
+"""What an exported schedule tells beside itself: its origin, its verdict, how to rescale it."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mollitune._errors import MollituneError
+from mollitune._files import first_line
+from mollitune.analysis.tables.results import Results
+
+from .best import best
+
+if TYPE_CHECKING:
+    from .best import Best
+
+_UNCONFIRMED = "lowest expected FID of one search, not yet confirmed on fresh seeds"
+_CONFIRMED = (
+    "chosen by a confirmation on fresh seeds, see verdict; the figures here are the search's"
+)
+_RULE = (
+    "the schedule lives on progress = step / total_steps, so it applies to any number of steps as "
+    "it is: of N steps the first until * N are mollified, and the rest see clean data"
+)
+_OF_THE_MODEL = ("preset", "hparams", "batch_size", "lr", "clip_norm", "precision")
+
+
+def extras_of(results: Results, found: "Best") -> dict[str, Any]:
+    """Return ``provenance``, ``rescale`` and ``verdict`` in plain values."""
+    note = _UNCONFIRMED if found.confirmed is None else _CONFIRMED
+    return {
+        "provenance": _provenance(results, found, note),
+        "rescale": _rescale(found),
+        "verdict": None if found.verdict is None else found.verdict.to_dict(),
+    }
+
+
+def _provenance(results: Results, found: "Best", note: str) -> dict[str, Any]:
+    """Everything of the recommendation but the schedule itself, and how the search trained."""
+    kept = {
+        field.name: getattr(found, field.name)
+        for field in fields(found)
+        if field.name not in ("schedule", "text", "verdict")
+    }
+    dataset = _mapping(results.metadata.get("dataset"))
+    extractor = _mapping(results.metadata.get("extractor"))
+    return {
+        **kept,
+        "seeds": list(found.seeds),
+        "dataset_sha256": dataset.get("sha256"),
+        "extractor_sha256": extractor.get("sha256"),
+        "extractor_resize": extractor.get("resize"),
+        "training": _training(_mapping(results.metadata.get("config")), found.model),
+        "note": note,
+        "versions": results.metadata.get("versions", {}),
+    }
+
+
+def _training(config: Mapping[str, Any], model: str) -> dict[str, Any]:
+    """How the search trained a model, as far as its config tells."""
+    entries = (_mapping(entry) for entry in config.get("model", ()))
+    entry = next((entry for entry in entries if entry.get("name") == model), {})
+    known = {name: entry[name] for name in _OF_THE_MODEL if name in entry}
+    fid = _mapping(config.get("fid"))
+    return {**known, "ema": fid["ema"]} if "ema" in fid else known
+
+
+def _rescale(found: "Best") -> dict[str, Any]:
+    until = found.production.until
+    return {
+        "rule": _RULE,
+        "until": until,
+        "search_steps": found.steps,
+        "search_mollified_steps": round(until * found.steps),
+    }
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def export_best(
+    results: Results,
+    path: str | os.PathLike[str],
+    model: str | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write the best schedule to a file that ``mollitune.schedules.load`` reads.
+
+    That is the verdict's choice once a confirmation is complete, which may be vanilla or the
+    paper's default; before that what `best` recommends. Beside the schedule it holds
+
+    - ``provenance``: search, trial, model and how it was trained, data, extractor, runs, expected
+      and measured FID, versions;
+    - ``rescale``: how the schedule applies to another number of steps;
+    - ``verdict``: what the latest confirmation says of this model, null before one.
+
+    Args:
+        results: Results of a search.
+        path: The file to write.
+        model: As for `best`.
+        overwrite: Whether a file that exists may be replaced.
+
+    Returns:
+        The path.
+
+    Raises:
+        MollituneError: As for `best`, or if the file exists or cannot be written.
+    """
+    target = Path(path)
+    found = best(results, model)
+    if target.exists() and not overwrite:
+        raise MollituneError(
+            f"{target} exists already; choose another path, or replace it with --force"
+        )
+    try:
+        found.production.save(target, **extras_of(results, found))
+    except OSError as error:
+        raise MollituneError(f"cannot write {target}: {first_line(error)}") from error
+    return target

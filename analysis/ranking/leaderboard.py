@@ -1,0 +1,108 @@
+"""Ranking of configurations by expected FID, where and only where the values may be compared."""
+
+from itertools import pairwise
+from typing import Any
+
+import pandas as pd
+
+from mollitune.analysis.tables.comparable import comparable_reports
+from mollitune.analysis.tables.results import Results
+from mollitune.analysis.tables.schedules import schedules_of
+from mollitune.search.store import COMPARABLE_WITHIN
+
+from .expectation import expectations
+
+_OF_A_CONFIGURATION = ("model", "configuration", "family", "step", "extractor", "fid_samples")
+_COLUMNS = {
+    "model": "str",
+    "rank": "int64",
+    "configuration": "int64",
+    "family": "str",
+    "schedule": "str",
+    "runs": "int64",
+    "fid_mean": "float64",
+    "fid_sd": "float64",
+    "fid_lowest": "float64",
+    "fid_expected": "float64",
+    "fid_low": "float64",
+    "fid_high": "float64",
+    "vanilla_mean": "float64",
+    "vanilla_expected": "float64",
+    "difference": "float64",
+    "bpd_mean": "float64",
+    "trials": "str",
+    "step": "int64",
+    "extractor": "str",
+    "fid_samples": "int64",
+}
+
+
+def leaderboard(results: Results, model: str | None = None) -> pd.DataFrame:
+    """Rank the configurations of a search by the FID to expect of them on a fresh seed.
+
+    Only comparable evaluations count: full budget, clean data, finite FID. They are ranked
+    among those of the same model that were measured in the same way, see `COMPARABLE_WITHIN`.
+    Re-runs of the confirmation are not part of the ranking.
+
+    Args:
+        results: Results of a search.
+        model: Only this model; all of them by default.
+
+    Returns:
+        One row per configuration with a complete run, sorted by model and rank: ``model``,
+        ``rank`` (from 1), ``configuration``, ``family``, ``schedule`` (as text), ``runs``
+        (complete ones), ``fid_mean``, ``fid_sd`` (between the runs, NaN for one), ``fid_lowest``,
+        ``fid_expected`` with its 90 % interval ``fid_low`` to ``fid_high`` (see `expectations`;
+        NaN where no seed was repeated yet), ``vanilla_mean`` and ``vanilla_expected`` (of the
+        vanilla runs measured alike, NaN without one), ``difference`` (``fid_expected`` less
+        ``vanilla_expected``, negative is better), ``bpd_mean``, ``trials`` (numbers of the runs,
+        as text), ``step``, ``extractor`` and ``fid_samples``. Empty when nothing has finished.
+
+    Raises:
+        MollituneError: If the search has no such model.
+    """
+    rows = comparable_reports(results, model)
+    ranked = [_ranked(alike) for _, alike in rows.groupby(COMPARABLE_WITHIN, sort=True)]
+    board = pd.concat(ranked) if ranked else pd.DataFrame(columns=list(_COLUMNS))
+    return board[list(_COLUMNS)].astype(_COLUMNS).reset_index(drop=True)
+
+
+def _ranked(alike: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the leaderboard for runs that were measured alike, best first."""
+    board = _configurations(alike)
+    vanilla = board["family"] == "vanilla"
+    board["vanilla_mean"] = alike.loc[alike["family"] == "vanilla", "fid"].mean()
+    board["vanilla_expected"] = board.loc[vanilla, "fid_expected"].mean()
+    board["difference"] = board["fid_expected"] - board["vanilla_expected"]
+    board["rank"] = board["fid_expected"].rank(method="min").astype("int64")
+    return board.sort_values(["rank", "configuration"])
+
+
+def _configurations(alike: pd.DataFrame) -> pd.DataFrame:
+    runs = alike.sort_values(["configuration", "trial"])
+    each = runs.groupby("configuration", sort=True)
+    first = runs.drop_duplicates("configuration")
+    schedules, texts = schedules_of(first)
+    bounds = [0, *each.size().cumsum()]
+
+    def of_each(column: str) -> list[list[Any]]:
+        values = runs[column].tolist()
+        return [values[begin:end] for begin, end in pairwise(bounds)]
+
+    expected = expectations(schedules, of_each("fid"), of_each("seed"))
+    measured = {
+        "runs": each.size(),
+        "fid_mean": each["fid"].mean(),
+        "fid_sd": each["fid"].std(),
+        "fid_lowest": each["fid"].min(),
+        "bpd_mean": each["bpd"].mean(),
+    }
+    own = first[list(_OF_A_CONFIGURATION)].reset_index(drop=True)
+    return own.assign(
+        **{name: values.to_numpy() for name, values in measured.items()},
+        schedule=texts,
+        fid_expected=[one.fid for one in expected],
+        fid_low=[one.low for one in expected],
+        fid_high=[one.high for one in expected],
+        trials=[", ".join(map(str, own)) for own in of_each("trial")],
+    )

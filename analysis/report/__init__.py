@@ -1,0 +1,10 @@
+"""The page that shows a search to people: one self-contained HTML file.
+
+`report` writes it, `data` gathers what it shows, `page` and `sections` lay it out. Each block is a
+file in `cards`, each plot a file in `figures`; `report.css` and `report.js` are read by `assets`.
+"""
+
+from .figures.learning import learning_figure
+from .report import watch_report, write_report
+
+__all__ = ["learning_figure", "watch_report", "write_report"]

@@ -1,0 +1,91 @@
+"""The card that says what a schedule's FID depends on."""
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from mollitune._errors import MollituneError
+from mollitune.analysis.diagnostics.importance import FEWEST, importance
+from mollitune.analysis.report.html import Cell, Safe, card, join, table
+from mollitune.analysis.report.strip import Scale, axis, bar, interval, strip, upright
+from mollitune.analysis.tables.results import Results
+from mollitune.analysis.words import count_of
+
+_TITLE = "What matters"
+_TOO_LITTLE = (
+    f"Too little is known to tell: that takes {FEWEST} configurations with a complete run. "
+    "mollitune extend adds trials."
+)
+_NOTE = (
+    "Share of the variance of log FID that each one explains alone, with a 90 % interval. "
+    "Dotted: what chance finds in shuffled FIDs. What does not reach it, grey, shows nothing; "
+    "features that go together share what they explain."
+)
+_SHAPES = {
+    "area": "mean level",
+    "half_life": "half-life of the level",
+    "clean_share": "share on clean data",
+    "share_above_tenth": "share above a tenth",
+    "share_below_hundredth": "share below a hundredth",
+    "end_slope": "slope at the end",
+}
+
+
+def importance_card(results: Results, model: str) -> Safe:
+    """How much of the differences in FID each parameter and feature of the shape explains.
+
+    Args:
+        results: Results of a search.
+        model: The model.
+    """
+    try:
+        found = importance(results, model)
+    except MollituneError as error:
+        return card(_TITLE, f"{error}.")
+    return shares_card(found)
+
+
+def shares_card(found: pd.DataFrame) -> Safe:
+    """Draw what `importance` found for one model, or say that it is too little.
+
+    Args:
+        found: Its rows.
+    """
+    if found.empty:
+        return card(_TITLE, _TOO_LITTLE)
+    highest = float(found[["importance", "high", "chance"]].to_numpy(float).max())
+    scale = Scale(0.0, max(104 * highest, 1.0))
+    # the shape first: it is what all families have in common
+    groups = sorted(found.groupby(["kind", "within"]), key=lambda group: group[0][0] != "shape")
+    tables = (_table(str(kind), str(within), rows, scale) for (kind, within), rows in groups)
+    return Safe(f'<div class="importance">{card(_TITLE, _NOTE, *tables)}</div>')
+
+
+def _table(kind: str, within: str, rows: pd.DataFrame, scale: Scale) -> Safe:
+    owner = "all schedules" if within == "all" else within
+    name = "feature of the shape" if kind == "shape" else f"parameter of {owner}"
+    count = count_of(int(rows["configurations"].iloc[0]), "configuration")
+    head = [
+        Cell(Safe(f"{join([name])}<small>{count}</small>")),
+        Cell(axis(scale, " %"), kind="strips"),
+        Cell("share", number=True),
+    ]
+    body = [_row(row, within, scale) for row in rows.to_dict("records")]
+    return table(f"Importance: {name}", head, body)
+
+
+def _row(row: Mapping[Hashable, Any], within: str, scale: Scale) -> tuple[str, list[Cell]]:
+    share, low, high, chance = (
+        100 * float(row[name]) for name in ("importance", "low", "high", "chance")
+    )
+    name = str(row["name"]).removeprefix(f"{within}.")
+    shown = _SHAPES.get(name, name) if row["kind"] == "shape" else name
+    shapes = (bar(scale, share), interval(scale, low, high), upright(scale, chance, "zero"))
+    span = Safe(f"<small>{low:.0f} to {high:.0f} %</small>")
+    cells = [
+        Cell(shown, kind="name"),
+        Cell(strip(f"{share:.0f} %, chance {chance:.0f} %", "share", *shapes), kind="strips"),
+        Cell(Safe(f"{share:.0f} %{span}"), number=True),
+    ]
+    return "" if share > chance else "out", cells

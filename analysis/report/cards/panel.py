@@ -1,0 +1,134 @@
+"""The panel that shows the samples of one trial large, and the data behind it."""
+
+import json
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from mollitune.analysis.report.figures.palette import family_color
+from mollitune.analysis.report.html import Safe, data_url, join, script_json
+from mollitune.analysis.report.pictures import Picture, file_of
+from mollitune.analysis.tables.results import Results
+from mollitune.analysis.tables.schedules import schedule_text
+
+
+class Caption(NamedTuple):
+    """A trial in words.
+
+    Attributes:
+        schedule: Its schedule as short text.
+        color: Colour of its family.
+        model: Name of the model.
+        configuration: Number of the configuration.
+        seed: Its seed.
+        fid: Its last FID; empty without one.
+        note: Why that FID may not be ranked; empty for one that may.
+        state: Its status, how far it came, and whether it belongs to a confirmation.
+    """
+
+    schedule: str
+    color: str
+    model: str
+    configuration: int
+    seed: int
+    fid: str
+    note: str
+    state: str
+
+
+_PANEL = """
+<dialog id="panel" aria-labelledby="panel-title">
+<div class="bar"><h2 id="panel-title" tabindex="-1"></h2>
+<button type="button" class="step" data-step="-1" aria-label="Previous trial" title="previous">
+&#8592;</button>
+<button type="button" class="step" data-step="1" aria-label="Next trial" title="next">
+&#8594;</button>
+<button type="button" class="close" aria-label="Close">&#215;</button></div>
+<p class="schedule"><span class="chip"></span><span data-panel="schedule"></span></p>
+<dl class="facts"><div><dt>FID</dt><dd data-panel="fid"></dd></div>
+<div><dt>seed</dt><dd data-panel="seed"></dd></div>
+<div><dt>configuration</dt><dd data-panel="configuration"></dd></div>
+<div><dt>state</dt><dd class="words" data-panel="state"></dd></div></dl>
+<div class="grids"><figure class="own"><figcaption><b>Samples</b></figcaption></figure>
+<figure class="real"><figcaption><b>Real images</b></figcaption></figure></div>
+<p class="note" data-panel="note"></p>
+</dialog>
+"""
+
+
+def panel(
+    captions: Mapping[int, Caption],
+    orders: Sequence[Sequence[int]],
+    pictures: Mapping[int, Picture],
+    missing: Mapping[int, str],
+) -> Safe:
+    """The panel, closed, with what it may show.
+
+    Args:
+        captions: Every trial in words, by number.
+        orders: Numbers of the trials of each model, in the order of browsing.
+        pictures: The pictures by trial.
+        missing: Why other pictures are not in the page, by trial.
+    """
+    words = {
+        "trials": {number: caption._asdict() for number, caption in captions.items()},
+        "orders": [list(order) for order in orders],
+        "missing": {number: f"{why} {_place(number)}" for number, why in missing.items()},
+    }
+    shown = {
+        number: {
+            "url": data_url(picture.data, picture.kind),
+            "note": picture.note and f"{picture.note} {_place(number)}",
+        }
+        for number, picture in pictures.items()
+    }
+    # apart from the words: they are read when the first picture is asked for
+    documents = (
+        script_json("trials", json.dumps(words)),
+        script_json("pictures", json.dumps(shown)),
+    )
+    return join([Safe(_PANEL), *documents])
+
+
+def _place(number: int) -> str:
+    return f"The file is {file_of(number)}."
+
+
+def captions(results: Results) -> dict[int, Caption]:
+    """Describe all trials of a search, by number, those of the confirmation too."""
+    reports = results.reports.sort_values(["trial", "step"])
+    last = {row["trial"]: row for row in _records(reports.drop_duplicates("trial", keep="last"))}
+    rows = {row["trial"]: row for row in _records(results.trials)}
+    # a report is written before the row of its trial may be there
+    known = {**last, **rows}
+    return {int(trial): _caption(known[trial], last.get(trial)) for trial in sorted(known)}
+
+
+def _records(frame: pd.DataFrame) -> list[dict[Hashable, Any]]:
+    return frame.to_dict("records")
+
+
+def _caption(row: Mapping[Hashable, Any], last: Mapping[Hashable, Any] | None) -> Caption:
+    fid, note = "", ""
+    if last is not None and math.isfinite(last["fid"]):
+        fid = f"{last['fid']:.4g}"
+        note = "" if last["comparable"] else f"at step {last['step']:,}, not comparable"
+    return Caption(
+        schedule_text(row),
+        family_color(str(row["family"])),
+        str(row["model"]),
+        int(row["configuration"]),
+        int(row["seed"]),
+        fid,
+        note,
+        _state(row),
+    )
+
+
+def _state(row: Mapping[Hashable, Any]) -> str:
+    status = str(row.get("status", "running"))
+    if status != "completed" and "steps" in row:
+        status = f"{status}, step {row['step']:,} of {row['steps']:,}"
+    return f"{status}, run of a confirmation" if row["stage"] == "confirm" else status

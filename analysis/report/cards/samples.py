@@ -1,0 +1,95 @@
+"""The sample grids on top of a model: real images, vanilla and the best."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from mollitune.analysis.confirmation.arms import Arm
+from mollitune.analysis.report.html import Safe, image, join, opener
+from mollitune.analysis.report.pictures import file_of, shown_picture
+from mollitune.analysis.report.view import View
+from mollitune.analysis.tables.comparable import comparable_reports
+from mollitune.analysis.tables.results import Results
+
+
+class _Run(NamedTuple):
+    fid: float
+    trial: int
+
+
+def gallery(results: Results, view: View) -> Safe:
+    """Real images, samples of vanilla, and of the best schedule, side by side."""
+    figures = [_real(results), _vanilla(results, view), _best(results, view)]
+    shown = join(figure for figure in figures if figure)
+    return Safe(f'<div class="card grids">{shown}</div>') if shown else Safe("")
+
+
+def _real(results: Results) -> Safe:
+    picture = shown_picture(results, "samples/real.png")
+    if picture is None:
+        return Safe("")
+    return _figure("real", "Real images", "", image(picture.data, picture.kind, "Real images"), "")
+
+
+def _vanilla(results: Results, view: View) -> Safe:
+    arm = (
+        next((arm for arm in view.verdict.arms if arm.is_vanilla), None) if view.verdict else None
+    )
+    rows = comparable_reports(results, view.model)
+    own = rows.loc[rows["family"] == "vanilla", ["fid", "trial"]]
+    searched = [_Run(float(fid), int(trial)) for fid, trial in own.itertuples(False, None)]
+    title = "Vanilla: the best" if _is_vanilla(view) else "Vanilla"
+    return _shown(results, title, "", [*_middle_first(_runs(arm)), *_middle_first(searched)])
+
+
+def _best(results: Results, view: View) -> Safe:
+    if _is_vanilla(view):
+        return Safe("")
+    if view.choice is not None:
+        arm = view.choice
+        points = [p for p in view.points if p.configuration == arm.configuration]
+        searched = [_Run(*run) for p in points for run in zip(p.fids, p.trials, strict=True)]
+        runs = [*_middle_first(_runs(arm)), *_middle_first(searched)]
+        return _shown(results, "Choice of the confirmation", arm.text, runs, "winner")
+    if view.best is None:
+        return Safe("")
+    own = _Run(view.best.trial_fid, view.best.trial)
+    return _shown(results, "Recommended", view.best.text, [own], "winner")
+
+
+def _is_vanilla(view: View) -> bool:
+    chosen = view.best if view.choice is None else view.choice
+    return chosen is not None and chosen.is_vanilla
+
+
+def _runs(arm: Arm | None) -> list[_Run]:
+    if arm is None:
+        return []
+    return [_Run(fid, trial) for fid, trial in zip(arm.fids, arm.trials, strict=True)]
+
+
+def _middle_first(runs: Iterable[_Run]) -> list[_Run]:
+    """The run with the median FID, the better of two in the middle, then those next to it."""
+    ordered = sorted(runs)
+    middle = (len(ordered) - 1) // 2
+    return sorted(ordered, key=lambda run: abs(ordered.index(run) - middle))
+
+
+def _shown(
+    results: Results, title: str, schedule: str, runs: Iterable[_Run], kind: str = ""
+) -> Safe:
+    """The first of some runs that has a picture."""
+    for run in runs:
+        picture = shown_picture(results, file_of(run.trial))
+        if picture is not None:
+            own = opener(run.trial, image(picture.data, picture.kind, title))
+            text = f"{schedule}, trial {run.trial}" if schedule else f"trial {run.trial}"
+            return _figure(kind, title, f"FID {run.fid:.4g}", own, text)
+    return Safe("")
+
+
+def _figure(kind: str, title: str, fid: str, content: Safe, text: str) -> Safe:
+    value = f'<span class="fid">{join([fid])}</span>' if fid else ""
+    return Safe(
+        f'<figure class="{kind}"><figcaption><b>{join([title])}</b>{value}</figcaption>'
+        f"{content}<p>{join([text])}</p></figure>"
+    )

@@ -1,0 +1,149 @@
+"""The card with the verdict of a confirmation."""
+
+import math
+from collections.abc import Iterator
+
+from mollitune.analysis.confirmation.arms import Arm, Verdict
+from mollitune.analysis.report.html import Cell, Safe, chip, join, table, trial_button
+from mollitune.analysis.report.strip import Scale, axis, dot, interval, scale_of, strip, upright
+from mollitune.analysis.words import MINUS, count_of
+
+_OUTSIDE = 1.4  # how far beyond the arms that were kept the others are still shown
+
+
+def verdict_card(verdict: Verdict, details: str = "") -> Safe:
+    """The verdict in one large sentence, and each schedule with its difference to vanilla.
+
+    Args:
+        verdict: What a confirmation says about one model.
+        details: What follows from it, and what the search had recommended.
+    """
+    scale = _scale(verdict)
+    head = [
+        Cell("schedule"),
+        Cell("seeds", number=True),
+        Cell("mean FID ± s.e.", number=True),
+        Cell("less that of vanilla", number=True),
+        Cell(axis(scale), kind="strips"),
+        Cell("samples by seed"),
+    ]
+    rows = [(_kind(verdict, arm), _cells(verdict, arm, scale)) for arm in verdict.arms]
+    label = f"Schedules of the confirmation of {verdict.model}"
+    return Safe(
+        f'<div class="card verdict"><p class="sentence">{join([verdict.sentence])}</p>'
+        f"<p>{join([details])}</p><p>{join([_how(verdict)])}</p>{table(label, head, rows)}"
+        f'<p class="note">{_LEGEND}</p></div>'
+    )
+
+
+_LEGEND = (
+    "Left of the line is better than vanilla on the same seeds. An interval that does not touch "
+    "the line is a difference; schedules that are tied cannot be told apart from the best."
+)
+
+
+def _how(verdict: Verdict) -> str:
+    seeds = count_of(verdict.planned, "fresh seed")
+    state = "" if verdict.complete else ", not complete yet"
+    return (
+        f"Confirmation {verdict.number}: {seeds} for each schedule{state}. FID of "
+        f"{verdict.fid_samples:,} samples against the {verdict.reference} images of "
+        f"{verdict.dataset}, in features of {verdict.extractor}, after {verdict.steps:,} steps. "
+        f"All intervals hold at once with {100 * verdict.level:.3g} %."
+    )
+
+
+def _scale(verdict: Verdict) -> Scale:
+    """A scale for all that were kept; intervals of the others may leave it."""
+    kept = [arm for arm in verdict.arms if arm.out is None] or list(verdict.arms)
+    scale = scale_of(value for arm in kept for value in _values(arm))
+    wide = scale_of(value for arm in verdict.arms for value in _values(arm))
+    return Scale(
+        max(wide.low, scale.low * _OUTSIDE if scale.low < 0 else scale.low),
+        min(wide.high, scale.high * _OUTSIDE if scale.high > 0 else scale.high),
+    )
+
+
+def _values(arm: Arm) -> Iterator[float]:
+    yield from (v for v in (arm.difference, arm.low, arm.high) if v is not None)
+
+
+def _kind(verdict: Verdict, arm: Arm) -> str:
+    kinds = {
+        "reference": arm.is_vanilla,
+        "first": _is_choice(verdict, arm),
+        "out": arm.out is not None,
+    }
+    return " ".join(kind for kind, given in kinds.items() if given)
+
+
+def _is_choice(verdict: Verdict, arm: Arm) -> bool:
+    """Whether an arm was chosen; before all seeds are there, none is."""
+    choice = verdict.choice if verdict.complete else None
+    return choice is not None and arm.configuration == choice.configuration
+
+
+def _cells(verdict: Verdict, arm: Arm, scale: Scale) -> list[Cell]:
+    return [
+        Cell(_name(verdict, arm), kind="schedule"),
+        Cell(f"{len(arm.seeds)} of {verdict.planned}", number=True),
+        Cell(_mean(arm), number=True),
+        Cell(_difference(arm), number=True, kind=_direction(arm)),
+        Cell(_drawn(verdict, arm, scale), kind="strips"),
+        Cell(join(map(trial_button, arm.trials, arm.seeds)), kind="trials"),
+    ]
+
+
+def _name(verdict: Verdict, arm: Arm) -> Safe:
+    tags = []
+    if _is_choice(verdict, arm):
+        tags.append("choice")
+    if arm.tied and len(verdict.tie_set) > 1:
+        tags.append("tied")
+    if arm.beats_vanilla:
+        tags.append("beats vanilla")
+    marks = "".join(f'<span class="tag {tag.split()[0]}">{tag}</span>' for tag in tags)
+    reason = Safe(f"<small>{join([f'out: {arm.out}'])}</small>") if arm.out is not None else ""
+    line = f' <span class="tags">{marks}</span>' if marks else ""
+    return Safe(f"{chip(arm.schedule.family)}{join([arm.text])}{line}{reason}")
+
+
+def _mean(arm: Arm) -> str:
+    if math.isnan(arm.mean):
+        return "no complete run"
+    error = "" if math.isnan(arm.error) else f" ± {arm.error:.2f}"
+    return f"{arm.mean:.2f}{error}"
+
+
+def _difference(arm: Arm) -> Safe | str:
+    if arm.is_vanilla:
+        return "reference"
+    if arm.difference is None:
+        return "no seed in common"
+    value = _signed(arm.difference)
+    if arm.low is None or arm.high is None:
+        return Safe(f"{value}<small>no interval yet</small>")
+    return Safe(f"{value}<small>{_signed(arm.low)} to {_signed(arm.high)}</small>")
+
+
+def _direction(arm: Arm) -> str:
+    if arm.low is None or arm.high is None:
+        return ""
+    return "better" if arm.high < 0 else "worse" if arm.low > 0 else ""
+
+
+def _drawn(verdict: Verdict, arm: Arm, scale: Scale) -> Safe | str:
+    zero = upright(scale, 0.0, "zero")
+    if arm.is_vanilla:
+        return strip("vanilla, the reference at zero", "none", zero, dot(scale, 0.0))
+    if arm.difference is None:
+        return strip("no difference yet", "none", zero)
+    ends = "" if arm.low is None or arm.high is None else interval(scale, arm.low, arm.high)
+    radius = 7 if _is_choice(verdict, arm) else 5
+    label = f"{arm.text}: {_signed(arm.difference)}"
+    shown = dot(scale, arm.difference, radius)
+    return strip(label, _direction(arm) or "none", zero, ends, shown)
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", MINUS)

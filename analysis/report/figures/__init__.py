@@ -1,0 +1,1 @@
+"""The plots of the report, a file each: a function from the report's data to a Plotly figure."""

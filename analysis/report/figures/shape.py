@@ -1,0 +1,171 @@
+"""Drawing FID at full budget against the shape of the schedule."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from mollitune.analysis.report.data import ShapePoint
+from mollitune.analysis.words import count_of
+
+from .drawing import NEUTRAL, escape, lay_out, log_axis
+from .palette import family_color
+
+_OUTSIDE = 1.3  # how far beyond all values an interval is still shown
+MANY = 40
+"""Above so many configurations only the best ten have their intervals drawn."""
+_FEW = 10
+
+
+def shape_figure(points: Sequence[ShapePoint], winner: int | None = None) -> go.Figure:
+    """Draw a dot per run and a diamond with an interval for what is expected of it.
+
+    Args:
+        points: Configurations of one model, at least one.
+        winner: Number of the configuration to draw large.
+    """
+    figure = go.Figure()
+    many = len(points) > MANY
+    best = {p.configuration for p in sorted(points, key=lambda p: p.expected)[:_FEW]}
+    sure = [p for p in points if not many or p.configuration in best | {winner}]
+    rest = [p for p in points if many and p.configuration not in best | {winner}]
+    families = sorted({p.family for p in points}, key=lambda f: (f != "vanilla", f))
+    for family in families:
+        _add_key(figure, family)
+        _add_runs(figure, family, [p for p in points if p.family == family], many)
+    for own in (rest, sure):
+        for family in families:
+            _add_expected(
+                figure, [p for p in own if p.family == family], winner, many, own is sure
+            )
+    _explain(figure, points)
+    lay_out(figure, "mean level over training", "FID at full budget")
+    widest = max(point.area for point in points)
+    figure.update_xaxes(range=[-0.04 * (widest or 1), 1.06 * (widest or 1)])
+    _fid_axis(figure, points)
+    return figure
+
+
+def _fid_axis(figure: go.Figure, points: Sequence[ShapePoint]) -> None:
+    """Logarithmic axis over all values; intervals much wider than these may leave it."""
+    fids = [fid for point in points for fid in (*point.fids, point.expected) if fid > 0]
+    ends = [end for point in points for end in (point.low, point.high) if end > 0]
+    if not fids:
+        return
+    low, high = min(fids), max(fids)
+    log_axis(
+        figure,
+        0.97 * max(min([low, *ends]), low / _OUTSIDE),
+        1.03 * min(max([high, *ends]), high * _OUTSIDE),
+    )
+
+
+def _add_key(figure: go.Figure, family: str) -> None:
+    """The family in the legend, whatever of it is drawn."""
+    figure.add_scatter(
+        x=[None],
+        y=[None],
+        mode="markers",
+        marker={"symbol": "diamond", "size": 10, "color": family_color(family)},
+        name=family,
+        legendgroup=family,
+        hoverinfo="skip",
+    )
+
+
+def _add_runs(figure: go.Figure, family: str, points: Sequence[ShapePoint], many: bool) -> None:
+    """One trace of dots, one per run."""
+    figure.add_scatter(
+        x=[point.area for point in points for _ in point.fids],
+        y=[fid for point in points for fid in point.fids],
+        text=[_run_text(point, i) for point in points for i in range(len(point.fids))],
+        customdata=[trial for point in points for trial in point.trials],
+        mode="markers",
+        hovertemplate="%{text}<extra></extra>",
+        marker={"size": 5 if many else 7, "color": family_color(family)},
+        opacity=0.35 if many else 0.6,
+        name=family,
+        legendgroup=family,
+        showlegend=False,
+    )
+
+
+def _add_expected(
+    figure: go.Figure,
+    points: Sequence[ShapePoint],
+    winner: int | None,
+    many: bool,
+    intervals: bool,
+) -> None:
+    """One trace of diamonds, one per configuration of a family, with or without intervals."""
+    if not points:
+        return
+    family, size = points[0].family, 7 if many else 10
+    figure.add_scatter(
+        x=[point.area for point in points],
+        y=[point.expected for point in points],
+        text=[_expected_text(point) for point in points],
+        customdata=[point.median_trial for point in points],
+        mode="markers",
+        hovertemplate="%{text}<extra></extra>",
+        marker={
+            "symbol": "diamond",
+            "size": [17 if point.configuration == winner else size for point in points],
+            "color": family_color(family),
+            "line": {"width": 0},
+        },
+        error_y=_bars(points) if intervals else None,
+        name=family,
+        legendgroup=family,
+        showlegend=False,
+    )
+
+
+def _bars(points: Sequence[ShapePoint]) -> dict[str, Any]:
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [_length(point.high - point.expected) for point in points],
+        "arrayminus": [_length(point.expected - point.low) for point in points],
+        "thickness": 1.2,
+        "width": 0,
+        "color": family_color(points[0].family),
+    }
+
+
+def _explain(figure: go.Figure, points: Sequence[ShapePoint]) -> None:
+    intervals = any(not math.isnan(point.low) for point in points)
+    keys = {
+        "one run": {"size": 7, "color": NEUTRAL, "opacity": 0.6},
+        f"expected{', 90 % interval' if intervals else ''}": {
+            "symbol": "diamond",
+            "size": 10,
+            "color": NEUTRAL,
+        },
+    }
+    for name, marker in keys.items():
+        figure.add_scatter(
+            x=[None], y=[None], mode="markers", marker=marker, name=name, hoverinfo="skip"
+        )
+
+
+def _run_text(point: ShapePoint, i: int) -> str:
+    run = f"trial {point.trials[i]}, seed {point.seeds[i]}: FID {point.fids[i]:.4g}"
+    return f"{run}<br>{_schedule_text(point)}"
+
+
+def _expected_text(point: ShapePoint) -> str:
+    runs = count_of(len(point.fids), "run")
+    text = f"expected FID {point.expected:.4g} after {runs}"
+    if not math.isnan(point.low):
+        text += f"<br>90 % interval {point.low:.4g} to {point.high:.4g}"
+    return f"{text}<br>{_schedule_text(point)}"
+
+
+def _schedule_text(point: ShapePoint) -> str:
+    return f"configuration {point.configuration}: {escape(point.text)}"
+
+
+def _length(length: float) -> float:
+    return 0.0 if math.isnan(length) else length

@@ -1,0 +1,156 @@
+"""The report's section on one model."""
+
+import pandas as pd
+
+from mollitune.analysis.tables.results import Results
+from mollitune.analysis.words import count_of, signed_share
+
+from .cards.importance import importance_card
+from .cards.leaderboard import board_card
+from .cards.samples import gallery
+from .cards.stopping import audit_card, decisions_card
+from .cards.verdict import verdict_card
+from .data import failures, fid_curves, level_curves, stopping_summary
+from .figures.fid import MANY as MANY_CURVES
+from .figures.fid import fid_figure, points_each
+from .figures.level import level_figure
+from .figures.shape import MANY as MANY_POINTS
+from .figures.shape import shape_figure
+from .html import Cell, Safe, card, join, pairs, plot, table, trial_button
+from .view import View
+
+_STRONG = 10  # best configurations whose curves stand out among many
+
+
+def model_section(
+    results: Results,
+    view: View,
+    number: int,
+    with_verdict: bool = False,
+) -> Safe:
+    """Everything about one model: samples, numbers, figures, ranking, stopping, failures.
+
+    Args:
+        results: Results of the search.
+        view: Result for the model.
+        number: Number of the section, for ids.
+        with_verdict: Whether the verdict stands here rather than on top of the page.
+    """
+    shapes = _two(_shape_card(view, number), _level_card(results, view, number))
+    stopping = _two(decisions_card(results, view.model), audit_card(results, view.model))
+    content = [
+        *([verdict_card(view.verdict, view.details)] if view.verdict and with_verdict else []),
+        gallery(results, view),
+        _facts(results, view),
+        _fid_card(results, view, number),
+        shapes,
+        board_card(view.board),
+        importance_card(results, view.model),
+        stopping,
+        _failures_card(results, view.model),
+    ]
+    title = f"<h2>{join([view.model])}</h2>"
+    return Safe(f'<section id="model-{number}">{title}{join(content)}</section>')
+
+
+def _two(left: Safe, right: Safe) -> Safe:
+    return Safe(f'<div class="two">{left}{right}</div>')
+
+
+def _facts(results: Results, view: View) -> Safe:
+    stopping, board = stopping_summary(results, view.model), view.board
+    runs = int(board["runs"].sum())
+    facts: dict[str, str] = {
+        "finished": Safe(f"{runs} <small>of {count_of(stopping.trials, 'run')}</small>"),
+        "configurations": str(len(board)),
+        "stopped early": str(stopping.stopped),
+    }
+    if stopping.stopped:
+        facts["training steps saved"] = f"{stopping.saved:.0%}"
+    if not board.empty and board["difference"].notna().any():
+        first = board.iloc[0]
+        facts["expected against vanilla"] = signed_share(
+            first["difference"] / first["vanilla_expected"]
+        )
+        better = int((board["difference"] < 0).sum())
+        facts["expected to beat vanilla"] = Safe(
+            f"{better} <small>of {int((board['family'] != 'vanilla').sum())}</small>"
+        )
+    return pairs(facts, "facts")
+
+
+def _fid_card(results: Results, view: View, number: int) -> Safe:
+    curves = fid_curves(results, view.model)
+    if not curves:
+        return card("FID during training", "No evaluation with a finite FID yet.")
+    best = [point.median_trial for point in view.points[:_STRONG]]
+    figure = fid_figure(curves, view.trial, best)
+    most, longest = points_each(curves), max(len(curve.fids) for curve in curves)
+    strong = f" The {len(best)} best are drawn stronger." if len(curves) > MANY_CURVES else ""
+    thin = f" Of up to {longest:,} evaluations of a run, about {most} are drawn."
+    note = (
+        "Always against clean images. While the training data is still mollified (dotted), FID "
+        "measures the leftover noise rather than the model: only the dots at full budget count."
+        f"{strong}{thin if longest > most else ''} Click a curve to see its samples."
+    )
+    label = f"FID against training step for {len(curves)} trials of {view.model}"
+    return card("FID during training", note, plot(f"fid-{number}", figure, label))
+
+
+def _shape_card(view: View, number: int) -> Safe:
+    title = "FID against shape"
+    if not view.points:
+        return card(title, "No FIDs that can be ranked.")
+    figure = shape_figure(view.points, view.configuration)
+    large = "the lowest diamond is recommended"
+    if view.choice is not None:
+        large = "the large diamond is what the confirmation chose"
+    many = " Intervals are drawn for the ten best." if len(view.points) > MANY_POINTS else ""
+    note = (
+        "A dot per run, and a diamond for what to expect of the configuration on a fresh seed. "
+        f"The lowest dot is mostly luck; {large}.{many}"
+    )
+    label = f"FID against the mean level of {len(view.points)} configurations of {view.model}"
+    return card(title, note, plot(f"shape-{number}", figure, label))
+
+
+def _level_card(results: Results, view: View, number: int) -> Safe:
+    curves = level_curves(results, view.model, view.points)
+    if not curves:
+        return card("Schedules", "No schedule that can be drawn.")
+    figure = level_figure(curves, view.configuration)
+    shown = [curve.text for curve in curves if curve.configuration == view.configuration]
+    bold = f" Bold: {shown[0]}." if shown else ""
+    label = f"Level of mollification over training for {len(curves)} schedules of {view.model}"
+    note = f"How fast each one removes the mollification.{bold}"
+    return card("Schedules", note, plot(f"level-{number}", figure, label))
+
+
+def _failures_card(results: Results, model: str) -> Safe:
+    rows = failures(results, model)
+    if rows.empty:
+        return card("Failures", "None: no trial failed, no loss or sample was not finite.")
+    head = [
+        Cell("trial", number=True),
+        Cell("schedule"),
+        Cell("status"),
+        Cell("step", number=True),
+        Cell("not finite", number=True),
+        Cell("error"),
+    ]
+    body = [
+        (
+            "",
+            [
+                Cell(trial_button(row["trial"]), number=True),
+                Cell(row["text"], kind="wide"),
+                Cell(row["status"]),
+                Cell(f"{row['step']:,} of {row['steps']:,}", number=True),
+                Cell(str(row["non_finite"]), number=True),
+                Cell("" if pd.isna(row["error"]) else str(row["error"])),
+            ],
+        )
+        for row in rows.to_dict("records")
+    ]
+    note = "Failed and interrupted trials, and trials with non-finite losses or samples."
+    return card("Failures", note, table("Failures", head, body))

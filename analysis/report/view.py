@@ -1,0 +1,85 @@
+"""What the report shows of one model, found once and used by all its cards."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pandas as pd
+
+from mollitune._errors import MollituneError
+from mollitune.analysis.confirmation.arms import Arm, Verdict
+from mollitune.analysis.ranking.best import Best, best
+from mollitune.analysis.ranking.leaderboard import leaderboard
+from mollitune.analysis.tables.results import Results
+
+from .data import ShapePoint, shape_points
+
+
+class View(NamedTuple):
+    """The result for one model.
+
+    Attributes:
+        model: Name of the model.
+        sentence: The result in one sentence: the verdict if there is one.
+        details: How sure it is, and what the search has seen; empty without a result.
+        best: The recommendation; None when there is none.
+        board: Its `leaderboard`.
+        points: Its `shape_points`.
+    """
+
+    model: str
+    sentence: str
+    details: str
+    best: Best | None
+    board: pd.DataFrame
+    points: list[ShapePoint]
+
+    @property
+    def expected(self) -> float:
+        """Lowest expected FID of the search; infinite without one."""
+        return self.best.fid_expected if self.best is not None else float("inf")
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What the latest confirmation says; None without one."""
+        return self.best.verdict if self.best is not None else None
+
+    @property
+    def choice(self) -> Arm | None:
+        """The arm that the verdict chose; None before a confirmation is complete."""
+        return self.best.confirmed if self.best is not None else None
+
+    @property
+    def configuration(self) -> int | None:
+        """Number of the configuration to show as the best."""
+        chosen = self.best if self.choice is None else self.choice
+        return None if chosen is None else chosen.configuration
+
+    @property
+    def trial(self) -> int | None:
+        """Number of its run in the search with the median FID."""
+        own = (p.median_trial for p in self.points if p.configuration == self.configuration)
+        return next(own, None)
+
+    @property
+    def order(self) -> Iterator[int]:
+        """Numbers of the complete runs: those of the confirmation, then by rank."""
+        for arm in self.verdict.arms if self.verdict is not None else ():
+            yield from arm.trials
+        for row in self.board["trials"]:
+            yield from map(int, row.split(", "))
+
+
+def view(results: Results, model: str) -> View:
+    """Find what to show of a model, or say why there is nothing.
+
+    Args:
+        results: Results of a search.
+        model: The model.
+    """
+    board = leaderboard(results, model)
+    points = shape_points(results, model, board)
+    try:
+        found = best(results, model)
+    except MollituneError as error:
+        return View(model, f"On {model}: {error}.", "", None, board, points)
+    return View(model, found.headline, found.details, found, board, points)

@@ -1,0 +1,12 @@
+"""The tables of a search in memory: found, read, queried, and told apart where they must be.
+
+`load` finds a search and reads its `parts` into `rows`; `results` is what one works with; `sql`
+queries them; `comparable` says which evaluations may be ranked; `schedules` builds the schedule of
+a row.
+"""
+
+from .load import NoResultsYetError, find_search, load_results
+from .results import Results
+from .schedules import schedule_of
+
+__all__ = ["NoResultsYetError", "Results", "find_search", "load_results", "schedule_of"]

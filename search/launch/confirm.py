@@ -1,0 +1,243 @@
+"""Confirms what a search recommends: fresh paired seeds, full budget, test images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rich.console import Console
+
+from mollitune._errors import MollituneError
+from mollitune.analysis import Results, load_results
+from mollitune.analysis.confirmation import clearly_out, power_sentence
+from mollitune.analysis.ranking import finalists, tried
+from mollitune.schedules import build
+from mollitune.search.config import SearchConfig, StoppingConfig
+from mollitune.search.policy.confirmation import Confirmation
+from mollitune.search.policy.space import FamilySpace
+from mollitune.search.store.confirmation_file import (
+    FOLDER,
+    SEEDS_APART,
+    Contestant,
+    Description,
+    latest,
+    name_of,
+)
+from mollitune.search.store.description import read_metadata
+from mollitune.search.store.lease import Lease
+from mollitune.search.store.retry import wait_seconds
+from mollitune.search.store.schema import CONFIRM_TRIALS
+from mollitune.search.store.writer import Store
+from mollitune.search.tune.cluster import on_ray
+from mollitune.search.tune.context import Context
+from mollitune.search.tune.session import Job, Outcome, run_job
+
+from .prepare import check_unchanged, describe, prepare
+from .resumed import PAPER, config_of, known_parameters, plans_of
+
+LEVEL = 0.95
+EVALUATIONS = 3
+"""Most evaluations per run: they rest on many samples, and only the last one counts."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a confirmation; None: as the search's config says.
+
+    Arguments:
+        top: How many recommended schedules of each model.
+        seeds: Fresh seeds per schedule.
+        samples: Generated images behind each FID.
+        model: Only this model.
+        again: Whether to confirm anew, on other seeds, what is confirmed already.
+    """
+
+    top: int | None = None
+    seeds: int | None = None
+    samples: int | None = None
+    model: str | None = None
+    again: bool = False
+
+
+def confirm_search(
+    folder: str, console: Console, request: Request, address: str | None = None
+) -> Outcome | None:
+    """Train finalists, vanilla and the paper's default on fresh seeds, or go on with that.
+
+    Args:
+        folder: The search, a path or URI.
+        console: Where progress goes.
+        request: What is asked.
+        address: Ray cluster to join instead of the config's.
+
+    Returns:
+        How it ended; None if the search is confirmed already.
+
+    Raises:
+        MollituneError: If there is no such search, another driver works on it, nothing can be
+            confirmed, a confirmation that goes on is asked to be another one, or as for
+            `resume_search`.
+    """
+    metadata = read_metadata(folder)
+    config = config_of(metadata, 0, address)
+    wait = wait_seconds()
+    with Lease(folder) as lease:
+        previous = latest(folder)
+        begun = None if previous is None or previous.status == "finished" else previous
+        if previous is not None and (begun or not request.again):
+            _check_same(previous, request)
+            if begun is None:
+                return None
+        samples = begun.fid_samples if begun else request.samples or config.confirm.samples
+        context = prepare(_to_the_end(config, samples), folder, console, reference="test")
+        check_unchanged(metadata, context)
+        results = load_results(folder)
+        number = 1 if previous is None else previous.number + 1
+        plan = begun or _plan(results, metadata, context, request, number)
+        context = replace(
+            context,
+            plans={
+                model: replace(
+                    plans_of(metadata)[model], every=every, samples=plan.fid_samples, share=None
+                )
+                for model, every in plan.every.items()
+            },
+            stage="confirm",
+        )
+        for line in _announced(results, plan):
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+        with on_ray(config, console):
+            return run_job(_job(context, plan, metadata), console, wait, lease)
+
+
+def _to_the_end(config: SearchConfig, samples: int) -> SearchConfig:
+    """Return the config of a search without early stopping, with so many samples behind FID."""
+    fid = config.fid.model_copy(update={"samples": samples})
+    return config.model_copy(update={"fid": fid, "stopping": StoppingConfig(policy="none")})
+
+
+def _check_same(known: Description, request: Request) -> None:
+    """Refuse to go on with a confirmation as if it were another one.
+
+    Raises:
+        MollituneError: If what is asked differs from what was begun.
+    """
+    asked = {
+        "top": (request.top, known.top),
+        "seeds": (request.seeds, known.seeds),
+        "samples": (request.samples, known.fid_samples),
+    }
+    for name, (wanted, found) in asked.items():
+        if wanted is not None and wanted != found:
+            raise MollituneError(
+                f"confirmation {known.number} has --{name} {found}, not {wanted}: seeds and "
+                f"schedules are fixed before the first run; {_way_out(known)}"
+            )
+    if request.model is not None and set(known.arms) != {request.model}:
+        raise MollituneError(
+            f"confirmation {known.number} is of {', '.join(known.arms)}; {_way_out(known)}"
+        )
+
+
+def _way_out(known: Description) -> str:
+    if known.status == "finished":
+        return "add --again to confirm anew on other fresh seeds"
+    return "go on with it first, without these options"
+
+
+def _plan(
+    results: Results, metadata: dict[str, Any], context: Context, request: Request, number: int
+) -> Description:
+    """Fix everything of a new confirmation before its first run."""
+    config = context.config
+    names = [entry.name for entry in config.model]
+    if request.model is not None and request.model not in names:
+        raise MollituneError(
+            f"the search has no model {request.model!r}; it has: {', '.join(names)}"
+        )
+    models = [name for name in names if request.model in (None, name)]
+    top = request.top or config.confirm.top
+    own = describe(context)
+    return Description(
+        number=number,
+        top=top,
+        seeds=request.seeds or config.confirm.seeds,
+        first_seed=config.seed + number * SEEDS_APART,
+        fid_samples=config.fid.samples,
+        level=LEVEL,
+        reference=context.reference.split,
+        reference_size=context.reference.count,
+        steps={name: config.steps_of(name) for name in models},
+        every={
+            name: max(metadata["evaluation"][name]["every"], 1 / EVALUATIONS) for name in models
+        },
+        arms={
+            name: list(_arms(results, name, top, number, "tau" in metadata["params"]))
+            for name in models
+        },
+        created=own["created"],
+        versions=own["versions"],
+        machine=own["machine"],
+    )
+
+
+def _arms(
+    results: Results, model: str, top: int, number: int, paper: bool
+) -> Iterator[Contestant]:
+    """Yield vanilla, the paper's default and the finalists of a model, each curve once.
+
+    Arguments:
+        results: Results of the search.
+        model: Name of the model.
+        top: How many finalists.
+        number: Number of the confirmation, for schedules that the search did not try.
+        paper: Whether the tables have room for the paper's default.
+    """
+    found = finalists(results, model, top)
+    known = {finalist.configuration for finalist in found}
+    extra = [build("vanilla"), *([FamilySpace(PAPER).default(0)] if paper else [])]
+    for i, schedule in enumerate(extra):
+        configuration = tried(results, model, schedule)
+        if configuration is None:
+            configuration = number * CONFIRM_TRIALS + i
+        if configuration not in known:
+            yield Contestant(configuration=configuration, schedule=schedule.to_dict())
+    for finalist in found:
+        yield Contestant(
+            configuration=finalist.configuration, schedule=finalist.schedule.to_dict()
+        )
+
+
+def _announced(results: Results, plan: Description) -> Iterator[str]:
+    """Say what is trained, and which differences that many seeds will find."""
+    for model, arms in plan.arms.items():
+        texts = "; ".join(str(arm.candidate().schedule) for arm in arms)
+        yield (
+            f"confirmation {plan.number} of {model}: {len(arms)} schedules x {plan.seeds} fresh "
+            f"seeds, {plan.steps[model]:,} steps each, FID on {plan.fid_samples:,} samples: "
+            f"{texts}"
+        )
+        yield power_sentence(results, model, len(arms) - 1, plan.seeds, plan.level)
+
+
+def _job(context: Context, plan: Description, metadata: dict[str, Any]) -> Job:
+    def tell(store: Store, status: str, seconds: float) -> None:
+        told = plan.model_copy(update={"status": status, "elapsed_seconds": seconds})
+        store.write_file(name_of(plan.number), told.model_dump_json(indent=2).encode())
+
+    return Job(
+        context=context,
+        proposer=Confirmation(
+            {model: [arm.candidate() for arm in arms] for model, arms in plan.arms.items()},
+            plan.seeds,
+            plan.first_seed,
+            plan.first_trial,
+            clearly_out,
+        ),
+        runs=plan.runs,
+        record=f"{FOLDER}/{plan.number}",
+        params=known_parameters(metadata),
+        describe=tell,
+        go_on=f"mollitune confirm {context.folder}",
+    )

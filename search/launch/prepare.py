@@ -1,0 +1,128 @@
+"""What every session needs before its first trial, checked before anything runs."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from mollitune._errors import MollituneError
+from mollitune._files import first_line
+from mollitune.search.config import SearchConfig, check_models
+from mollitune.search.data.images import Images, split
+from mollitune.search.data.sources import load_images
+from mollitune.search.metrics.extractors.extractor import (
+    Extractor,
+    cache_folder,
+    prepare_extractor,
+)
+from mollitune.search.metrics.extras import NEED_REAL_FEATURES, check_extras
+from mollitune.search.metrics.reference import Reference
+from mollitune.search.training.programs import check_compiler
+from mollitune.search.tune.context import Context
+from mollitune.search.tune.loggers import check_loggers
+
+
+def check_unchanged(metadata: dict[str, Any], context: Context) -> None:
+    """Refuse to go on with other images or another extractor: values would not compare."""
+    extractor = context.reference.extractor
+    found = {"dataset": context.splits.train.sha256, "extractor": extractor.sha256}
+    for name, digest in found.items():
+        if metadata[name]["sha256"] != digest:
+            raise MollituneError(
+                f"the {name} has changed since the search began: sha256 {digest[:12]} instead of "
+                f"{metadata[name]['sha256'][:12]}; restore it, or start a search with a new name"
+            )
+
+
+def prepare(
+    config: SearchConfig, folder: str, console: Console, reference: str = "validation"
+) -> Context:
+    """Load everything that may be wrong before the first trial.
+
+    Args:
+        config: What is run.
+        folder: Folder of the search, a path or URI.
+        console: Where it is told what was found.
+        reference: Split of the data that FID compares with, ``validation`` or ``test``.
+
+    Raises:
+        MollituneError: If a logger, the data, a model, the extractor or its cache cannot be used.
+    """
+    check_loggers(config.loggers, folder)
+    if config.resources.compile:
+        check_compiler("resources.compile")
+    splits = split(load_images(config.dataset))
+    check_models(config, splits.shape)
+    console.print(
+        f"data: {config.dataset}, {_shape(splits.shape)}, {splits.counts()}", soft_wrap=True
+    )
+    extractor = prepare_extractor(
+        config.fid.extractor, config.fid.weights, splits.train, cache_folder()
+    )
+    images = {"validation": splits.validation, "test": splits.test}[reference]
+    measured = _reference(config, extractor, images, reference)
+    console.print(
+        f"FID: {extractor.name} {extractor.sha256[:12]} (resize: {extractor.resize}), against "
+        f"{measured.count} {reference} images",
+        soft_wrap=True,
+    )
+    return Context(config, splits, measured, folder, plans={})
+
+
+def _reference(
+    config: SearchConfig, extractor: Extractor, images: Images, split: str
+) -> Reference:
+    """Measure the real images, or read what an earlier search measured."""
+    extras = set(config.fid.extra)
+    keep = bool(NEED_REAL_FEATURES & extras)
+    try:
+        check_extras(extras, min(config.fid.samples, len(images)), keep)
+        return Reference.measure(extractor, images, split, cache_folder(), keep_features=keep)
+    except ValueError as error:
+        raise MollituneError(f"fid.extra: {error}") from None
+    except OSError as error:
+        raise MollituneError(
+            f"cannot keep the statistics of the real images in {cache_folder()} "
+            f"({first_line(error)}); set MOLLITUNE_CACHE to a folder that can be written"
+        ) from None
+
+
+def describe(context: Context) -> dict[str, Any]:
+    """Return what ``search.json`` says of a search: config, versions, data, extractor, plans."""
+    splits, extractor = context.splits, context.reference.extractor
+    packages = ("mollitune", "torch", "ray", "optuna", "torch-fidelity")
+    return {
+        "name": context.config.name,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "config": context.config.to_dict(),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in packages},
+        },
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs, "
+        f"{torch.cuda.device_count()} GPUs",
+        "dataset": {
+            "name": context.config.dataset,
+            "sha256": splits.train.sha256,
+            "shape": list(splits.shape),
+            **splits.counts(),
+        },
+        "extractor": {
+            "name": extractor.name,
+            "sha256": extractor.sha256,
+            "resize": extractor.resize,
+            "features": extractor.features,
+        },
+        "evaluation": {name: asdict(plan) for name, plan in context.plans.items()},
+    }
+
+
+def _shape(shape: tuple[int, int, int]) -> str:
+    return "x".join(map(str, shape))

@@ -1,0 +1,117 @@
+"""Runs a search: prepare data and reference, start Ray, let Tune run the trials, keep a record."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pyarrow as pa
+from rich.console import Console
+
+from mollitune._files import resolve
+from mollitune.search.config import SearchConfig
+from mollitune.search.data.decoding import picture
+from mollitune.search.store.description import read_metadata
+from mollitune.search.store.journal import JOURNAL
+from mollitune.search.store.lease import Lease
+from mollitune.search.store.retry import wait_seconds
+from mollitune.search.store.writer import Store, create_search_folder
+from mollitune.search.tune.cluster import on_ray, trial_resources
+from mollitune.search.tune.context import Context
+from mollitune.search.tune.session import Job, Outcome, run_job
+
+from .planning import plan_evaluations
+from .prepare import check_unchanged, describe, prepare
+from .proposals import proposer
+from .resumed import config_of, known_parameters, plans_of, table_parameters
+
+
+def run_search(config: SearchConfig, console: Console) -> Outcome:
+    """Run a search to its end, or to the first SIGINT or SIGTERM.
+
+    Args:
+        config: What to search.
+        console: Where progress goes.
+
+    Returns:
+        How it ended; all results are in the tables of the folder by then.
+
+    Raises:
+        MollituneError: If the name is taken, or the data, the models, the extractor's weights,
+            the results folder or the Ray cluster cannot be used. Nothing is left behind unless
+            a trial has run.
+    """
+    wait = wait_seconds()
+    folder = create_search_folder(config.root, config.name)
+    with Lease(folder) as lease, contextlib.ExitStack() as until_the_end:
+        try:
+            context = prepare(config, folder, console)
+            until_the_end.enter_context(on_ray(config, console))
+            plans = plan_evaluations(context, trial_resources(config), console)
+            context = replace(context, plans=plans)
+        except BaseException:
+            _remove_claim(folder)
+            raise
+        return run_job(_job(context, table_parameters(config)), console, wait, lease)
+
+
+def resume_search(
+    folder: str, console: Console, more: int = 0, address: str | None = None
+) -> Outcome:
+    """Go on with a search that was killed, interrupted, or finished and is to be extended.
+
+    The policy is brought to where it was from the record; trials that had not ended go on from
+    their checkpoints.
+
+    Args:
+        folder: The search, a path or URI.
+        console: Where progress goes.
+        more: Trials beyond those of the config.
+        address: Ray cluster to join instead of the config's.
+
+    Returns:
+        How it ended.
+
+    Raises:
+        MollituneError: If there is no such search, another driver works on it, nothing is left to
+            do, the data or the extractor have changed, or the record is damaged.
+    """
+    metadata = read_metadata(folder)
+    config = config_of(metadata, more, address)
+    wait = wait_seconds()
+    with Lease(folder) as lease:
+        context = prepare(config, folder, console)
+        check_unchanged(metadata, context)
+        context = replace(context, plans=plans_of(metadata))
+        with on_ray(config, console):
+            job = _job(context, known_parameters(metadata), created=metadata["created"])
+            return run_job(job, console, wait, lease)
+
+
+def _job(context: Context, params: Mapping[str, pa.DataType], created: str | None = None) -> Job:
+    metadata = {**describe(context), "params": sorted(params)}
+    if created is not None:
+        metadata["created"] = created
+
+    def tell(store: Store, status: str, seconds: float) -> None:
+        store.write_metadata({**metadata, "status": status, "elapsed_seconds": seconds})
+        if status == "running":
+            store.write_file("samples/real.png", picture(context.splits.validation.pixels))
+
+    return Job(
+        context=context,
+        proposer=proposer(context.config, max(context.splits.shape[1:])),
+        runs=context.config.trials,
+        record=JOURNAL,
+        params=params,
+        describe=tell,
+        go_on=f"mollitune resume {context.folder}",
+    )
+
+
+def _remove_claim(folder: str) -> None:
+    """Give the name back when nothing has run: the folder is still empty."""
+    filesystem, path = resolve(folder)
+    with contextlib.suppress(OSError):
+        filesystem.delete_dir(path)

@@ -1,0 +1,242 @@
+"""Feature extractors for FID: prepared once by the driver, rebuilt from bytes in every worker."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import io
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pyarrow.fs import LocalFileSystem
+from torch import Tensor
+from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY, register_feature_extractor
+from torch_fidelity.utils import create_feature_extractor
+
+from mollitune import _files
+from mollitune._errors import MollituneError
+from mollitune._files import cache_folder
+from mollitune.search.data.images import Images, as_tensor
+
+from . import efficientnet
+from .efficientnet import EFFICIENTNET, EfficientNetExtractor, efficientnet_file
+from .inception import INCEPTION, INCEPTION_FILE, inception_weights
+from .lenet import FEATURES as LENET_FEATURES
+from .lenet import LENET, LeNetExtractor, train_lenet
+from .network_file import read_network_file
+from .user import (
+    FILE_PREFIX,
+    ClassExtractor,
+    FileExtractor,
+    check_features,
+    class_source,
+    class_state,
+)
+
+__all__ = [
+    "EFFICIENTNET",
+    "INCEPTION",
+    "INCEPTION_FILE",
+    "LENET",
+    "SHIPPED",
+    "Extractor",
+    "cache_folder",
+    "check_extractor_name",
+    "feature_batches",
+    "prepare_extractor",
+    "register",
+]
+
+SHIPPED = (LENET, INCEPTION, EFFICIENTNET)
+BATCH = 256
+OWN_RESIZE = "its own"
+
+_CLASS_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """A named feature extractor with the bytes of its weights.
+
+    Small enough to travel to every worker through Ray's object store, so that no worker needs
+    the weights file, the network or the labels. Values of two extractors are comparable only if
+    their `identity` agrees.
+
+    Arguments:
+        name: Name in torch-fidelity's registry; of a file, without its folder.
+        weights: What torch-fidelity's ``feature_extractor_weights_path`` holds.
+        features: Number of features F.
+        resize: How images are resized before the network, in words.
+        source: Source text of a user's class, which `build` imports.
+    """
+
+    name: str
+    weights: bytes = field(repr=False)
+    features: int
+    resize: str
+    source: str = field(default="", repr=False)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the weights, and of the source if there is one."""
+        digest = hashlib.sha256(self.weights)
+        digest.update(self.source.encode())
+        return digest.hexdigest()
+
+    @property
+    def identity(self) -> str:
+        """Name, hash and resize rule in one line."""
+        return f"{self.name} sha256:{self.sha256} resize:{self.resize}"
+
+    def build(self, device: torch.device) -> Callable[[Tensor], Tensor]:
+        """Return a function from bytes (N, C, H, W) to features (N, F) on ``device``.
+
+        Gray images are repeated to three channels for the ImageNet networks.
+
+        Raises:
+            MollituneError: If its packages or the user's class are not installed here, or the
+                class differs from the one that the driver saw.
+        """
+        register(self.name)
+        if self.source and class_source(self.name) != self.source:
+            raise MollituneError(
+                f"fid.extractor: {self.name} differs between machines; install one version"
+            )
+        # the constructors draw initial weights before they load the real ones
+        with torch.random.fork_rng(devices=[]):
+            network = create_feature_extractor(
+                self.name,
+                [_default_layer(self.name)],
+                cuda=device.type == "cuda",
+                verbose=False,
+                feature_extractor_weights_path=io.BytesIO(self.weights),
+            )
+        colour = self.name == INCEPTION
+
+        @torch.no_grad()
+        def features(pixels: Tensor) -> Tensor:
+            if colour and pixels.shape[1] == 1:
+                pixels = pixels.expand(-1, 3, -1, -1)
+            out: Tensor = network(pixels)[0]
+            return out
+
+        return features
+
+
+def check_extractor_name(name: str) -> None:
+    """Check the form of a name: a shipped extractor, ``file:PATH`` or ``module:Class``.
+
+    Whether the file or class exists is for `prepare_extractor` to find.
+
+    Raises:
+        ValueError: If it is none of these; the message lists what is allowed.
+
+    Example:
+        >>> check_extractor_name("my_package.networks:Encoder")
+        >>> check_extractor_name("lennet")
+        Traceback (most recent call last):
+        ...
+        ValueError: extractor is 'lennet'; did you mean 'lenet'? allowed: lenet, \
+inception-v3-compat, efficientnet-lite0, file:PATH (TorchScript or torch.export), module:Class
+    """
+    is_file = name.startswith(FILE_PREFIX) and name != FILE_PREFIX
+    if name in SHIPPED or is_file or _is_class(name):
+        return
+    close = difflib.get_close_matches(name, SHIPPED, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    raise ValueError(
+        f"extractor is {name!r}; {hint}allowed: {', '.join(SHIPPED)}, file:PATH (TorchScript or "
+        "torch.export), module:Class"
+    )
+
+
+def prepare_extractor(name: str, weights: str | None, train: Images, cache: Path) -> Extractor:
+    """Return the extractor that a config names, with its weights.
+
+    Args:
+        name: ``lenet``, ``inception-v3-compat``, ``efficientnet-lite0``, ``file:PATH`` (a network
+            that was saved by `torch.export.save` or `torch.jit.save`) or ``module:Class`` (an
+            `nn.Module` that is built without arguments). The last two take bytes (N, C, H, W),
+            return features (N, F), and are tried on three images here.
+        weights: Weights file of the Inception network; None: the standard ones, see
+            `mollitune.search.metrics.extractors.inception.inception_weights`.
+        train: Training images, for LeNet and to try a user's extractor on.
+        cache: Folder for trained LeNet weights; the file name holds the hash of the images.
+
+    Raises:
+        ValueError: If the name has none of these forms.
+        MollituneError: If there are no labels, no weights file or no network, if the extra
+            ``efficientnet`` is missing, or if a user's extractor does not do what it must.
+    """
+    check_extractor_name(name)
+    if name == LENET:
+        return Extractor(name, _lenet_weights(train, cache), LENET_FEATURES, "none")
+    if name == INCEPTION:
+        return Extractor(name, inception_weights(weights), 2048, "tensorflow bilinear 299")
+    if name == EFFICIENTNET:
+        data = efficientnet_file().read_bytes()
+        return Extractor(name, data, efficientnet.FEATURES, efficientnet.RESIZE)
+    return _user_extractor(name, train)
+
+
+def feature_batches(
+    extract: Callable[[Tensor], Tensor], pixels: npt.NDArray[np.uint8], device: torch.device
+) -> Iterator[Tensor]:
+    """Yield features with shape (n, F) of bytes with shape (N, C, H, W), batch by batch."""
+    for first in range(0, len(pixels), BATCH):
+        batch = as_tensor(np.ascontiguousarray(pixels[first : first + BATCH]))
+        yield extract(batch.to(device))
+
+
+def register(name: str) -> None:
+    """Make an extractor known to torch-fidelity under its name, unless it is.
+
+    After that, `torch_fidelity.calculate_metrics` takes the name as ``feature_extractor`` and a
+    file with `Extractor.weights` as ``feature_extractor_weights_path``.
+    """
+    if name in FEATURE_EXTRACTORS_REGISTRY:
+        return
+    shipped = {LENET: LeNetExtractor, EFFICIENTNET: EfficientNetExtractor}
+    other = FileExtractor if name.startswith(FILE_PREFIX) else ClassExtractor
+    register_feature_extractor(name, shipped.get(name, other))
+
+
+def _is_class(name: str) -> bool:
+    return _CLASS_NAME.fullmatch(name) is not None
+
+
+def _default_layer(name: str) -> str:
+    layer: str = FEATURE_EXTRACTORS_REGISTRY[name].get_default_feature_layer_for_metric("fid")
+    return layer
+
+
+def _user_extractor(name: str, train: Images) -> Extractor:
+    if name.startswith(FILE_PREFIX):
+        path = Path(name.removeprefix(FILE_PREFIX)).expanduser()
+        # registered without the folder: torch-fidelity allows no slash, results no private paths
+        name, weights, source = f"{FILE_PREFIX}{path.name}", read_network_file(path), ""
+    else:
+        weights, source = class_state(name), class_source(name)
+    extract = Extractor(name, weights, 0, OWN_RESIZE, source).build(torch.device("cpu"))
+    pixels = as_tensor(np.ascontiguousarray(train.pixels[:3]))
+    return Extractor(name, weights, check_features(name, extract, pixels), OWN_RESIZE, source)
+
+
+def _lenet_weights(train: Images, cache: Path) -> bytes:
+    path = cache / f"lenet-{train.sha256[:16]}.pt"
+    if path.exists():
+        return path.read_bytes()
+    buffer = io.BytesIO()
+    torch.save(train_lenet(train), buffer)
+    _files.write_atomic(LocalFileSystem(), str(path), buffer.getvalue())
+    return buffer.getvalue()
+
+
+for _name in (LENET, EFFICIENTNET):
+    register(_name)

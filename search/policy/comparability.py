@@ -1,0 +1,86 @@
+"""Comparable or not compared: what two FIDs must have in common to be ranked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+
+NOT_CLEAN = "training data still mollified: the value does not compare"
+
+
+class UnlikeValuesError(ValueError):
+    """Values were to be ranked that do not compare; the message says in what they differ."""
+
+
+@dataclass(frozen=True)
+class Comparability:
+    """All that must agree between two values that are ranked.
+
+    Arguments:
+        model: Name of the model.
+        step: Training steps behind the value.
+        probe: Whether it was measured at the end of a cooldown branch.
+        extractor: Network, weights and resizing behind the FID.
+        samples: Generated images.
+        reference: What they were compared with.
+        ema: Half-life of the averaged weights, 0 without.
+    """
+
+    model: str
+    step: int
+    probe: bool = False
+    extractor: str = ""
+    samples: int = 0
+    reference: str = ""
+    ema: float = 0.0
+
+
+@dataclass(frozen=True)
+class Value:
+    """A measured FID that may be ranked: on clean data, or at the end of a cooldown branch.
+
+    Arguments:
+        fid: The FID; NaN if the samples were not finite.
+        phase: ``mollified`` or ``clean``.
+        like: What it may be compared with.
+
+    Raises:
+        UnlikeValuesError: If the data were still mollified and it is no probe. Such a value
+            measures the leftover noise: its rank correlation with it is above .9.
+    """
+
+    fid: float
+    phase: str
+    like: Comparability
+
+    def __post_init__(self) -> None:
+        if self.phase != "clean" and not self.like.probe:
+            raise UnlikeValuesError(NOT_CLEAN)
+
+    @property
+    def finite(self) -> bool:
+        """Whether the FID is a finite number."""
+        return math.isfinite(self.fid)
+
+
+def ranked(values: Iterable[Value]) -> list[float]:
+    """Return the finite FIDs of like values in rising order.
+
+    Raises:
+        UnlikeValuesError: If two values differ in anything of `Comparability`.
+    """
+    values = list(values)
+    for value in values[1:]:
+        require_alike(values[0], value)
+    return sorted(value.fid for value in values if value.finite)
+
+
+def require_alike(one: Value, other: Value) -> None:
+    """Raise an `UnlikeValuesError` unless the two may be ranked against each other."""
+    for field in fields(Comparability):
+        a, b = getattr(one.like, field.name), getattr(other.like, field.name)
+        if a != b:
+            raise UnlikeValuesError(
+                f"values with {field.name} {a!r} and {b!r} cannot be ranked against each other"
+            )

@@ -1,0 +1,306 @@
+"""What the shape of a schedule says about its FID: a Gaussian process over shape features.
+
+Seeds move FID as much as schedules do, so the smallest of many noisy values is mostly luck. The
+process shares what neighbouring shapes have shown, and shrinks each schedule's own mean towards
+it.
+
+| Gaussian Processes for Machine Learning (Rasmussen and Williams, 2006), chapters 2 and 5
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import norm
+
+from mollitune.schedules import GRID, Mollifier, NoiseSchedule, Schedule, strengths
+
+from .process import Runs, fit, one_thread
+from .scales import Array, Hyperparameters, prior_draws
+
+MODELLED = 8
+"""Schedules below which nothing is modelled: the mean over seeds is all that is believed."""
+MOST = 300
+"""Runs that are modelled at most: time grows with their third power, memory with the second."""
+# So many runs weigh the draws first, to drop those of less than a share of the weight: what is
+# hopeless on some runs need not be solved for on all.
+_WEIGHED = ((60, 1e-4), (150, 0.02))
+_TAIL = 1e-3  # share that the least draws may hold together, to be dropped in the end
+
+
+@lru_cache(maxsize=4096)
+def coordinates(schedule: Schedule) -> tuple[float, ...]:
+    """Return where a schedule lies for the process, every coordinate about in [0, 1].
+
+    Mollified share, area under the level curve, half-life, whether it blurs, and how strongly it
+    starts: the variance of the noise, or a tenth of the width of the blur in pixels. Area and
+    half-life are read off 64 points of the curve, to within .01, in a tenth of the time that
+    `shape_features` takes.
+    """
+    start, until = schedule.level(0.0), schedule.until
+    blurs = isinstance(schedule, Mollifier) and not isinstance(schedule, NoiseSchedule)
+    if start <= 0:
+        return until, 0.0, 0.0, float(blurs), 1.0
+    curve = [level / start for level in strengths(schedule)[: len(GRID)]]
+    area, half_life = sum(curve) / len(curve), min(_half_life(curve), until)
+    return until, area, half_life, float(blurs), min(1.0, start / 10 if blurs else start)
+
+
+def _half_life(curve: Sequence[float]) -> float:
+    """Where a nonincreasing curve over `GRID` that starts at 1 falls to 1/2; 1 if it does not."""
+    after = next((i for i, level in enumerate(curve) if level <= 0.5), len(curve))
+    if after == len(curve):
+        return 1.0
+    left, above = (GRID[after - 1], curve[after - 1]) if after else (0.0, 1.0)
+    return left + (GRID[after] - left) * (above - 0.5) / (above - curve[after])
+
+
+@dataclass(frozen=True)
+class Belief:
+    """What is believed of the expected FID of some schedules, seeds averaged out.
+
+    The beliefs are normal in the logarithm of FID.
+
+    Arguments:
+        location: Mean of the logarithm, with shape (n,).
+        scale: Standard deviation of the logarithm, given the level m, with shape (n,).
+        level_scale: What not knowing m adds to it. That moves all schedules alike, so it counts
+            in intervals and not in comparisons.
+    """
+
+    location: Array
+    scale: Array
+    level_scale: Array
+
+    @property
+    def fid(self) -> Array:
+        """The median of the belief, as an FID."""
+        return np.exp(self.location)
+
+    def interval(self, level: float = 0.9) -> tuple[Array, Array]:
+        """Lower and upper ends of the central interval of this probability, as FIDs."""
+        half = norm.ppf((1 + level) / 2) * np.hypot(self.scale, self.level_scale)
+        return np.exp(self.location - half), np.exp(self.location + half)
+
+    def improvement(self, best: float) -> Array:
+        """Expected fall of the logarithm of FID below that of ``best`` (Jones et al., 1998)."""
+        gap = np.log(best) - self.location
+        scale = np.maximum(self.scale, 1e-12)
+        z = gap / scale
+        improvement: Array = gap * norm.cdf(z) + scale * norm.pdf(z)
+        return improvement
+
+
+def expected_fid(
+    schedules: Sequence[Schedule],
+    values: Sequence[Sequence[float]],
+    seeds: Sequence[Sequence[int]] | None = None,
+) -> list[float]:
+    """Return the FID to expect of each schedule on a fresh seed; the lowest is to be chosen.
+
+    Args:
+        schedules: Schedules with complete runs of one model, n of them.
+        values: For each its FIDs, one per run, positive and measured alike.
+        seeds: For each the seeds of these runs, see `ShapeSurrogate`.
+
+    Returns:
+        The belief of a `ShapeSurrogate` about each schedule, or the mean over its runs while
+        there are fewer than `MODELLED` schedules.
+
+    Raises:
+        ValueError: As for `ShapeSurrogate`.
+    """
+    _check(schedules, values, seeds)
+    if len(schedules) < MODELLED:
+        return [float(np.mean(v)) for v in values]
+    return [float(fid) for fid in fitted(schedules, values, seeds).tried().fid]
+
+
+def fitted(
+    schedules: Sequence[Schedule],
+    values: Sequence[Sequence[float]],
+    seeds: Sequence[Sequence[int]] | None = None,
+) -> ShapeSurrogate:
+    """Return a `ShapeSurrogate`: the last one, if it is asked for once more.
+
+    A search that proposes a run asks twice, for the race and for the sampler.
+    """
+    alike = None if seeds is None else tuple(map(tuple, seeds))
+    return _fitted(tuple(schedules), tuple(map(tuple, values)), alike)
+
+
+@lru_cache(maxsize=1)
+def _fitted(
+    schedules: tuple[Schedule, ...],
+    values: tuple[tuple[float, ...], ...],
+    seeds: tuple[tuple[int, ...], ...] | None,
+) -> ShapeSurrogate:
+    return ShapeSurrogate(schedules, values, seeds)
+
+
+class ShapeSurrogate:
+    r"""A Gaussian process for the logarithm of FID of complete runs of one model.
+
+    With shape coordinates x, schedule i and seed s,
+
+    .. math:: \log \mathrm{FID}_{is} = m + f(x_i) + c_i + u_s + g_s(x_i) + \epsilon_{is},
+
+    where f and each seed's own g are smooth (Matern 5/2, a length per coordinate), c belongs to
+    the schedule, u to the seed and :math:`\epsilon` to the run. Runs of one seed share initial
+    weights and batches, so what one seed likes, g, must not be taken for what is good, f + c. The
+    scales are averaged over draws from their priors, weighted by marginal likelihood: that has no
+    local optimum to fall into and stays sound with few runs.
+
+    Of more than `MOST` runs those of the best schedules by their means are modelled, up to half
+    of that number, and those of schedules spread evenly over the ranks of the rest. What is left
+    out is believed to be what it measured, give or take what seeds do.
+
+    Arguments:
+        schedules: The schedules that were tried, n of them.
+        values: For each its FIDs, one per complete run, all positive and finite.
+        seeds: For each the seeds of these runs; None: every run has another one.
+        scales: The scales to average over, in units of the standard deviation of all log FIDs;
+            by default draws from their priors.
+        always: Numbers of schedules whose runs are modelled whatever their values, such as those
+            that are still going on.
+
+    Raises:
+        ValueError: If there is no schedule, one has no value, a value is not positive, or values
+            and seeds differ in number.
+    """
+
+    def __init__(
+        self,
+        schedules: Sequence[Schedule],
+        values: Sequence[Sequence[float]],
+        seeds: Sequence[Sequence[int]] | None = None,
+        scales: Hyperparameters | None = None,
+        always: Sequence[int] = (),
+    ) -> None:
+        _check(schedules, values, seeds)
+        fids = np.array([fid for v in values for fid in v], dtype=float)
+        counts = np.array([len(v) for v in values])
+        owner = np.repeat(np.arange(len(schedules)), counts)
+        flat = range(len(fids)) if seeds is None else [s for each in seeds for s in each]
+        logs = np.log(fids)
+        self._centre, self._unit = float(logs.mean()), float(logs.std()) or 1.0
+        self._counts, self._means = counts, np.bincount(owner, logs) / counts
+        self._modelled = np.flatnonzero(_modelled(self._means, counts, always))
+        x = _points([schedules[i] for i in self._modelled.tolist()])
+        runs = np.flatnonzero(np.isin(owner, self._modelled))
+        y = ((logs - self._centre) / self._unit)[runs]
+        number = np.searchsorted(self._modelled, owner[runs])
+        self._weigh(Runs(x, number, np.array(flat)[runs], y), scales or prior_draws(x.shape[1]))
+
+    def tried(self) -> Belief:
+        """Return the belief about the schedules that were tried, in their order."""
+        which = self._modelled
+        belief = self._of_modelled
+        if len(which) == len(self._means):
+            return belief
+        location, scale = self._means.copy(), self.seed_scale / np.sqrt(self._counts)
+        level = np.zeros(len(location))
+        location[which], scale[which], level[which] = (
+            belief.location,
+            belief.scale,
+            belief.level_scale,
+        )
+        return Belief(location, scale, level)
+
+    def at(self, schedules: Sequence[Schedule]) -> Belief:
+        """Return the belief about schedules that were not tried."""
+        return self._believe(_points(schedules))
+
+    @property
+    def scales(self) -> Hyperparameters:
+        """The draws that are averaged over: those that explain the runs."""
+        return self._process.scales
+
+    @property
+    def seed_scale(self) -> float:
+        """Standard deviation between seeds of the logarithm of FID, as believed."""
+        s = self.scales
+        return float(
+            self._unit * np.sqrt(self._weights @ (s.seed**2 + s.seed_shape**2 + s.run**2))
+        )
+
+    @cached_property
+    def _of_modelled(self) -> Belief:
+        x = self._process.runs.x
+        return self._believe(x, np.arange(len(x)))
+
+    @one_thread()
+    def _weigh(self, runs: Runs, scales: Hyperparameters) -> None:
+        """Weigh the draws by how well they explain the runs, and drop the hopeless."""
+        count = len(runs.y)
+        for some, share in _WEIGHED:
+            if count > some:
+                few = np.linspace(0, count - 1, some).round().astype(int)
+                weights = _normalised(fit(runs.some(few), scales).evidence)
+                scales = scales.keep(np.flatnonzero(weights >= min(share, weights.max())))
+        process = fit(runs, scales)
+        self._process = process.keep(_without_tail(_normalised(process.evidence)))
+        self._weights = _normalised(self._process.evidence)
+
+    @one_thread()
+    def _believe(self, x: Array, schedule: npt.NDArray[np.intp] | None = None) -> Belief:
+        """Believe in f + c at points, which are these of the tried schedules, or new ones."""
+        location, variance, of_level = self._process.predict(x, schedule)
+        mean = self._weights @ location
+        spread = self._weights @ (variance + location**2) - mean**2
+        scale = self._unit * np.sqrt(np.maximum(spread, 0.0))
+        level = self._unit * np.sqrt(self._weights @ of_level)
+        return Belief(self._centre + self._unit * mean, scale, level)
+
+
+def _normalised(evidence: Array) -> Array:
+    weights = np.exp(evidence - evidence.max())
+    normalised: Array = weights / weights.sum()
+    return normalised
+
+
+def _without_tail(weights: Array) -> npt.NDArray[np.intp]:
+    """Numbers of the draws but for the least, which hold less than `_TAIL` together."""
+    ranked = np.argsort(-weights, kind="stable")
+    count = 1 + int((np.cumsum(weights[ranked]) < 1 - _TAIL).sum())
+    return np.sort(ranked[:count])
+
+
+def _check(
+    schedules: Sequence[Schedule],
+    values: Sequence[Sequence[float]],
+    seeds: Sequence[Sequence[int]] | None,
+) -> None:
+    counts = [len(v) for v in values]
+    if not schedules or len(schedules) != len(values) or 0 in counts:
+        raise ValueError("a surrogate needs schedules with at least one FID each")
+    if not all(math.isfinite(fid) and fid > 0 for v in values for fid in v):
+        raise ValueError("FIDs must be positive and finite")
+    if seeds is not None and [len(s) for s in seeds] != counts:
+        raise ValueError("each FID needs one seed")
+
+
+def _points(schedules: Sequence[Schedule]) -> Array:
+    return np.array([coordinates(schedule) for schedule in schedules])
+
+
+def _modelled(
+    means: Array, counts: npt.NDArray[np.intp], always: Sequence[int]
+) -> npt.NDArray[np.bool_]:
+    """Tell which schedules to model, see `ShapeSurrogate`."""
+    chosen = np.full(len(means), counts.sum() <= MOST)
+    if chosen.all():
+        return chosen
+    ranked = np.argsort(means, kind="stable")
+    best = ranked[np.cumsum(counts[ranked]) <= MOST // 2]
+    rest = ranked[len(best) :]
+    # one order in which every beginning is spread evenly: bits of the rank read backwards
+    spread = rest[np.argsort([int(f"{i:032b}"[::-1], 2) for i in range(len(rest))])]
+    order = np.array([*dict.fromkeys([*always, *best.tolist(), *spread.tolist()])])
+    chosen[order[np.cumsum(counts[order]) <= MOST]] = True
+    return chosen

@@ -1,0 +1,159 @@
+"""The command ``mollitune train``: its options, and what it prints."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from .settings import ScheduleSource, TrainSettings
+    from .train import Trained
+
+AS_SEARCHED = "default: as in the search"
+
+
+def train(
+    schedule: Annotated[
+        str, typer.Option(help="File of mollitune best --export, or a family, e.g. vanilla.")
+    ],
+    more: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="More of --hparams.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help=f"Model, or module:Class; {AS_SEARCHED}.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help=f"Images, as in a config; {AS_SEARCHED}.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help=f"Training steps; {AS_SEARCHED}.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help=f"The model's named defaults; {AS_SEARCHED}, or quick.")
+    ] = None,
+    hparams: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE...", help="Arguments of the model, over the preset's."),
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help=f"Images per step; {AS_SEARCHED}, or 128.")
+    ] = None,
+    lr: Annotated[
+        float | None, typer.Option(help=f"Peak learning rate; {AS_SEARCHED}, or 0.001.")
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(help=f"Of the networks, fp32 or bf16; {AS_SEARCHED}, or fp32."),
+    ] = None,
+    ema: Annotated[
+        float | None,
+        typer.Option(
+            metavar="HALF_LIFE_SHARE",
+            help="Also average the weights, and measure the average; half-life as a share of the "
+            f"training, 0: do not; {AS_SEARCHED}.",
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of weights, batches and noise; default: 0.")
+    ] = None,
+    extractor: Annotated[
+        str | None, typer.Option(help=f"Network behind the FID; {AS_SEARCHED}, or lenet.")
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Weights file of the extractor inception-v3-compat.")
+    ] = None,
+    fid_samples: Annotated[
+        int | None, typer.Option(help=f"Images per FID; {AS_SEARCHED}, or 10000.")
+    ] = None,
+    evaluations: Annotated[
+        int | None, typer.Option(help="Evaluations on the way; default: 10.")
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(help="Folder or URI of the training; default: runs/MODEL-DATASET-FAMILY."),
+    ] = None,
+    checkpoint_seconds: Annotated[
+        float, typer.Option(help="Least time between two checkpoints.", min=0)
+    ] = 60.0,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, cuda:1 ...; default: a GPU if there is one.")
+    ] = None,
+    compiled: Annotated[
+        bool,
+        typer.Option(
+            "--compile", help="Make code of the training step: a minute, then faster steps."
+        ),
+    ] = False,
+) -> None:
+    """Train a model at production budget; the same command again resumes.
+
+    The schedule lives on progress, so one that was found on a short budget applies to any. What
+    is not given is as in the search that the schedule comes from.
+    """
+    from .settings import parse_hparams, read_schedule, settle
+    from .train import train as run
+
+    source = read_schedule(schedule)
+    asked: dict[str, Any] = {
+        **{"model": model, "dataset": dataset, "steps": steps, "preset": preset},
+        **{"hparams": parse_hparams([*(hparams or []), *(more or [])]) or None},
+        **{"batch_size": batch_size, "lr": lr, "ema": ema, "seed": seed},
+        **{"precision": precision},
+        **{"extractor": extractor, "fid_samples": fid_samples, "evaluations": evaluations},
+    }
+    settings = settle(source, asked)
+    folder = output or settings.folder(source.schedule)
+    console = Console()
+    _introduce(source, settings, folder, steps is None, console)
+    ended = run(
+        source,
+        settings,
+        folder,
+        console,
+        weights=weights,
+        checkpoint_seconds=checkpoint_seconds,
+        device=device,
+        compiled=compiled,
+    )
+    _conclude(ended, console)
+
+
+def _introduce(
+    source: ScheduleSource, settings: TrainSettings, folder: str, searched: bool, console: Console
+) -> None:
+    verdict = source.document.get("verdict")
+    if isinstance(verdict, dict) and "sentence" in verdict:
+        _say(console, f"verdict: {verdict['sentence']}")
+    elif source.provenance:
+        _say(console, f"schedule of {source.name}: {source.provenance.get('note', 'of a search')}")
+    if searched:
+        _say(console, f"{settings.steps:,} steps as in the search; --steps gives it more")
+    _say(console, f"folder: {folder}")
+
+
+def _conclude(ended: Trained, console: Console) -> None:
+    if ended.status == "interrupted":
+        _say(console, f"interrupted at step {ended.step:,}; a checkpoint is in {ended.folder}")
+        _say(console, f"go on with: {shlex.join(['mollitune', *sys.argv[1:]])}")
+        raise typer.Exit(130)
+    if ended.before:
+        _say(console, f"{ended.folder} is finished already; nothing was changed")
+    result = ended.result or {}
+    _say(
+        console,
+        f"FID {_number(result.get('fid'))} against {result.get('fid_reference_size'):,} "
+        f"{result.get('fid_reference')} images ({result.get('fid_samples'):,} samples), "
+        f"{_number(result.get('bpd'))} bits per dim, after {ended.step:,} steps",
+    )
+    _say(console, f"model:  {ended.folder}/model.pt, with its settings in train.json")
+    _say(console, f"load:   mollitune.search.trained.load_model({ended.folder!r})")
+
+
+def _number(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.4g}"
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,208 @@
+"""What determines a production training: what was asked for, over what the search had."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from mollitune._errors import MollituneError
+from mollitune.schedules import Schedule, build, families, load
+from mollitune.search._yaml import parse_yaml
+from mollitune.search.metrics.extractors.extractor import check_extractor_name
+from mollitune.search.training.spec import Precision, TrialSpec
+
+FRESH = "runs"
+"""Folder of the trainings that are given no folder."""
+_OF_THE_SEARCH = ("model", "dataset", "steps", "extractor", "fid_samples")
+_OF_THE_MODEL = ("preset", "hparams", "batch_size", "lr", "clip_norm", "precision", "ema")
+
+
+class TrainSettings(BaseModel):
+    """Everything that determines a training besides its schedule and the bytes of the images.
+
+    Attributes:
+        model: Name of the model, or ``module:Class``.
+        dataset: As in the config of a search.
+        steps: Training steps.
+        preset: The model's named defaults.
+        hparams: Arguments of the model, over the preset's.
+        batch_size: Images per step.
+        lr: Learning rate of Adam after its warm-up.
+        clip_norm: Longest gradient of the loss in nats per dim; None: any.
+        precision: Of the networks in training, ``fp32`` or ``bf16``.
+        ema: Half-life of the averaged weights as a share of the training; None: no average.
+        seed: Seed of weights, batches and noise.
+        extractor: Network behind the FID.
+        fid_samples: Generated images per FID.
+        evaluations: Evaluations on the way, the one at the end included.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    model: str
+    dataset: str
+    steps: int = Field(ge=2, le=10**9)
+    preset: str = "quick"
+    hparams: dict[str, bool | int | float | str] = {}
+    batch_size: int = Field(128, ge=1, le=2**20)
+    lr: float = Field(1e-3, gt=0)
+    clip_norm: float | None = Field(10.0, gt=0)
+    precision: Precision = "fp32"
+    ema: float | None = Field(None, gt=0, lt=1)
+    seed: int = Field(0, ge=0, lt=2**31)
+    extractor: str = "lenet"
+    fid_samples: int = Field(10_000, ge=2, le=10**7)
+    evaluations: int = Field(10, ge=1, le=10_000)
+
+    @field_validator("extractor")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        check_extractor_name(name)
+        return name
+
+    def spec(self, schedule: Schedule) -> TrialSpec:
+        """Return the trial that this training is."""
+        return TrialSpec(
+            model=self.model,
+            schedule=schedule,
+            seed=self.seed,
+            steps=self.steps,
+            every=1 / self.evaluations,
+            batch_size=self.batch_size,
+            lr=self.lr,
+            clip_norm=self.clip_norm,
+            precision=self.precision,
+            ema=self.ema,
+            preset=self.preset,
+            hparams=dict(self.hparams),
+        )
+
+    def folder(self, schedule: Schedule) -> str:
+        """Return where a training lies that is given no folder: ``runs/MODEL-DATASET-FAMILY``."""
+        kind, _, path = self.dataset.partition(":")
+        source = PurePath(path.rpartition("@")[0] or path).stem
+        data = source if kind in ("parquet", "folder") else kind
+        parts = (self.model, data, schedule.family)
+        return f"{FRESH}/{'-'.join(re.sub('[^A-Za-z0-9._]+', '-', part) for part in parts)}"
+
+
+@dataclass(frozen=True)
+class ScheduleSource:
+    """A schedule, and what its file tells of the search that it comes from.
+
+    Arguments:
+        name: What was given: a file, or a family.
+        schedule: The schedule.
+        document: The whole file; empty for a family.
+    """
+
+    name: str
+    schedule: Schedule
+    document: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """Where the schedule comes from; empty if the file does not tell."""
+        return _mapping(self.document.get("provenance"))
+
+
+def read_schedule(name: str) -> ScheduleSource:
+    """Read a schedule from an exported file, or take a family with its defaults.
+
+    Args:
+        name: Path of a file, or the name of a family, such as ``vanilla``.
+
+    Raises:
+        MollituneError: If there is no such file and no such family, or the file is not legal.
+    """
+    path = Path(name).expanduser()
+    if not path.exists() and name in families():
+        try:
+            return ScheduleSource(name, build(name))
+        except ValueError as error:
+            raise MollituneError(f"--schedule {name}: {error}; give a file instead") from None
+    if not path.exists():
+        raise MollituneError(
+            f"--schedule {name}: no such file, and no family; make one with mollitune best NAME "
+            f"--export best.json, or give one of {', '.join(families())}"
+        )
+    schedule = load(path)
+    return ScheduleSource(name, schedule, json.loads(path.read_text(encoding="utf-8")))
+
+
+def settle(source: ScheduleSource, asked: Mapping[str, Any]) -> TrainSettings:
+    """Return the settings of a training: what was asked for, then the search's, then defaults.
+
+    The search's preset, hyperparameters, batch size, learning rate and average go with its
+    model: another model starts from the defaults, and another preset without the search's
+    hyperparameters.
+
+    Args:
+        source: The schedule with its provenance.
+        asked: Fields of `TrainSettings`; one that is None was not asked for, and an ``ema`` of 0
+            asks for no average.
+
+    Raises:
+        MollituneError: If a value is not legal, or the model, the data set or the steps are not
+            known; the message names the option.
+    """
+    given = {name: value for name, value in asked.items() if value is not None}
+    if given.get("ema") == 0:
+        given["ema"] = None
+    found = _of_the_search(source.provenance, given)
+    if "preset" in given:
+        found.pop("hparams", None)
+    hparams = {**_mapping(found.get("hparams")), **given.get("hparams", {})}
+    try:
+        return TrainSettings.model_validate({**found, **given, "hparams": hparams})
+    except ValidationError as error:
+        raise MollituneError(_sentence(error, source, given)) from None
+
+
+def parse_hparams(texts: list[str]) -> dict[str, Any]:
+    """Return hyperparameters that were given as ``key=value``; values are YAML.
+
+    Raises:
+        MollituneError: If one has another form.
+    """
+    found = {}
+    for text in texts:
+        key, sign, value = text.partition("=")
+        if not sign or not key:
+            raise MollituneError(f"--hparams {text!r} is not of the form key=value")
+        try:
+            found[key] = parse_yaml(value)
+        except ValueError as error:
+            raise MollituneError(
+                f"--hparams {text!r}: the value is not valid YAML ({error})"
+            ) from None
+    return found
+
+
+def _of_the_search(provenance: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    found = {name: provenance[name] for name in _OF_THE_SEARCH if name in provenance}
+    if given.get("model") in (None, found.get("model")):
+        training = _mapping(provenance.get("training"))
+        found |= {name: training[name] for name in _OF_THE_MODEL if name in training}
+    return found
+
+
+def _sentence(error: ValidationError, source: ScheduleSource, given: Mapping[str, Any]) -> str:
+    finding = error.errors()[0]
+    name = str(finding["loc"][0])
+    option = "--" + name.replace("_", "-")
+    if finding["type"] == "missing":
+        return f"{option} is missing: {source.name} does not tell what its search had; give it"
+    message = finding["msg"].removeprefix("Value error, ")
+    origin = option if name in given else f"{source.name}: {name} of its search"
+    return f"{origin} is {finding['input']!r}: {message}"
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,224 @@
+"""Replays a policy on recorded curves: hours of training in a fraction of a second."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mollitune.schedules import Schedule
+from mollitune.search.policy.comparability import Comparability
+from mollitune.search.policy.proposer import Proposal, Proposer
+from mollitune.search.policy.samplers import Build
+from mollitune.search.policy.source import PoolSource, first_tried
+from mollitune.search.policy.stopping import PROBE, Observation, Stopping
+from mollitune.search.policy.surrogate import expected_fid
+
+
+@dataclass(frozen=True)
+class Point:
+    """A recorded evaluation.
+
+    Arguments:
+        step: Training steps.
+        progress: Share of the training that was done.
+        phase: ``mollified`` or ``clean``.
+        fid: FID.
+        probe_fid: FID after a cooldown branch, if one was recorded.
+        probe_steps: Steps of that branch.
+    """
+
+    step: int
+    progress: float
+    phase: str
+    fid: float
+    probe_fid: float | None = None
+    probe_steps: int = 0
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Recorded runs of one model.
+
+    Arguments:
+        model: Its name.
+        schedules: The pool.
+        curves: For each schedule of the pool its runs, one per seed, each a list of evaluations.
+        truth: For each schedule the FIDs that judge its recommendation.
+        held_out: Whether those are of seeds that no policy sees.
+    """
+
+    model: str
+    schedules: tuple[Schedule, ...]
+    curves: tuple[tuple[tuple[Point, ...], ...], ...]
+    truth: tuple[tuple[float, ...], ...]
+    held_out: bool = True
+
+    @property
+    def arms(self) -> list[Schedule]:
+        """Vanilla and the families' defaults at the head of the pool, as a search tries them."""
+        families = [schedule.family for schedule in self.schedules]
+        # the head ends where a family comes again: that is a sampler's choice
+        head = next((i for i, f in enumerate(families) if f in families[:i]), len(families))
+        return first_tried(self.schedules[:head])
+
+    @property
+    def caveat(self) -> str:
+        """What the regrets of a replay are worth, in words."""
+        seeds = len(self.truth[0])
+        if self.held_out:
+            return f"regret in FID, judged by {seeds} seed(s) that no policy has seen"
+        return (
+            "regret in FID, judged by the very runs that the policies see: it flatters all of "
+            "them; confirm the search on fresh seeds and replay again"
+        )
+
+    @property
+    def values(self) -> list[float]:
+        """Mean over the FIDs that judge, for each schedule."""
+        return [math.fsum(fids) / len(fids) for fids in self.truth]
+
+    @property
+    def seeds(self) -> int:
+        """Recorded runs of each schedule."""
+        return min(len(runs) for runs in self.curves)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A policy in full.
+
+    Arguments:
+        name: How it is called in a table.
+        sampler: Builds the sampler from a source and a seed.
+        rule: Early stopping inside a run, see `Stopping`.
+        marks: Progress of its rungs.
+        eta: Reduction factor, of rungs and of the race.
+        least: Fewer values on a rung stop nobody.
+        seeds: Most runs of one configuration; 1: no race.
+        arms: How many of vanilla and the families' defaults come first.
+    """
+
+    name: str
+    sampler: Build
+    rule: str = "none"
+    marks: tuple[float, ...] = ()
+    eta: float = 3.0
+    least: int = 3
+    seeds: int = 1
+    arms: int = 0
+
+
+@dataclass(frozen=True)
+class ReplayOutcome:
+    """What a replay came to.
+
+    Arguments:
+        chosen: Index in the pool of the recommended schedule.
+        lowest: Index of the one with the lowest single FID.
+        cost: Training steps that were used, in complete runs.
+        configurations: Schedules that were tried.
+        runs: Runs that were started.
+        stopped: Runs that were stopped early.
+    """
+
+    chosen: int
+    lowest: int
+    cost: float
+    configurations: int
+    runs: int
+    stopped: int
+
+
+def replay(recording: Recording, policy: Policy, budget: float, seed: int) -> ReplayOutcome:
+    """Run a policy on recorded curves with one worker until its budget is used up.
+
+    The order of the pool and of the recorded seeds is drawn anew for each ``seed``.
+
+    Args:
+        recording: The curves.
+        policy: What decides.
+        budget: Training steps that may be used, in complete runs; the run that reaches it is the
+            last one.
+        seed: Seed of the order and of the sampler.
+    """
+    player = _Player(recording, policy, seed)
+    while player.used < budget and not player.exhausted:
+        player.play()
+    return player.outcome()
+
+
+class _Player:
+    def __init__(self, recording: Recording, policy: Policy, seed: int) -> None:
+        rng = random.Random(seed)
+        order = rng.sample(range(len(recording.schedules)), len(recording.schedules))
+        self._recording = recording
+        self._source = PoolSource([recording.schedules[i] for i in order])
+        # as in a search, all first runs share a seed, all second ones another
+        self._drawn = rng.sample(range(recording.seeds), recording.seeds)
+        self._proposer = Proposer(
+            arms=[(recording.model, schedule) for schedule in recording.arms[: policy.arms]],
+            samplers={recording.model: policy.sampler(self._source, seed)},
+            seed=0,
+            eta=policy.eta if policy.seeds > 1 else None,
+            seeds=min(policy.seeds, recording.seeds),
+        )
+        self._stopping = Stopping(policy.rule, policy.marks, policy.eta, policy.least, 0.0, seed)
+        self._runs = self._stopped = 0
+        self._tried: set[int] = set()
+        self._finals: dict[int, dict[int, float]] = {}
+        self.used = 0.0
+
+    @property
+    def exhausted(self) -> bool:
+        return len(self._source) == 0
+
+    def play(self) -> None:
+        """Make one run, to its end or until it is stopped."""
+        proposal = self._proposer.next()
+        # two families may give equal curves, so the schedule is looked up by identity
+        number = next(i for i, s in enumerate(self._recording.schedules) if s is proposal.schedule)
+        seed = self._drawn[proposal.run.repeat]
+        curve = self._recording.curves[number][seed]
+        last = self._train(proposal, curve)
+        self._runs += 1
+        self._tried.add(number)
+        if last.progress < 1:
+            self._stopped += 1
+            value = last.fid if last.phase == "clean" else None
+            self._proposer.ended(proposal.run.trial, "stopped", value, last.step)
+        else:
+            self._finals.setdefault(number, {})[seed] = last.fid
+            self._proposer.ended(proposal.run.trial, "completed", last.fid, last.step)
+
+    def outcome(self) -> ReplayOutcome:
+        numbers = list(self._finals)
+        values = [list(runs.values()) for runs in self._finals.values()]
+        seeds = [list(runs) for runs in self._finals.values()]
+        worth = expected_fid([self._recording.schedules[n] for n in numbers], values, seeds)
+        return ReplayOutcome(
+            chosen=numbers[worth.index(min(worth))],
+            lowest=min(numbers, key=lambda n: min(self._finals[n].values())),
+            cost=self.used,
+            configurations=len(self._tried),
+            runs=self._runs,
+            stopped=self._stopped,
+        )
+
+    def _train(self, proposal: Proposal, curve: Sequence[Point]) -> Point:
+        """Walk along a curve up to where it is stopped, and count what that costs."""
+        steps = curve[-1].step
+        for point in curve:
+            rung = self._stopping.judge(proposal.run, _evaluation(proposal, point))
+            if rung is not None and self._stopping.rule == PROBE:
+                self.used += point.probe_steps / steps
+            if rung is not None and rung.action == "stop":
+                break
+        self.used += point.step / steps
+        return point
+
+
+def _evaluation(proposal: Proposal, point: Point) -> Observation:
+    like = Comparability(proposal.run.model, point.step)
+    return Observation(point.step, point.progress, point.phase, point.fid, point.probe_fid, like)

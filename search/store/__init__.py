@@ -1,0 +1,61 @@
+"""What a search leaves on disk: tables, the record, and the files that describe it.
+
+==================== ====================================================================
+`schema`             every column of the tables, its type and its meaning
+`writer`             rows into Parquet files, by `parts`, checked by `rows`
+`journal`            the record: what was started, measured and ended, in order
+`lease`              only one driver at a time
+`retry`              how long a storage that fails is waited for
+`description`        ``search.json``; `confirmation_file` is ``confirm/1.json``
+`comparable`         which FIDs of the tables may be ranked
+`upgrades`           what older tables mean; `arrow` is how tables are read fast
+==================== ====================================================================
+"""
+
+from .arrow import CODED, coded, decode, last_rows, spelled_out
+from .comparable import COMPARABLE_WITHIN
+from .schema import (
+    CONFIRM_TRIALS,
+    KEYS,
+    METADATA_FILE,
+    METADATA_FORMAT,
+    PARAMS_PREFIX,
+    SCHEMA_VERSION,
+    SHAPE_PREFIX,
+    TABLES,
+    TRIALS_FILE,
+    Column,
+    columns,
+    missing_parts,
+    params_of,
+    part_names,
+    table_schema,
+    version_of,
+)
+from .upgrades import upgraded
+
+__all__ = [
+    "CODED",
+    "COMPARABLE_WITHIN",
+    "CONFIRM_TRIALS",
+    "KEYS",
+    "METADATA_FILE",
+    "METADATA_FORMAT",
+    "PARAMS_PREFIX",
+    "SCHEMA_VERSION",
+    "SHAPE_PREFIX",
+    "TABLES",
+    "TRIALS_FILE",
+    "Column",
+    "coded",
+    "columns",
+    "decode",
+    "last_rows",
+    "missing_parts",
+    "params_of",
+    "part_names",
+    "spelled_out",
+    "table_schema",
+    "upgraded",
+    "version_of",
+]

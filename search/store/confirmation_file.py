@@ -1,0 +1,136 @@
+"""What is kept of a confirmation besides its rows: which schedules, how many seeds, how far."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import Any, Literal
+
+from pyarrow import fs
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mollitune._errors import MollituneError
+from mollitune._files import first_line, resolve
+from mollitune.schedules import Schedule
+from mollitune.search.policy.confirmation import Candidate
+
+from .schema import CONFIRM_TRIALS
+
+FOLDER = "confirm"
+SEEDS_APART = 10_000
+"""Distance between the seeds of a search and of its confirmations, above the most seeds of any."""
+
+
+class Contestant(BaseModel):
+    """A schedule that is confirmed."""
+
+    configuration: int
+    schedule: dict[str, Any]
+
+    def candidate(self) -> Candidate:
+        """Return what the policy knows it by.
+
+        Raises:
+            ValueError: If the schedule cannot be built.
+        """
+        return Candidate(self.configuration, Schedule.from_dict(self.schedule))
+
+
+class Description(BaseModel):
+    """A confirmation, as its file ``confirm/NUMBER.json`` tells.
+
+    Arguments:
+        number: Its number, from 1.
+        top: How many recommended schedules of each model were asked for.
+        seeds: Seeds per arm.
+        first_seed: The first of them.
+        fid_samples: Generated images behind each FID.
+        level: Probability that the verdict's statements hold.
+        reference: Split of the data that FID compares with.
+        reference_size: Images in it.
+        steps: Training steps of each model.
+        every: Share of the training between two evaluations, for each model.
+        arms: For each model the schedules.
+        status: ``running``, ``interrupted`` or ``finished``.
+        elapsed_seconds: Wall time of its trials.
+        created: When it began.
+        versions: Versions of the packages.
+        machine: The machine of the driver.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    format: Literal["mollitune.confirmation"] = "mollitune.confirmation"
+    number: int
+    top: int
+    seeds: int
+    first_seed: int
+    fid_samples: int
+    level: float
+    reference: str = "test"
+    reference_size: int
+    steps: dict[str, int]
+    every: dict[str, float]
+    arms: dict[str, list[Contestant]]
+    status: Literal["running", "interrupted", "finished"] = "running"
+    elapsed_seconds: float = 0.0
+    created: str
+    versions: dict[str, str]
+    machine: str
+
+    @property
+    def first_trial(self) -> int:
+        """Number of the first trial."""
+        return self.number * CONFIRM_TRIALS
+
+    @property
+    def runs(self) -> int:
+        """How many runs there are, at most."""
+        return self.seeds * sum(len(arms) for arms in self.arms.values())
+
+
+def name_of(number: int) -> str:
+    """Return the path of a confirmation's file below the search's folder.
+
+    Example:
+        >>> name_of(1)
+        'confirm/1.json'
+    """
+    return f"{FOLDER}/{number}.json"
+
+
+def latest(folder: str) -> Description | None:
+    """Return the newest confirmation of a search; None if there is none.
+
+    Args:
+        folder: The search, a path or URI.
+
+    Raises:
+        MollituneError: If its file cannot be read, or is damaged.
+    """
+    filesystem, root = resolve(folder)
+    found = None
+    while (text := _read(filesystem, posixpath.join(root, name_of(_next(found))))) is not None:
+        path = posixpath.join(root, name_of(_next(found)))
+        try:
+            found = Description.model_validate_json(text)
+        except ValidationError as error:
+            key = ".".join(map(str, error.errors()[0]["loc"]))
+            raise MollituneError(
+                f"{path} is damaged at {key or 'its start'}: {error.errors()[0]['msg']}; restore "
+                "it from a copy"
+            ) from None
+    return found
+
+
+def _next(found: Description | None) -> int:
+    return 1 if found is None else found.number + 1
+
+
+def _read(filesystem: fs.FileSystem, path: str) -> bytes | None:
+    try:
+        with filesystem.open_input_file(path) as file:
+            return bytes(file.read())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise MollituneError(f"cannot read {path}: {first_line(error)}") from None

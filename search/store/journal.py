@@ -1,0 +1,211 @@
+"""The append-only record of a search: what was started, measured and ended, in order.
+
+Rungs, sampler, race, audit and tables are a fold over these events, so a search that was killed
+at any moment goes on from them as one that was not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import posixpath
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any, Self
+
+from pyarrow import fs
+
+from mollitune._errors import MollituneError
+from mollitune._files import first_line, resolve, write_atomic
+
+from .retry import Retry
+
+JOURNAL = "journal"
+_READERS = 16
+START, RESTART, REPORT, END, ERROR = "start", "restart", "report", "end", "error"
+
+Event = dict[str, Any]
+
+
+class JournalError(MollituneError):
+    """The record cannot be read or written."""
+
+
+class Journal:
+    """Writes events, each forced to disk before `append` returns, and reads them back.
+
+    On a local file system they are lines of one file; a line that a crash cut off is dropped. An
+    object store cannot append, so there each event is an object of its own.
+
+    Arguments:
+        filesystem: File system of the search's folder.
+        root: The folder's path on it.
+        events: What was written before.
+        retry: How long a write is tried again; by default not at all.
+        name: Folder of the record below the search's.
+
+    Its length is the number of events so far. New ones are not kept in memory: a long search has
+    millions.
+    """
+
+    def __init__(
+        self,
+        filesystem: fs.FileSystem,
+        root: str,
+        events: Collection[Event],
+        retry: Retry | None = None,
+        name: str = JOURNAL,
+    ) -> None:
+        self._filesystem = filesystem
+        self._folder = posixpath.join(root, name)
+        self._file = Path(self._folder, "events.jsonl")
+        self._retry = retry or Retry()
+        self._events = events
+        self._count = len(events)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def take(self) -> Collection[Event]:
+        """Return the events that were there when the record was opened, in order, and forget them.
+
+        A second call returns none. Those of a local file are read from it one after the other.
+        """
+        taken, self._events = self._events, ()
+        return taken
+
+    @classmethod
+    def open(cls, location: str, retry: Retry | None = None, name: str = JOURNAL) -> Self:
+        """Open the record of a search, which may be empty; arguments as for the class.
+
+        Raises:
+            JournalError: If it cannot be read, or is damaged elsewhere than at its end.
+        """
+        filesystem, root = resolve(location)
+        folder = posixpath.join(root, name)
+        try:
+            if isinstance(filesystem, fs.LocalFileSystem):
+                events: Collection[Event] = _Lines(Path(folder) / "events.jsonl")
+            else:
+                events = _read_objects(filesystem, folder)
+        except OSError as error:
+            raise JournalError(f"cannot read {folder}: {first_line(error)}") from None
+        return cls(filesystem, root, events, retry, name)
+
+    def append(self, kind: str, trial: int, **values: object) -> Event:
+        """Write an event and return it with its time.
+
+        Raises:
+            JournalError: If it cannot be written, or another driver has taken over; then nothing
+                that depends on it may happen.
+        """
+        time = datetime.now(UTC).isoformat()
+        event: Event = {"event": kind, "trial": trial, "time": time, **values}
+        line = json.dumps(event, default=float).encode() + b"\n"
+        try:
+            self._retry(lambda: self._write(line))
+        except OSError as error:
+            raise JournalError(
+                f"cannot write {self._folder}: {first_line(error)}; free some space, mend the "
+                "permissions or wait for the storage"
+            ) from None
+        except MollituneError as error:
+            raise JournalError(str(error)) from None
+        self._count += 1
+        return event
+
+    def _write(self, line: bytes) -> None:
+        if not isinstance(self._filesystem, fs.LocalFileSystem):
+            name = f"{self._count:08d}.json"
+            write_atomic(self._filesystem, posixpath.join(self._folder, name), line)
+            return
+        if not self._count:
+            self._file.parent.mkdir(exist_ok=True)
+        with self._file.open("ab", buffering=0) as file:
+            end = file.tell()
+            try:
+                if file.write(line) != len(line):
+                    raise OSError("the disk is full")
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(end)  # half an event would hide all that come after
+                raise
+
+
+def trial_of(event: Mapping[str, Any]) -> int:
+    """Return the number of the trial that an event belongs to."""
+    return int(event["trial"])
+
+
+def time_of(event: Mapping[str, Any]) -> datetime:
+    """Return when an event was written."""
+    return datetime.fromisoformat(event["time"])
+
+
+class _Lines(Collection[Event]):
+    """The events of a file, read anew in each pass, so that a million are never there at once.
+
+    What lies behind the last whole line was written by a process that was killed in the middle of
+    it, and is cut off.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        size = self._count = 0
+        if not path.exists():
+            return
+        with path.open("rb") as file:
+            for line in file:
+                if line.endswith(b"\n"):
+                    _parse(line[:-1], path)
+                    size += len(line)
+                    self._count += 1
+        if size < path.stat().st_size:
+            with path.open("r+b") as file:
+                file.truncate(size)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Event]:
+        if not self._count:
+            return
+        with self._path.open("rb") as file:
+            # not what is written meanwhile
+            for line in islice(file, self._count):
+                yield _parse(line[:-1], self._path)
+
+    def __contains__(self, event: object) -> bool:
+        return any(event == own for own in self)
+
+
+def _read_objects(filesystem: fs.FileSystem, folder: str) -> list[Event]:
+    selector = fs.FileSelector(folder, allow_not_found=True)
+    names = sorted(info.path for info in filesystem.get_file_info(selector) if info.is_file)
+
+    def read(name: str) -> bytes:
+        with filesystem.open_input_stream(name) as stream:
+            data: bytes = stream.read()
+        return data
+
+    with ThreadPoolExecutor(_READERS) as pool:  # a request takes its time, there may be thousands
+        lines = list(pool.map(read, names))
+    if lines and not lines[-1]:
+        lines.pop()  # begun by a process that was interrupted; its number is given again
+    return [_parse(line, name) for line, name in zip(lines, names, strict=False)]
+
+
+def _parse(line: bytes, where: str | Path) -> Event:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        event = None
+    if not isinstance(event, dict) or not {"event", "trial", "time"} <= event.keys():
+        raise JournalError(
+            f"{where} is damaged: {line[:40]!r} is no event; restore the file from a backup, or "
+            "start a search with a new name"
+        )
+    return event

@@ -1,0 +1,288 @@
+"""What a person sees while the search runs: a live panel, or plain lines without a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from .training.spec import Evaluation
+
+
+@dataclass
+class Line:
+    """One running trial as shown."""
+
+    model: str
+    schedule: str
+    progress: float = 0.0
+    fid: float | None = None
+    phase: str = ""
+
+
+@dataclass
+class Tally:
+    """Counts and bests of a search so far; pure state, so that tests can look at it.
+
+    Arguments:
+        total: Trials of the whole search.
+        clock: Monotonic clock in seconds.
+    """
+
+    total: int
+    clock: Callable[[], float] = time.monotonic
+    ended: dict[str, int] = field(
+        default_factory=lambda: {"completed": 0, "stopped": 0, "failed": 0}
+    )
+    running: dict[int, Line] = field(default_factory=dict)
+    best: dict[str, tuple[float, str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._start = self.clock()
+
+    @property
+    def done(self) -> int:
+        """Trials that have ended, however."""
+        return sum(self.ended.values())
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return self.clock() - self._start
+
+    def left(self) -> float | None:
+        """Return the seconds left at the pace so far; None before the first trial has ended."""
+        if not self.done:
+            return None
+        part = sum(line.progress for line in self.running.values())
+        return self.elapsed * (self.total - self.done - part) / (self.done + part)
+
+    def end(self, trial: int, outcome: str, fid: float | None) -> Line:
+        """Count a trial out and return its last line; a comparable ``fid`` may be the best."""
+        line = self.running.pop(trial)
+        self.ended[outcome] += 1
+        if fid is not None and fid < self.best.get(line.model, (float("inf"), ""))[0]:
+            self.best[line.model] = (fid, line.schedule)
+        return line
+
+
+class ProgressView:
+    """Shows a search as it goes on.
+
+    Arguments:
+        total: Trials of the whole search.
+        console: Where to write; a terminal gets a live panel, anything else plain lines.
+    """
+
+    def __init__(self, total: int, console: Console) -> None:
+        self.tally = Tally(total)
+        self._console = console
+        self._live: Live | None = None
+        self._silent = False
+
+    def __enter__(self) -> ProgressView:
+        if self._console.is_terminal:
+            self._live = Live(get_renderable=self._panel, console=self._console)
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def __getstate__(self) -> dict[str, object]:
+        # Ray pickles its callbacks; a terminal stays where it is
+        return {"tally": self.tally, "_console": None, "_live": None, "_silent": True}
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Count what is told meanwhile, but print nothing: it was printed when it happened."""
+        self._silent = True
+        yield
+        self._silent = False
+
+    def started(self, trial: int, model: str, schedule: str) -> None:
+        """Show a trial as running."""
+        self.tally.running[trial] = Line(model, schedule)
+
+    def evaluated(self, trial: int, progress: float, fid: float, phase: str) -> None:
+        """Show a trial's last evaluation."""
+        line = self.tally.running[trial]
+        line.progress, line.fid, line.phase = progress, fid, phase
+
+    def ended(self, trial: int, outcome: str, fid: float | None) -> None:
+        """Count a trial out; without a terminal this prints a line."""
+        line = self.tally.end(trial, outcome, fid)
+        if self._live is None and not self._silent:
+            self._console.print(self._plain(trial, outcome, line), highlight=False, soft_wrap=True)
+
+    def _plain(self, trial: int, outcome: str, line: Line) -> str:
+        value = "" if line.fid is None else f", FID {line.fid:.2f} at {line.progress:.0%}"
+        left = self.tally.left()
+        time_left = "" if left is None else f"; {duration(left)} left"
+        return (
+            f"[{self.tally.done}/{self.tally.total}] trial {trial} {outcome}: {line.model}, "
+            f"{line.schedule}{value}{time_left}"
+        )
+
+    def _panel(self) -> RenderableType:
+        tally = self.tally
+        left = tally.left()
+        head = Text.assemble(
+            (f"{tally.done}/{tally.total} trials  ", "bold"),
+            f"{tally.ended['completed']} completed, {tally.ended['stopped']} stopped early, "
+            f"{tally.ended['failed']} failed  ",
+            (f"{duration(tally.elapsed)} gone", "dim"),
+            ("" if left is None else f", {duration(left)} left", "dim"),
+        )
+        table = Table("", "model", "schedule", "progress", "FID", box=None, pad_edge=False)
+        for trial, line in sorted(tally.running.items()):
+            fid = "" if line.fid is None else f"{line.fid:.2f} ({line.phase})"
+            table.add_row(f"trial {trial}", line.model, line.schedule, f"{line.progress:.0%}", fid)
+        for model, (fid_best, schedule) in sorted(tally.best.items()):
+            row = (Text(t, "green") for t in ("best", model, schedule, "100%", f"{fid_best:.2f}"))
+            table.add_row(*row)
+        return Group(head, ProgressBar(total=tally.total, completed=tally.done, width=60), table)
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as ``h:mm:ss`` or ``m:ss``."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+
+
+@dataclass
+class Pace:
+    """How far a training is and how long it will take at the pace so far; pure state.
+
+    Arguments:
+        total: Steps of the whole training.
+        first: Step at which it was begun or resumed.
+        clock: Monotonic clock in seconds.
+    """
+
+    total: int
+    first: int = 0
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self.step = self.first
+        self._start = self.clock()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since it was begun or resumed."""
+        return self.clock() - self._start
+
+    def left(self) -> float | None:
+        """Return the seconds left; None before the first step."""
+        done = self.step - self.first
+        return self.elapsed * (self.total - self.step) / done if done else None
+
+
+class TrainView:
+    """Shows a training as it goes on.
+
+    Arguments:
+        title: What is trained, in one line.
+        pace: How far it is; `TrainView` keeps its step up to date.
+        console: Where to write; a terminal gets a live view, anything else plain lines.
+    """
+
+    def __init__(self, title: str, pace: Pace, console: Console) -> None:
+        self._title = title
+        self._pace = pace
+        self._console = console
+        self._live: Live | None = None
+
+    def __enter__(self) -> TrainView:
+        if self._console.is_terminal:
+            self._live = Live(get_renderable=self._panel, console=self._console)
+            self._live.start()
+        else:
+            self.say(self._title)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def at(self, step: int) -> None:
+        """Note how many steps are done."""
+        self._pace.step = step
+
+    def evaluated(self, evaluation: Evaluation) -> None:
+        """Print an evaluation."""
+        self.say(sentence(evaluation, self._pace))
+
+    def say(self, text: str) -> None:
+        """Print a line, above the live view if there is one."""
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def _panel(self) -> RenderableType:
+        pace, left = self._pace, self._pace.left()
+        time_left = "" if left is None else f", {duration(left)} left"
+        text = Text.assemble(
+            (f"step {pace.step:,} of {pace.total:,}  ", "bold"),
+            (f"{duration(pace.elapsed)} gone{time_left}", "dim"),
+        )
+        bar = ProgressBar(total=pace.total, completed=pace.step, width=60)
+        return Group(Text(self._title), text, bar)
+
+
+def sentence(evaluation: Evaluation, pace: Pace) -> str:
+    """Return an evaluation in one line."""
+    phase = "clean data"
+    if evaluation.phase == "mollified":
+        phase = f"data mollified (level {evaluation.level:.3g})"
+    left = pace.left()
+    time_left = f"; {duration(left)} left" if left else ""
+    return (
+        f"step {evaluation.step:,} of {pace.total:,} ({evaluation.progress:.0%}): FID "
+        f"{evaluation.fid:.2f}, {evaluation.bpd:.3f} bits per dim, loss "
+        f"{evaluation.train_loss:.4g}, {phase}{time_left}"
+    )
+
+
+@contextlib.contextmanager
+def asked_to_stop(then: Callable[[], None] | None = None) -> Iterator[threading.Event]:
+    """Note a SIGINT or SIGTERM.
+
+    Args:
+        then: Called at each signal; without it a second one ends the process at once.
+    """
+    came = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in numbers}
+
+    def on_signal(number: int, frame: Any) -> None:
+        came.set()
+        if then is not None:
+            then()
+            return
+        for each in numbers:
+            signal.signal(each, signal.SIG_DFL)
+
+    for number in numbers:
+        signal.signal(number, on_signal)
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,217 @@
+"""Several trials of one model trained as one: batched parameters, one step for all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import stack_module_state
+
+from mollitune.models import is_own, randn, spread
+
+from .programs import (
+    Loss,
+    Program,
+    Tensors,
+    drawn_sizes,
+    is_compiled,
+    key_of,
+    program,
+    side_by_side,
+    untraced,
+)
+from .stacked_adam import StackedAdam, clip, in_layout
+from .trial import TrainingDivergedError, Trial
+
+
+def train_together(trials: Sequence[Trial]) -> list[TrainingDivergedError | None]:
+    """Train each trial to its next evaluation, as each would by itself.
+
+    Batches, noise and clipping are each trial's own, and the numbers are those of training one
+    after the other but for the rounding of batched arithmetic. A trial that diverges does not
+    disturb the others.
+
+    Args:
+        trials: Trials that have not ended, alike but for schedule, seed and age.
+
+    Returns:
+        For each trial why it diverged; None if it did not, and is to be evaluated then.
+
+    Raises:
+        ValueError: If they are not alike, or have averaged weights.
+    """
+    _check(trials)
+    errors: list[TrainingDivergedError | None] = [None] * len(trials)
+    while left := [i for i, t in enumerate(trials) if errors[i] is None and _steps(t) > 0]:
+        stack = Stack([trials[i] for i in left])
+        for _ in range(min(_steps(trials[i]) for i in left)):
+            stack.step()
+        stack.give_back()
+        for i, error in zip(left, stack.errors, strict=True):
+            errors[i] = error
+    return errors
+
+
+def stackable(trial: Trial) -> bool:
+    """Return whether trials like this one can be trained together.
+
+    Not with averaged weights, nor if the loss draws random numbers of its own or branches on
+    data, as a model of a user's own may.
+    """
+    if trial.averaged is not None:
+        return False
+    shape = (2, trial.spec.batch_size, *trial.image_shape)
+    cuda = [trial.device] if trial.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda), torch.no_grad():
+        try:
+            Stack([trial, trial]).loss(torch.zeros(shape, device=trial.device))
+        except RuntimeError:
+            return False
+    return True
+
+
+class Stack:
+    """K trials whose parameters lie in one tensor each, until they are given back.
+
+    Arguments:
+        trials: The trials; they must not be used meanwhile.
+
+    Attributes:
+        errors: For each trial why it diverged; such a one makes no more steps.
+    """
+
+    def __init__(self, trials: Sequence[Trial]) -> None:
+        self.errors: list[TrainingDivergedError | None] = [None] * len(trials)
+        self._trials = trials
+        models = [trial.model for trial in trials]
+        self._generators = [trial.noise_generator() for trial in trials]
+        params, buffers = stack_module_state([Loss(model) for model in models])
+        self._params: Tensors = {name: _laid_out(p.detach()) for name, p in params.items()}
+        self._buffers: Tensors = buffers
+        self._loss = Loss(models[0])
+        self._losses = side_by_side(self._loss, trials[0].spec.precision)
+        self._sizes: list[torch.Size] | None = None
+        self._program: Program | None = None
+        leaves = list(self._params.values())
+        self._adam = StackedAdam(leaves, models, [trial.optimiser for trial in trials])
+
+    def step(self) -> None:
+        """Make one training step of each trial."""
+        start = time.perf_counter()
+        x = next_batches(self._trials)
+        losses, grads = self._gradients(x)
+        norms = clip(grads, self._trials[0].clip_norm)
+        finite = torch.isfinite(losses + norms).tolist()
+        usable = [ok and error is None for ok, error in zip(finite, self.errors, strict=True)]
+        self._adam.step(grads, [trial.learning_rate for trial in self._trials], usable)
+        seconds = (time.perf_counter() - start) / len(self._trials)
+        for slot, loss in enumerate(losses.unbind()):
+            self._count(slot, loss if finite[slot] else None, seconds)
+
+    def loss(self, x: Tensor) -> Tensor:
+        """Return the loss of each model on a batch of its own.
+
+        Args:
+            x: Batches with shape (K, N, C, H, W).
+
+        Returns:
+            Losses with shape (K,).
+        """
+        return self._losses(self._params, self._buffers, x, self._draws(x))
+
+    @torch.no_grad()
+    def give_back(self) -> None:
+        """Bring each trial to where its own training would have brought it."""
+        self._adam.give_back()
+        for slot, trial in enumerate(self._trials):
+            own = Loss(trial.model)
+            for name, tensor in (*own.named_parameters(), *own.named_buffers()):
+                stacked = self._params.get(name, self._buffers.get(name))
+                assert stacked is not None
+                tensor.copy_(stacked[slot])
+            trial.keep_noise(self._generators[slot])
+
+    def _count(self, slot: int, loss: Tensor | None, seconds: float) -> None:
+        if self.errors[slot] is not None:
+            return
+        trial = self._trials[slot]
+        try:
+            if loss is None:
+                trial.lose_step()
+        except TrainingDivergedError as error:
+            self.errors[slot] = error
+        else:
+            trial.stepped(loss, seconds)
+
+    def _gradients(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        draws = self._draws(x)
+        if self._program is None:
+            self._program = self._make_program(x, draws)
+        leaves = list(self._params.values())
+        losses, grads = self._program(leaves, self._buffers, x, draws)
+        return losses, [in_layout(grad, leaf) for grad, leaf in zip(grads, leaves, strict=True)]
+
+    def _make_program(self, x: Tensor, draws: list[Tensor]) -> Program:
+        spec, key = self._trials[0].spec, key_of(self._trials[0].spec, x)
+        if not is_own(spec.model):
+            return untraced(self._losses, list(self._params))
+        early = all(2 * trial.step < spec.steps for trial in self._trials)
+        # later, compiling for this very number of trials would not be worth it any more
+        compiled = self._trials[0].compiled and (early or is_compiled(key))
+        return program(
+            self._losses, self._params, self._buffers, x, draws, key=key, compiled=compiled
+        )
+
+    def _draws(self, x: Tensor) -> list[Tensor]:
+        """Return what each trial's loss draws, from its own generator: tensors with K first."""
+        if self._sizes is None:
+            params = {name: p[0] for name, p in self._params.items()}
+            buffers = {name: b[0] for name, b in self._buffers.items()}
+            self._sizes = drawn_sizes(self._loss, params, buffers, x[0])
+        return [
+            torch.stack([randn(size, x, own) for own in self._generators]) for size in self._sizes
+        ]
+
+
+def next_batches(trials: Sequence[Trial]) -> Tensor:
+    """Return the next batch of each trial, with shape (K, N, C, H, W).
+
+    The draws are each trial's own, and the numbers those of `Trial.batch`, bit for bit; what is
+    computed with them is computed at once.
+    """
+    indices, drawn = (torch.stack(part) for part in zip(*(t.take() for t in trials), strict=True))
+    x = spread(trials[0].images[indices], drawn)
+    for own, trial in zip(x.unbind(), trials, strict=True):
+        mollified = trial.mollified(own, trial.step / trial.spec.steps)
+        if mollified is not own:
+            own.copy_(mollified)
+    return x
+
+
+def _laid_out(param: Tensor) -> Tensor:
+    """Return stacked weights in the memory layout in which `torch.vmap` gives their gradient.
+
+    That of a matrix comes transposed, and Adam must not have to turn it at every step.
+    """
+    return param.mT.contiguous().mT if param.ndim == 3 else param
+
+
+def _steps(trial: Trial) -> int:
+    """Training steps up to the next evaluation."""
+    mark = trial.next_mark
+    return 0 if mark is None else mark - trial.step
+
+
+def _check(trials: Sequence[Trial]) -> None:
+    def alike(trial: Trial) -> tuple[Any, ...]:
+        s = trial.spec
+        own = (s.model, s.preset, s.hparams, s.precision, s.batch_size, s.clip_norm)
+        return (*own, trial.device, trial.compiled, id(trial.images))
+
+    if any(alike(trial) != alike(trials[0]) for trial in trials):
+        raise ValueError("trials that are trained together may differ in schedule and seed only")
+    if any(trial.averaged is not None for trial in trials):
+        raise ValueError("trials with averaged weights cannot be trained together; leave out ema")

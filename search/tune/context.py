@@ -1,0 +1,64 @@
+"""What all trials of a search share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mollitune.schedules import Schedule
+from mollitune.search.config import SearchConfig
+from mollitune.search.data.images import Splits
+from mollitune.search.metrics.reference import Reference
+from mollitune.search.training.spec import TrialSpec
+
+from .budget import Plan
+
+
+@dataclass(frozen=True)
+class Context:
+    """What all trials of a search share; Ray keeps one read-only copy per node.
+
+    Arguments:
+        config: The search.
+        splits: The images.
+        reference: What FID compares with.
+        folder: Folder of the search, a path or URI.
+        plans: For each model, how often and on how many samples it is evaluated.
+        stage: ``search`` or ``confirm``, as in the tables.
+    """
+
+    config: SearchConfig
+    splits: Splits
+    reference: Reference
+    folder: str
+    plans: dict[str, Plan]
+    stage: str = "search"
+
+    def spec(self, config: Mapping[str, Any]) -> TrialSpec:
+        """Return what a trial's config from the searcher means."""
+        name, stopping = config["model"], self.config.stopping
+        return replace(
+            self.whole_run(name, Schedule.from_dict(config["schedule"]), config["seed"]),
+            every=self.plans[name].every,
+            probe_at=stopping.marks if stopping.rule == "probe" else (),
+            probe_extra=stopping.probe_extra,
+        )
+
+    def whole_run(self, model: str, schedule: Schedule, seed: int) -> TrialSpec:
+        """Return a training of a model of the search that is evaluated at its end."""
+        entry = self.config.model_entry(model)
+        return TrialSpec(
+            model=entry.name,
+            schedule=schedule,
+            seed=seed,
+            steps=self.config.steps_of(entry.name),
+            every=1.0,
+            batch_size=entry.batch_size,
+            lr=entry.lr,
+            clip_norm=entry.clip_norm,
+            ema=self.config.fid.ema,
+            preset=entry.preset,
+            hparams=dict(entry.hparams),
+            precision=entry.precision,
+        )

@@ -1,0 +1,256 @@
+"""One session on Ray Tune: runs the trials of a search or a confirmation, and keeps the record."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pyarrow as pa
+from ray import tune
+from rich.console import Console
+
+from mollitune._errors import MollituneError
+from mollitune._files import resolve
+from mollitune.search.policy.comparability import Comparability
+from mollitune.search.store.journal import Journal
+from mollitune.search.store.lease import Lease
+from mollitune.search.store.retry import Retry
+from mollitune.search.store.writer import Store
+from mollitune.search.terminal import ProgressView, asked_to_stop
+from mollitune.search.training.checkpoints import CHECKPOINTS
+
+from .carrier import Carrier, CarrierSearcher, Forgetting, trials_per_process
+from .cluster import temp_folder, trial_resources
+from .context import Context
+from .faults import summary
+from .loggers import logger_callbacks
+from .recorder import DecisionSource, Recorder, fold
+from .scheduler import PolicyScheduler, StopAll
+from .searcher import Proposing, ScheduleSearcher
+from .trainable import ScheduleTrainable, StackTrainable
+from .watchdog import Watchdog
+
+RAY_FOLDER = "tune"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a session ended.
+
+    Arguments:
+        folder: Folder of the search, a path or URI.
+        trials: Number of trials by status.
+        interrupted: Whether it was cut off before all trials had ended.
+        seconds: Wall time of the trials.
+    """
+
+    folder: str
+    trials: dict[str, int]
+    interrupted: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a session runs: a search, or its confirmation.
+
+    Arguments:
+        context: What all trials share.
+        proposer: What decides on the runs.
+        runs: How many there are, at most.
+        record: Folder of the record below that of the search.
+        params: Arrow type of each schedule parameter in the tables, by name.
+        describe: Keeps status and seconds where the job is described.
+        go_on: The command that goes on with it.
+    """
+
+    context: Context
+    proposer: Proposing
+    runs: int
+    record: str
+    params: Mapping[str, pa.DataType]
+    describe: Callable[[Store, str, float], None]
+    go_on: str
+
+
+def run_job(job: Job, console: Console, wait: float, lease: Lease) -> Outcome:
+    """Run all trials of a job, or go on with it, to its end or to the first SIGINT or SIGTERM.
+
+    Args:
+        job: What to run.
+        console: Where progress goes.
+        wait: How long a storage that fails is waited for, in seconds.
+        lease: Held by this driver.
+
+    Returns:
+        How it ended; all results are in the tables by then.
+
+    Raises:
+        MollituneError: If the record is damaged, or results can no longer be written.
+    """
+    context, config = job.context, job.context.config
+    start = time.monotonic()
+    retry = _retry(wait, console, lease)
+    journal, stop = Journal.open(context.folder, retry, job.record), StopAll()
+    store = Store.open(context.folder, job.params, retry)
+    # before anything else: from here on the job can be resumed
+    job.describe(store, "running", 0.0)
+    scheduler = PolicyScheduler(
+        config.stopping, config.seed, _comparability(context), journal, stop
+    )
+    searcher = ScheduleSearcher(job.proposer, job.runs, journal, stop)
+    spread = _on_any_node(context)
+    watchdog = Watchdog(spread.folder, config.resources.hang_seconds)
+    with ProgressView(job.runs, console) as view, asked_to_stop(_end_tune) as interrupted:
+        retry.interrupted = interrupted.is_set
+        sources: list[DecisionSource] = [searcher, scheduler]
+        recorder = Recorder(store, context, sources, view, journal, stop, watchdog.reasons)
+        if len(journal):  # hundreds of proposals are made again, which takes its time
+            console.print(f"record: {len(journal):,} events are read back", soft_wrap=True)
+        with view.silent():
+            fold(journal, searcher, scheduler, recorder)
+        if searcher.left:
+            loggers = logger_callbacks(config, spread.folder, console)
+            # in this order: the record comes first, and a kill's reason outlives its trial
+            callbacks = [recorder, watchdog, *loggers]
+            size = trials_per_process(context, searcher.left)
+            if size > 1:
+                _stacking_tuner(spread, size, searcher, scheduler, callbacks, stop).fit()
+            else:
+                _tuner(spread, searcher, scheduler, callbacks, stop).fit()
+    cut_off = interrupted.is_set() or not searcher.finished
+    try:
+        recorder.close()
+    except MollituneError as error:
+        stop.fail(error)
+    if stop.failure is not None:
+        raise MollituneError(f"{stop.failure}; nothing reported is lost, go on with: {job.go_on}")
+    if recorder.failures:
+        console.print(summary(recorder.failures), highlight=False, markup=False, soft_wrap=True)
+    seconds = time.monotonic() - start
+    job.describe(store, "interrupted" if cut_off else "finished", seconds)
+    if not cut_off:
+        delete(context.folder, CHECKPOINTS)
+    counts = {name: recorder.outcomes.count(name) for name in sorted(set(recorder.outcomes))}
+    return Outcome(context.folder, counts, cut_off, seconds)
+
+
+def delete(folder: str, name: str) -> None:
+    """Delete a folder below that of a search, if it is there and the storage lets it."""
+    filesystem, path = resolve(folder)
+    with contextlib.suppress(OSError):
+        filesystem.delete_dir(f"{path}/{name}")
+
+
+def _retry(seconds: float, console: Console, lease: Lease) -> Retry:
+    def say(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    return Retry(seconds, say, lease)
+
+
+def _comparability(context: Context) -> dict[str, Comparability]:
+    """Return for each model what its FIDs have in common in this search."""
+    reference = context.reference
+    return {
+        name: Comparability(
+            model=name,
+            step=0,
+            extractor=reference.extractor.identity,
+            samples=plan.samples,
+            reference=f"{reference.count} {reference.split} images",
+            ema=context.config.fid.ema or 0.0,
+        )
+        for name, plan in context.plans.items()
+    }
+
+
+def _on_any_node(context: Context) -> Context:
+    """Name the folder in full: a node works in the folder that it was started in."""
+    if "://" in context.folder:
+        return context
+    return replace(context, folder=resolve(context.folder)[1])
+
+
+def _tuner(
+    context: Context,
+    searcher: ScheduleSearcher,
+    scheduler: PolicyScheduler,
+    callbacks: list[tune.Callback],
+    stop: StopAll,
+) -> tune.Tuner:
+    """One of Ray's trials is one of ours."""
+    algorithms = {"search_alg": searcher, "scheduler": scheduler}
+    runs, name = searcher.left, _trial_name
+    return _any_tuner(ScheduleTrainable, context, algorithms, runs, name, callbacks, stop)
+
+
+def _stacking_tuner(
+    context: Context,
+    size: int,
+    searcher: ScheduleSearcher,
+    scheduler: PolicyScheduler,
+    callbacks: list[tune.Callback],
+    stop: StopAll,
+) -> tune.Tuner:
+    """One of Ray's trials carries several of ours."""
+    algorithms, runs = {"search_alg": CarrierSearcher(searcher, size)}, searcher.left
+    carrier = Carrier(context.folder, searcher, scheduler, callbacks)
+    return _any_tuner(StackTrainable, context, algorithms, runs, _carrier_name, [carrier], stop)
+
+
+def _any_tuner(
+    trainable: type[tune.Trainable],
+    context: Context,
+    algorithms: Mapping[str, Any],
+    runs: int,
+    name: Callable[[Any], str],
+    callbacks: list[tune.Callback],
+    stop: StopAll,
+) -> tune.Tuner:
+    config = context.config
+    return tune.Tuner(
+        tune.with_resources(
+            tune.with_parameters(trainable, context=context), trial_resources(config)
+        ),
+        tune_config=tune.TuneConfig(
+            **algorithms,
+            num_samples=runs,
+            max_concurrent_trials=config.workers,
+            reuse_actors=True,
+            trial_name_creator=name,
+            trial_dirname_creator=name,
+        ),
+        run_config=tune.RunConfig(
+            name=RAY_FOLDER,
+            # nothing is read from Ray's snapshots, and a storage that is away must not hold it up
+            storage_path=temp_folder(),
+            callbacks=[*callbacks, Forgetting()],
+            failure_config=tune.FailureConfig(max_failures=config.resources.retries),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            stop=stop,
+            verbose=0,
+        ),
+    )
+
+
+def _trial_name(trial: Any) -> str:
+    return f"{trial.config['trial']:04d}"
+
+
+def _carrier_name(trial: Any) -> str:
+    return f"stack-{trial.config['trials'][0]['trial']:04d}"
+
+
+def _end_tune() -> None:
+    """End Tune in order: it handles SIGUSR1 by saving and returning.
+
+    On SIGINT it would do the same, but does not tell that it did, and SIGTERM, which clusters
+    send, would kill it.
+    """
+    os.kill(os.getpid(), signal.SIGUSR1)

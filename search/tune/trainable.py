@@ -1,0 +1,256 @@
+"""The adapter between a stack of trials and Ray Tune: one step of Ray is an evaluation of each."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from ray import tune
+
+from mollitune._files import resolve, write_atomic
+from mollitune.search.data.decoding import picture
+from mollitune.search.store.retry import Retry, wait_seconds
+from mollitune.search.training.checkpoints import Checkpoints, restore
+from mollitune.search.training.spec import Evaluation
+from mollitune.search.training.stack import stackable, train_together
+from mollitune.search.training.trial import TrainingDivergedError, Trial
+
+from .carrier import ended_trials
+from .cluster import assigned_device
+from .context import Context
+from .watchdog import Pulse
+
+
+class StackTrainable(tune.Trainable):  # type: ignore[misc]
+    """Trains the trials of one carrier side by side in one process, then those of the next.
+
+    Those of one model are trained as one. A model that cannot be, such as one of a user's own
+    with random numbers of its own, or that would not gain by the plan, is trained one trial after
+    the other.
+    """
+
+    def setup(self, config: dict[str, Any], context: Context) -> None:
+        """Prepare the first carrier of this process."""
+        self._context, self._device = context, prepared_device(context)
+        self._running: list[RunningTrial] = []
+        self._stackable: dict[str, bool] = {}
+        self._next: dict[str, Any] | None = config
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Prepare the next carrier in the same process."""
+        self._running = []  # the old trials go first
+        self._next = new_config
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train every trial that has not ended up to its next evaluation; return their results.
+
+        They are in ``results``, each with the number of its trial, as `ScheduleTrainable` would
+        return them one by one.
+        """
+        ended = ended_trials(self._context.folder, self.trial_id)
+        if self._next is not None:
+            self._begin(self._next, ended)
+            self._next = None
+        self._running = [one for one in self._running if one.number not in ended]
+        results = [result for group in self._groups() for result in self._advance(group)]
+        over = {result["trial"] for result in results if result["done"]}
+        self._running = [one for one in self._running if one.number not in over]
+        return {"results": results, "done": not self._running}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Write nothing: checkpoints lie in the search's folder, where any driver finds them."""
+
+    def load_checkpoint(self, checkpoint: str) -> None:
+        """Load nothing, see `save_checkpoint`."""
+
+    def _begin(self, config: dict[str, Any], ended: set[int]) -> None:
+        configs = [own for own in config["trials"] if own["trial"] not in ended]
+        alive = self._signs_of_life([own["trial"] for own in configs])
+        alive()
+        self._running = [RunningTrial(own, self._context, self._device, alive) for own in configs]
+        self._models = {own["trial"]: own["model"] for own in configs}
+
+    def _signs_of_life(self, numbers: Sequence[int]) -> Callable[[], None]:
+        """Return what shows that all trials go on: one that waits for the others does."""
+        seconds = self._context.config.resources.hang_seconds
+        pulses = [Pulse(self._context.folder, number, seconds) for number in numbers]
+
+        def alive() -> None:
+            for pulse in pulses:
+                pulse()
+
+        return alive
+
+    def _groups(self) -> Iterator[list[RunningTrial]]:
+        by_model = sorted(self._running, key=lambda one: (self._models[one.number], one.number))
+        for _, group in groupby(by_model, key=lambda one: self._models[one.number]):
+            yield list(group)
+
+    def _can_stack(self, one: RunningTrial) -> bool:
+        model = self._models[one.number]
+        if model not in self._stackable:
+            self._stackable[model] = self._context.plans[model].as_one and stackable(one.trial)
+        return self._stackable[model]
+
+    def _advance(self, group: list[RunningTrial]) -> Iterator[dict[str, Any]]:
+        for one in group:
+            one.save_if_due()
+        together = len(group) > 1 and self._can_stack(group[0])
+        errors = train_together([one.trial for one in group]) if together else None
+        for i, one in enumerate(group):
+            yield {"trial": one.number, **_result(one, errors[i] if errors else None, together)}
+
+
+def _result(
+    one: RunningTrial, error: TrainingDivergedError | None, trained: bool
+) -> dict[str, Any]:
+    try:
+        if error is not None:
+            raise error
+        if not trained:
+            one.trial.train()
+        return one.reported(one.trial.report())
+    except TrainingDivergedError as found:
+        return one.diverged(found)
+
+
+class ScheduleTrainable(tune.Trainable):  # type: ignore[misc]
+    """Trains one schedule after the other in one process; nothing of a trial survives it."""
+
+    def setup(self, config: dict[str, Any], context: Context) -> None:
+        """Prepare the first trial of this process."""
+        self._context, self._device = context, prepared_device(context)
+        self._running: RunningTrial
+        self._evaluations: Iterator[Evaluation]
+        self._next: dict[str, Any] | None = config
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Prepare the next trial in the same process."""
+        # the old trial goes first, so that two models never share the memory
+        if self._next is None:
+            del self._evaluations, self._running
+        self._next = new_config
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train up to the next evaluation and return it.
+
+        The first step also builds the trial: whatever fails or hangs does so in here, where it is
+        tried again and watched.
+
+        A trial whose loss or samples diverged ends with the reason as ``failure``. Any other
+        exception is for Ray to retry.
+        """
+        if self._next is not None:
+            self._begin(self._next)
+            self._next = None
+        self._running.save_if_due()
+        try:
+            return self._running.reported(next(self._evaluations))
+        except TrainingDivergedError as error:
+            return self._running.diverged(error)
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Write nothing: checkpoints lie in the search's folder, where any driver finds them."""
+
+    def load_checkpoint(self, checkpoint: str) -> None:
+        """Load nothing, see `save_checkpoint`."""
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        context = self._context
+        pulse = Pulse(context.folder, config["trial"], context.config.resources.hang_seconds)
+        pulse()
+        self._running = RunningTrial(config, context, self._device, pulse)
+        self._evaluations = self._running.trial.run()
+
+
+def prepared_device(context: Context) -> torch.device:
+    """Return where trials of this process train, having told torch how many cores are theirs."""
+    torch.set_num_threads(max(1, int(context.config.resources.cpu)))
+    return assigned_device()
+
+
+class RunningTrial:
+    """One trial with its place in the search's folder.
+
+    Arguments:
+        config: The trial's config from the searcher.
+        context: What all trials share.
+        device: Where to train.
+        alive: Called before every training step and every batch of an evaluation.
+
+    Attributes:
+        number: The trial's number.
+        trial: The trial, as its last checkpoint left it.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        context: Context,
+        device: torch.device,
+        alive: Callable[[], None],
+    ) -> None:
+        self._context = context
+        self._device = device
+        self.number: int = config["trial"]
+        self._saved = time.monotonic()
+        self.trial = Trial(
+            context.spec(config),
+            context.splits,
+            context.reference,
+            context.plans[config["model"]].samples,
+            device,
+            context.config.fid.extra,
+            alive,
+            compiled=context.config.resources.compile,
+        )
+        self._checkpoints = Checkpoints(context.folder, self.number, Retry(wait_seconds()))
+        restore(self.trial, self._checkpoints.load(device))
+
+    def save_if_due(self) -> None:
+        """Save what has been reported already: a checkpoint is never ahead of the record."""
+        due = time.monotonic() - self._saved >= self._context.config.resources.checkpoint_seconds
+        if self.trial.step == 0 or not due:
+            return
+        # only a precaution: that the disk is full is for the record to find and to say
+        with contextlib.suppress(OSError):
+            self._checkpoints.save(self.trial.state_dict())
+        self._saved = time.monotonic()
+
+    def reported(self, evaluation: Evaluation) -> dict[str, Any]:
+        """Return an evaluation as Ray's result; the last one leaves a picture behind."""
+        done = evaluation.progress >= 1 or evaluation.failure is not None
+        if done:
+            self._write_samples(evaluation.samples)
+        row = asdict(evaluation)
+        del row["samples"]
+        return {**row, "device": self._device_name(), "done": done}
+
+    def diverged(self, error: TrainingDivergedError) -> dict[str, Any]:
+        """Return Ray's result of a training that diverged.
+
+        It is deterministic, so that trying again would not help.
+        """
+        return {"done": True, "failure": str(error), "step": self.trial.step}
+
+    def _write_samples(self, pixels: npt.NDArray[np.uint8]) -> None:
+        filesystem, folder = resolve(self._context.folder)
+        path = f"{folder}/samples/{self.number:04d}.png"
+        # a picture is worth some waiting, but not the trial
+        with contextlib.suppress(OSError):
+            Retry(wait_seconds())(lambda: write_atomic(filesystem, path, picture(pixels)))
+
+    def _device_name(self) -> str:
+        if self._device.type == "cuda":
+            return torch.cuda.get_device_name(self._device)
+        return f"cpu ({os.uname().machine})"

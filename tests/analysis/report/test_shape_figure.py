@@ -1,0 +1,88 @@
+import math
+
+import plotly.graph_objects as go
+import pytest
+
+from mollitune.analysis.report.data import ShapePoint
+from mollitune.analysis.report.figures.palette import family_color
+from mollitune.analysis.report.figures.shape import MANY, shape_figure
+
+LINEAR = ShapePoint(
+    1, "linear", "linear(<b>)", 0.2, [1, 4], [7, 8], [20.0, 24.0], 22.0, 19.0, 25.0
+)
+VANILLA = ShapePoint(0, "vanilla", "vanilla", 0.0, [0], [7], [30.0], 29.0, math.nan, math.nan)
+BLUR = ShapePoint(2, "blur", "blur", 0.3, [2], [7], [26.0], 26.0, 1.0, 700.0)
+
+
+def drawn(figure: go.Figure, symbol: str | None) -> dict[str, go.Scatter]:
+    """Traces of the dots or of the diamonds, by family."""
+    found = [t for t in figure.data if t.customdata and t.marker.symbol == symbol]
+    return {trace.legendgroup: trace for trace in found}
+
+
+def test_a_dot_per_run_and_a_diamond_per_configuration() -> None:
+    figure = shape_figure([LINEAR, VANILLA])
+    dots, diamonds = drawn(figure, None), drawn(figure, "diamond")
+    assert list(dots) == list(diamonds) == ["vanilla", "linear"]
+    assert (dots["linear"].x, dots["linear"].y) == ((0.2, 0.2), (20.0, 24.0))
+    assert (diamonds["linear"].x, diamonds["linear"].y) == ((0.2,), (22.0,))
+    assert dots["linear"].marker.color == family_color("linear")
+
+
+def test_intervals_are_drawn_where_there_are_any() -> None:
+    diamonds = drawn(shape_figure([LINEAR, VANILLA]), "diamond")
+    bars = diamonds["linear"].error_y
+    assert (bars.array, bars.arrayminus) == ((3.0,), (3.0,))
+    assert diamonds["vanilla"].error_y.array == (0.0,)
+
+
+def test_hover_texts_tell_run_seed_and_interval() -> None:
+    figure = shape_figure([LINEAR])
+    dots, diamonds = drawn(figure, None), drawn(figure, "diamond")
+    assert dots["linear"].text[1] == (
+        "trial 4, seed 8: FID 24<br>configuration 1: linear(&lt;b&gt;)"
+    )
+    assert diamonds["linear"].text[0] == (
+        "expected FID 22 after 2 runs<br>90 % interval 19 to 25<br>"
+        "configuration 1: linear(&lt;b&gt;)"
+    )
+
+
+def test_winner_is_larger() -> None:
+    diamonds = drawn(shape_figure([LINEAR, VANILLA], winner=1), "diamond")
+    assert diamonds["linear"].marker.size[0] > diamonds["vanilla"].marker.size[0]
+
+
+@pytest.mark.parametrize(("points", "name"), [([VANILLA], "expected"), ([LINEAR], "expected, 90")])
+def test_legend_promises_an_interval_only_where_there_is_one(
+    points: list[ShapePoint], name: str
+) -> None:
+    keys = [trace.name for trace in shape_figure(points).data if not trace.legendgroup]
+    assert keys[0] == "one run"
+    assert keys[1] == ("expected" if name == "expected" else "expected, 90 % interval")
+
+
+def test_axis_holds_all_values_but_not_every_interval() -> None:
+    low, high = shape_figure([LINEAR, BLUR]).layout.yaxis.range
+    assert 10 < 10**low < 19
+    assert 26 < 10**high < 40
+
+
+def test_a_click_on_a_dot_or_diamond_has_a_trial() -> None:
+    figure = shape_figure([LINEAR, VANILLA])
+    assert drawn(figure, None)["linear"].customdata == (1, 4)
+    assert drawn(figure, "diamond")["linear"].customdata == (1,)  # 20 is the better of two
+    names = [trace.name for trace in figure.data if trace.showlegend is not False]
+    assert names == ["vanilla", "linear", "one run", "expected, 90 % interval"]
+
+
+def test_of_many_only_the_best_and_the_winner_have_intervals() -> None:
+    points = [
+        LINEAR._replace(configuration=i, expected=20.0 + i, low=19.0 + i, high=21.0 + i)
+        for i in range(MANY + 1)
+    ]
+    traces = [t for t in shape_figure(points, winner=30).data if t.marker.symbol == "diamond"]
+    with_bars = [y for t in traces if t.error_y.array for y in t.y]
+    without = [y for t in traces if t.customdata and not t.error_y.array for y in t.y]
+    assert with_bars == [20.0 + i for i in [*range(10), 30]]
+    assert sorted(with_bars + without) == [point.expected for point in points]

@@ -1,0 +1,128 @@
+"""The card of a verdict that is made up here; the judging has tests of its own."""
+
+import dataclasses
+import math
+import re
+
+import pytest
+
+from mollitune.analysis import Arm, Verdict
+from mollitune.analysis.report.cards.verdict import verdict_card
+from mollitune.analysis.words import MINUS
+from mollitune.schedules import Schedule, build
+
+SEEDS = (10_000, 10_001, 10_002, 10_003)
+
+
+def arm(
+    number: int,
+    schedule: Schedule,
+    fids: tuple[float, ...] = (52.0, 55.0, 54.0, 51.0),
+    difference: tuple[float, float, float] | None = None,
+    tied: bool = False,
+    out: str | None = None,
+) -> Arm:
+    """An arm whose trials are 100 times its number and on."""
+    mean = sum(fids) / len(fids) if fids else math.nan
+    middle, low, high = difference or (None, None, None)
+    return Arm(
+        configuration=number,
+        schedule=schedule,
+        text=str(schedule),
+        trials=tuple(range(100 * number, 100 * number + len(fids))),
+        seeds=SEEDS[: len(fids)],
+        fids=fids,
+        mean=mean,
+        error=0.9 if len(fids) > 1 else math.nan,
+        difference=middle,
+        low=low,
+        high=high,
+        tied=tied,
+        out=out,
+    )
+
+
+ARMS = (
+    arm(5, build("cosine", until=0.6), difference=(-14.2, -18.9, -9.4), tied=True),
+    arm(3, build("sigmoid", until=0.6), difference=(-12.9, -17.1, -8.6), tied=True),
+    arm(4, build("linear", until=0.8), difference=(-2.9, -8.8, 3.1)),
+    arm(1, build("vanilla")),
+    arm(
+        7,
+        build("blur", sigma_max=2.0, until=0.5),
+        (101.0, 105.0),
+        difference=(36.0, 20.0, 52.0),
+        out="after 2 seeds <b>it is worse</b>",
+    ),
+)
+VERDICT = Verdict("fake", 1, "glow", "digits", 1000, "lenet", 10_000, "test", 0.95, 4, True, ARMS)
+
+
+def rows(verdict: Verdict) -> list[str]:
+    return re.findall(r"<tr class=.*?</tr>", verdict_card(verdict), re.DOTALL)
+
+
+def test_sentence_and_how_it_was_measured_stand_on_top() -> None:
+    card = verdict_card(VERDICT, "For production: <i>.")
+    assert "<p>For production: &lt;i&gt;.</p>" in card
+    assert f'<p class="sentence">{VERDICT.sentence}</p>' in card
+    assert "4 fresh seeds for each schedule." in card
+    assert "10,000 samples against the test images of digits" in card
+    assert "hold at once with 95 %" in card
+
+
+def test_each_arm_has_a_row_with_its_numbers() -> None:
+    cosine, sigmoid, linear, vanilla, blur = rows(VERDICT)
+    assert "53.00 ± 0.90" in cosine
+    assert "4 of 4" in cosine
+    assert "-14.20<small>-18.90 to -9.40</small>" in cosine.replace(MINUS, "-")
+    assert "reference" in vanilla
+    assert "2 of 4" in blur
+    assert [seed in sigmoid for seed in map(str, SEEDS)] == [True] * 4
+    assert 'data-trial="403"' in linear
+
+
+def test_choice_ties_and_winners_are_marked() -> None:
+    tags = [re.findall(r'class="tag [a-z]+">([a-z ]+)<', row) for row in rows(VERDICT)]
+    both = ["tied", "beats vanilla"]
+    assert tags == [["choice", *both], both, [], [], []]
+
+
+def test_zero_line_and_interval_are_drawn_to_scale() -> None:
+    cosine, _, linear, vanilla, _ = rows(VERDICT)
+    zero = [re.findall(r'class="zero" x1="([\d.]+)%', row) for row in rows(VERDICT)]
+    assert len({place for own in zero for place in own}) == 1
+    assert [len(own) for own in zero] == [1] * 5
+    at = float(zero[0][0])
+    ends = [float(x) for x in re.findall(r'<g class="interval"><line x1="([\d.]+)%', cosine)]
+    assert ends[0] < at
+    low, high = re.findall(r'"interval"><line x1="([\d.]+)%" x2="([\d.]+)%"', linear)[0]
+    assert float(low) < at < float(high)
+    assert f'cx="{zero[0][0]}%"' in vanilla
+    assert ("better" in cosine, "better" in linear) == (True, False)
+
+
+def test_arm_that_is_out_is_grey_with_its_reason_and_does_not_stretch_the_scale() -> None:
+    blur = rows(VERDICT)[-1]
+    assert 'class="out"' in blur
+    assert "out: after 2 seeds &lt;b&gt;it is worse&lt;/b&gt;" in blur
+    assert "\N{RIGHTWARDS ARROW}" in blur
+
+
+def test_incomplete_confirmation() -> None:
+    early = tuple(
+        dataclasses.replace(a, difference=None, low=None, high=None, tied=False) for a in ARMS
+    )
+    one = dataclasses.replace(early[0], difference=-3.0, error=math.nan)
+    none = dataclasses.replace(early[1], fids=(), trials=(), seeds=(), mean=math.nan)
+    card = verdict_card(dataclasses.replace(VERDICT, complete=False, arms=(one, none, early[3])))
+    assert "not complete yet" in card
+    assert "no interval yet" in card
+    assert "no complete run" in card
+    assert "no seed in common" in card
+    assert 'class="tag choice"' not in card
+
+
+@pytest.mark.parametrize("arms", [ARMS[3:4], ARMS[:1], ()])
+def test_few_arms(arms: tuple[Arm, ...]) -> None:
+    assert "sentence" in verdict_card(dataclasses.replace(VERDICT, arms=arms))

@@ -1,0 +1,181 @@
+"""Whether trials that share a process are trained as one, as measured."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+from tests.search.training.test_stack import OWN_NOISE, SMALL
+
+from mollitune.schedules import Vanilla
+from mollitune.search.config import SearchConfig
+from mollitune.search.data.images import Splits
+from mollitune.search.launch import planning as gain_module
+from mollitune.search.launch.planning import plan_evaluations, stack_gain
+from mollitune.search.launch.resumed import plans_of
+from mollitune.search.metrics.reference import Reference
+from mollitune.search.training.stack import train_together
+from mollitune.search.tune import trainable as stacked_trainable
+from mollitune.search.tune.budget import GAIN_LEAST, Plan
+from mollitune.search.tune.carrier import trials_per_process
+from mollitune.search.tune.context import Context
+from mollitune.search.tune.trainable import StackTrainable
+
+CPU = torch.device("cpu")
+VAE = {"name": "vae", "hparams": SMALL["vae"], "batch_size": 16}
+MAF = {"name": "maf", "hparams": SMALL["maf"], "batch_size": 16}
+
+
+@pytest.fixture
+def context(digits: Splits, reference: Reference, tmp_path: Path) -> Context:
+    return _context(digits, reference, tmp_path)
+
+
+def _context(digits: Splits, reference: Reference, folder: Path, **more: Any) -> Context:
+    config = SearchConfig.model_validate(
+        {
+            "name": "stacked",
+            "model": [VAE],
+            "families": ["linear"],
+            "trials": 40,
+            "workers": 1,
+            "steps": 6,
+            "fid": {"samples": 20, "every": 0.5, "budget": None},
+            "resources": {"stack": "auto", "hang_seconds": None},
+            **more,
+        }
+    )
+    plans = {entry.name: Plan(0.5, 20) for entry in config.model}
+    return Context(config, digits, reference, str(folder), plans)
+
+
+def _planned(context: Context) -> tuple[dict[str, Plan], list[str]]:
+    console = Console(width=200)
+    with console.capture() as captured:
+        plans = plan_evaluations(context, {"cpu": 1}, console)
+    return plans, [line for line in captured.get().splitlines() if line.startswith("stack: ")]
+
+
+def test_a_gain_is_measured_and_touches_nothing(context: Context) -> None:
+    before = torch.get_rng_state()
+    assert 0 < stack_gain(context, "vae", CPU, 4) < 100
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_slow_steps_gain_nothing(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gain_module, "SLOW_STEP", 0.0)
+    assert stack_gain(context, "vae", CPU, 4) == 1.0
+
+
+def test_nor_does_a_model_that_cannot_be_trained_so(
+    digits: Splits, reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "noisy_model.py").write_text(OWN_NOISE)
+    monkeypatch.syspath_prepend(tmp_path)
+    context = _context(digits, reference, tmp_path, model=["noisy_model:Noisy"])
+    assert stack_gain(context, "noisy_model:Noisy", CPU, 4) == 1.0
+
+
+def test_nor_where_there_is_no_room(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device's memory cannot be filled in a test; the error is the one that torch raises."""
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(gain_module, "Stack", full)
+    assert stack_gain(context, "vae", CPU, 4) == 0.0
+
+
+def test_what_was_not_measured_is_not_told_as_a_ratio(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gain_module, "SLOW_STEP", 0.0)
+    _, lines = _planned(context)
+    assert lines == [
+        "stack: 10 trials of vae train one after the other; its steps are long, or cannot be made "
+        "as one"
+    ]
+
+
+def test_each_model_is_measured_by_itself(
+    digits: Splits, reference: Reference, tmp_path: Path
+) -> None:
+    context = _context(digits, reference, tmp_path, model=[VAE, MAF])
+    plans, lines = _planned(context)
+    assert all(plan.gain is not None and plan.gain > 0 for plan in plans.values())
+    assert [line.split(" train ")[0] for line in lines] == [
+        "stack: 5 trials of vae",
+        "stack: 5 trials of maf",
+    ]
+    for plan, line in zip(plans.values(), lines, strict=True):
+        assert ("train as one;" in line) is plan.as_one
+        assert f"as one is {plan.gain:.2g} times as fast" in line
+
+
+def test_few_trials_get_a_process_each(
+    digits: Splits, reference: Reference, tmp_path: Path
+) -> None:
+    context = _context(digits, reference, tmp_path, trials=4)
+    plans, lines = _planned(context)
+    assert lines == ["stack: a process for each trial, since there are few"]
+    assert trials_per_process(replace(context, plans=plans), 4) == 1
+
+
+def test_what_is_asked_for_is_not_measured(
+    digits: Splits, reference: Reference, tmp_path: Path
+) -> None:
+    context = _context(digits, reference, tmp_path, resources={"stack": 4})
+    plans, lines = _planned(context)
+    assert (plans["vae"].gain, lines) == (None, [])
+    assert trials_per_process(replace(context, plans=plans), 40) == 4
+
+
+@pytest.mark.parametrize(
+    ("gains", "count"), [((3.0,), 10), ((0.7,), 1), ((GAIN_LEAST,), 10), ((0.7, 2.0), 10)]
+)
+def test_processes_are_shared_if_a_model_gains(
+    digits: Splits, reference: Reference, tmp_path: Path, gains: tuple[float, ...], count: int
+) -> None:
+    context = _context(digits, reference, tmp_path, model=[VAE, MAF][: len(gains)])
+    models = (entry.name for entry in context.config.model)
+    plans = {name: Plan(0.5, 20, gain=g) for name, g in zip(models, gains, strict=True)}
+    assert trials_per_process(replace(context, plans=plans), 40) == count
+
+
+def test_a_search_that_goes_on_keeps_what_was_measured() -> None:
+    evaluation = {"vae": {"every": 0.5, "samples": 20, "share": 0.1, "gain": 0.5}}
+    older = {"maf": {"every": 0.5, "samples": 20, "share": None}}
+    plans = plans_of({"evaluation": {**evaluation, **older}})
+    assert plans == {"vae": Plan(0.5, 20, 0.1, 0.5), "maf": Plan(0.5, 20)}
+    assert [plan.as_one for plan in plans.values()] == [False, True]
+
+
+@pytest.mark.parametrize(("gain", "groups"), [(0.9, 0), (2.0, 2), (None, 2)])
+def test_a_process_trains_as_one_what_gains(
+    context: Context, gain: float | None, groups: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[int] = []
+
+    def counting(trials: Any) -> Any:
+        trained.append(len(trials))
+        return train_together(trials)
+
+    monkeypatch.setattr(stacked_trainable, "train_together", counting)
+    # Ray alone knows what the driver has ended, and which GPUs are there
+    monkeypatch.setattr(stacked_trainable, "ended_trials", lambda *_: set[int]())
+    monkeypatch.setattr(stacked_trainable, "prepared_device", lambda _: CPU)
+    own = replace(context, plans={"vae": Plan(0.5, 20, gain=gain)})
+
+    class Own(StackTrainable):
+        def setup(self, config: dict[str, Any]) -> None:  # type: ignore[override]
+            super().setup(config, own)
+
+    schedule = Vanilla().to_dict()
+    trials = [{"trial": k, "model": "vae", "schedule": schedule, "seed": k} for k in range(3)]
+    process = Own({"trials": trials})
+    results = [process.step(), process.step()]
+    assert trained == [3] * groups
+    assert [r["done"] for r in results] == [False, True]
+    assert [one["step"] for r in results for one in r["results"]] == [3] * 3 + [6] * 3

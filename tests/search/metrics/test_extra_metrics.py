@@ -1,0 +1,135 @@
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from torch import Tensor
+
+from mollitune.search.data.images import Splits
+from mollitune.search.metrics.extractors.extractor import Extractor
+from mollitune.search.metrics.extras import Extra, fid_infinity, kid, precision_recall
+from mollitune.search.metrics.fid import FidMeter, Measurement
+from mollitune.search.metrics.frechet import Target
+from mollitune.search.metrics.moments import Moments
+from mollitune.search.metrics.reference import Reference
+
+CPU = torch.device("cpu")
+ALL: tuple[Extra, ...] = ("kid", "prc", "fid_infinity")
+Measure = Callable[..., Measurement]
+
+
+@pytest.fixture(scope="module")
+def kept(lenet: Extractor, digits: Splits) -> Reference:
+    return Reference.measure(lenet, digits.validation, "validation", keep_features=True)
+
+
+def gaussian(count: int, seed: int, shift: float = 0.0, width: int = 8) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(count, width, generator=generator) + shift
+
+
+def test_kid_of_one_subset_of_all_is_the_unbiased_estimate_of_the_cubic_kernel() -> None:
+    x, y = gaussian(60, 0), gaussian(60, 1, shift=0.5)
+
+    def kernel(a: Tensor, b: Tensor) -> npt.NDArray[np.float64]:
+        product: npt.NDArray[np.float64] = (a.double() @ b.double().T / 8 + 1).numpy() ** 3
+        return product
+
+    def off_diagonal(k: npt.NDArray[np.float64]) -> float:
+        return float((k.sum() - np.trace(k)) / (60 * 59))
+
+    expected = off_diagonal(kernel(x, x)) + off_diagonal(kernel(y, y)) - 2 * kernel(x, y).mean()
+    assert kid(x, y) == pytest.approx(expected, rel=1e-4)  # float32, as torch-fidelity's
+
+
+def test_kid_of_one_distribution_is_about_zero_and_may_be_below() -> None:
+    values = [kid(gaussian(300, seed), gaussian(300, seed + 50)) for seed in range(6)]
+    assert min(values) < 0 < max(values)
+    assert max(np.abs(values)) < 0.05 * kid(gaussian(300, 0), gaussian(300, 1, shift=1))
+
+
+def test_precision_and_recall_know_which_side_is_missing() -> None:
+    two_modes = torch.cat([gaussian(200, 0), gaussian(200, 1, shift=20)])
+    one_mode = gaussian(400, 2)
+    precision, recall = precision_recall(generated=one_mode, real=two_modes)
+    assert precision > 0.85
+    assert 0.4 < recall < 0.51
+    precision, recall = precision_recall(generated=two_modes, real=one_mode)
+    assert 0.4 < precision < 0.51
+    assert recall > 0.85
+
+
+def test_fid_infinity_undoes_the_bias_of_few_samples() -> None:
+    real = Moments(torch.zeros(8).double(), torch.eye(8).double(), 10**9)
+    target = Target.of(real)  # the true distance to a shift of 0.5 in each feature: 8 / 4 = 2
+    biases = []
+    for seed in range(12):
+        x = gaussian(300, seed, shift=0.5)
+        biases.append((target.distance_of(x) - 2, fid_infinity(target, x) - 2))
+    plain, extrapolated = np.mean(biases, axis=0)
+    error = np.std(biases, axis=0)[1] / np.sqrt(len(biases))
+    # the floor of 300 samples against an endless real set: (8 + (8 * 8 / 2 + 8 / 2) / 2) / 299
+    assert plain == pytest.approx(0.087, abs=0.08)
+    assert abs(extrapolated) < 3 * error + 0.02
+
+
+def test_extras_are_seeded_and_leave_the_global_generators_alone(
+    kept: Reference, digits: Splits, measure: Measure
+) -> None:
+    def global_draws() -> tuple[float, float]:
+        return float(torch.rand(())), np.random.random()  # noqa: NPY002
+
+    def seed() -> None:
+        torch.manual_seed(7)
+        np.random.seed(7)  # noqa: NPY002
+
+    seed()
+    expected = global_draws()
+    seed()
+    one = measure(kept, digits.train.pixels[:400], ALL)
+    assert global_draws() == expected
+    two = measure(kept, digits.train.pixels[:400], ALL)
+    for name in ("fid", "kid", "precision", "recall", "fid_infinity"):
+        assert getattr(one, name) == getattr(two, name)
+
+
+def test_they_stand_beside_the_same_fid(kept: Reference, digits: Splits, measure: Measure) -> None:
+    pixels = digits.train.pixels[:400]
+    plain, full = measure(kept, pixels), measure(kept, pixels, ALL)
+    assert full.fid == pytest.approx(plain.fid, rel=1e-9)
+    assert (plain.kid, plain.precision, plain.recall, plain.fid_infinity) == (None,) * 4
+    damaged = measure(kept, 255 - pixels, ("kid",))
+    assert full.kid is not None
+    assert damaged.kid is not None
+    assert abs(full.kid) < damaged.kid / 100
+    assert full.precision is not None
+    assert full.precision > 0.8
+    assert full.recall is not None
+    assert full.recall > 0.8
+    assert full.fid_infinity is not None
+    assert full.fid_infinity < full.fid
+    only = measure(kept, pixels, ("prc",))
+    assert (only.kid, only.precision, only.fid_infinity) == (None, full.precision, None)
+
+
+@pytest.mark.parametrize(
+    ("extras", "samples", "message"),
+    [
+        (("kdi",), 400, "extra metric 'kdi' is unknown; allowed: kid, prc, fid_infinity"),
+        (("prc",), 3, "prc needs at least 4 images, got 3"),
+        (("fid_infinity",), 39, "fid_infinity needs at least 40 images, got 39"),
+        ((), 1, "at least 2 images on either side, got 1"),
+    ],
+)
+def test_what_cannot_be_computed_is_refused(
+    kept: Reference, extras: tuple[Extra, ...], samples: int, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        FidMeter(kept, samples, CPU, extras)
+
+
+def test_kid_needs_real_features(reference: Reference) -> None:
+    with pytest.raises(ValueError, match="keep_features=True"):
+        FidMeter(reference, 400, CPU, ["kid"])
+    FidMeter(reference, 400, CPU, ["fid_infinity"])  # needs none

@@ -1,0 +1,174 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mollitune._errors import MollituneError
+from mollitune.schedules import Knots, Sigmoid, Vanilla
+from mollitune.search.production.settings import (
+    ScheduleSource,
+    TrainSettings,
+    parse_hparams,
+    read_schedule,
+    settle,
+)
+
+MOLLIFY = Sigmoid(until=0.6)
+TRAINING: dict[str, Any] = {
+    "preset": "paper",
+    "hparams": {"hidden": 32},
+    "batch_size": 64,
+    "lr": 0.0005,
+    "clip_norm": None,
+    "ema": 0.02,
+}
+PROVENANCE = {
+    "model": "glow",
+    "dataset": "cifar10",
+    "steps": 1000,
+    "extractor": "inception-v3-compat",
+    "fid_samples": 500,
+    "training": TRAINING,
+}
+SEARCHED = ScheduleSource("best.json", MOLLIFY, {"provenance": PROVENANCE})
+LEAST: dict[str, Any] = {"model": "vae", "dataset": "digits", "steps": 10}
+
+
+def test_what_is_not_asked_for_is_as_in_the_search() -> None:
+    assert settle(SEARCHED, {"steps": 50_000, "model": None}) == TrainSettings(
+        model="glow",
+        dataset="cifar10",
+        steps=50_000,
+        extractor="inception-v3-compat",
+        fid_samples=500,
+        **TRAINING,
+    )
+
+
+def test_what_is_asked_for_goes_first() -> None:
+    asked: dict[str, Any] = {
+        **{"batch_size": 8, "lr": 0.1, "ema": 0, "seed": 3, "extractor": "lenet"},
+        **{"hparams": {"levels": 2}, "dataset": "digits", "evaluations": 3, "fid_samples": 9},
+    }
+    found = settle(SEARCHED, asked)
+    assert found.hparams == {"hidden": 32, "levels": 2}
+    assert found.ema is None
+    assert (found.batch_size, found.lr, found.seed, found.evaluations) == (8, 0.1, 3, 3)
+    assert (found.dataset, found.extractor, found.fid_samples) == ("digits", "lenet", 9)
+
+
+def test_another_model_starts_from_the_defaults() -> None:
+    found = settle(SEARCHED, {"model": "vae"})
+    assert found == TrainSettings(
+        model="vae",
+        dataset="cifar10",
+        steps=1000,
+        extractor="inception-v3-compat",
+        fid_samples=500,
+    )
+    assert settle(SEARCHED, {"model": "glow"}).batch_size == 64
+
+
+def test_another_preset_leaves_the_hyperparameters_of_the_search_out() -> None:
+    found = settle(SEARCHED, {"preset": "quick", "hparams": {"steps": 2}})
+    assert (found.preset, found.hparams, found.lr) == ("quick", {"steps": 2}, 0.0005)
+
+
+def test_an_export_of_before_has_no_training() -> None:
+    old = {name: value for name, value in PROVENANCE.items() if name != "training"}
+    found = settle(ScheduleSource("best.json", MOLLIFY, {"provenance": old}), {})
+    assert (found.model, found.preset, found.batch_size) == ("glow", "quick", 128)
+
+
+def test_the_spec_is_that_of_the_settings() -> None:
+    spec = settle(SEARCHED, {"evaluations": 4, "seed": 5}).spec(MOLLIFY)
+    assert spec.evaluation_steps() == [250, 500, 750, 1000]
+    assert (spec.model, spec.preset, spec.hparams) == ("glow", "paper", {"hidden": 32})
+    assert (spec.batch_size, spec.lr, spec.clip_norm, spec.ema) == (64, 0.0005, None, 0.02)
+    assert (spec.seed, spec.schedule) == (5, MOLLIFY)
+
+
+@pytest.mark.parametrize(
+    ("source", "asked", "message"),
+    [
+        (ScheduleSource("vanilla", Vanilla()), {}, "--model is missing: vanilla does not tell"),
+        (ScheduleSource("a.json", MOLLIFY), {"model": "vae"}, "--dataset is missing: a.json do"),
+        (SEARCHED, {"lr": 0.0}, "--lr is 0.0: Input should be greater than 0"),
+        (SEARCHED, {"batch_size": 0}, "--batch-size is 0: Input should be greater"),
+        (SEARCHED, {"steps": 1}, "--steps is 1"),
+        (SEARCHED, {"ema": 1.5}, "--ema is 1.5: Input should be less than 1"),
+        (SEARCHED, {"extractor": "lennet"}, "--extractor is 'lennet': .*did you mean 'lenet'"),
+        (SEARCHED, {"hparams": {"hidden": [1]}}, r"--hparams is \[1\]"),
+    ],
+)
+def test_an_illegal_value_is_named_with_its_option(
+    source: ScheduleSource, asked: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(MollituneError, match=message):
+        settle(source, asked)
+
+
+@pytest.mark.parametrize(
+    ("provenance", "message"),
+    [
+        ({**LEAST, "steps": "many"}, "best.json: steps of its search is 'many'"),
+        ({**LEAST, "training": {"lr": -1.0}}, "best.json: lr of its search is -1.0"),
+    ],
+)
+def test_an_illegal_value_in_a_file_is_named_with_the_file(
+    provenance: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(MollituneError, match=message):
+        settle(ScheduleSource("best.json", MOLLIFY, {"provenance": provenance}), {})
+
+
+@pytest.mark.parametrize("provenance", ["none", None, {"training": "none", **LEAST}])
+def test_odd_provenance_is_as_good_as_none(provenance: object) -> None:
+    found = settle(ScheduleSource("a.json", MOLLIFY, {"provenance": provenance}), LEAST)
+    assert found == TrainSettings(**LEAST)
+
+
+@pytest.mark.parametrize(
+    ("model", "dataset", "folder"),
+    [
+        ("glow", "cifar10", "runs/glow-cifar10-sigmoid"),
+        ("glow", "cifar10:/data/cifar", "runs/glow-cifar10-sigmoid"),
+        ("my.nets:Flow", "folder:data/flowers@32", "runs/my.nets-Flow-flowers-sigmoid"),
+        ("vae", "parquet:train.parquet", "runs/vae-train-sigmoid"),
+    ],
+)
+def test_a_training_has_a_folder_of_its_own(model: str, dataset: str, folder: str) -> None:
+    assert TrainSettings(model=model, dataset=dataset, steps=10).folder(MOLLIFY) == folder
+
+
+def test_hyperparameters_are_yaml() -> None:
+    assert parse_hparams(["net=conv", "hidden=64", "dreg=true", "beta=2.5"]) == {
+        **{"net": "conv", "hidden": 64, "dreg": True, "beta": 2.5}
+    }
+    for text, message in [("hidden", "not of the form key=value"), ("a=[", "not valid YAML")]:
+        with pytest.raises(MollituneError, match=message):
+            parse_hparams([text])
+
+
+def test_a_schedule_comes_from_a_file_or_a_family(tmp_path: Path) -> None:
+    path = tmp_path / "best.json"
+    MOLLIFY.save(path, provenance=PROVENANCE, verdict=None)
+    source = read_schedule(str(path))
+    assert source.schedule == MOLLIFY
+    assert source.provenance == PROVENANCE
+    assert read_schedule("vanilla") == ScheduleSource("vanilla", Vanilla())
+    assert read_schedule("knots").schedule == Knots()
+
+
+def test_a_file_goes_before_a_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    MOLLIFY.save("vanilla")
+    assert read_schedule("vanilla").schedule == MOLLIFY
+
+
+def test_no_schedule(tmp_path: Path) -> None:
+    with pytest.raises(MollituneError, match=r"bst.json: no such file, and no family; make one"):
+        read_schedule(str(tmp_path / "bst.json"))
+    (tmp_path / "best.json").write_text("{}")
+    with pytest.raises(MollituneError, match=r"best.json: format must be"):
+        read_schedule(str(tmp_path / "best.json"))

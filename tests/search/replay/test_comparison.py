@@ -1,0 +1,52 @@
+from statistics import mean, stdev
+
+import pytest
+from tests.search.policy.worlds import about, recording
+
+from mollitune.search.replay.comparison import Row, compare, policies
+from mollitune.search.replay.replay import replay
+
+POOL = recording([[20 + 100 * ((k + 1) / 13 - 0.6) ** 2, 21.0 + k % 4] for k in range(12)])
+BUDGET, ORDERS = 4.0, 3
+KNOWN = policies(8, 1, POOL.seeds)  # one arm: the pool is of one family
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[Row]:
+    return compare(POOL, BUDGET, ORDERS, side=8)
+
+
+def test_every_policy_of_the_catalogue_has_a_row(rows: list[Row]) -> None:
+    names = [policy.name for policy in KNOWN]
+    assert sorted(row.name for row in rows) == sorted(names)
+
+
+def test_the_lowest_regret_comes_first(rows: list[Row]) -> None:
+    found = [row.regret for row in rows]
+    assert found == sorted(found)
+    assert found[0] >= 0
+    assert found[0] < found[-1]
+
+
+def test_a_row_is_the_mean_over_the_orders(rows: list[Row]) -> None:
+    (chance,) = [policy for policy in KNOWN if policy.name == "none, random"]
+    outcomes = [replay(POOL, chance, BUDGET, seed) for seed in range(ORDERS)]
+    lost = [POOL.values[o.chosen] - min(POOL.values) for o in outcomes]
+    (row,) = [row for row in rows if row.name == chance.name]
+    assert row == Row(
+        name="none, random",
+        regret=about(mean(lost)),
+        error=about(stdev(lost) / ORDERS**0.5),
+        cost=4.0,
+        configurations=4.0,
+        runs=4.0,
+        stopped=0.0,
+    )
+    assert row.numbers == (row.regret, row.error, 4.0, 4.0, 4.0, 0.0)
+
+
+def test_costs_are_alike(rows: list[Row]) -> None:
+    for row in rows:
+        assert BUDGET <= row.cost < BUDGET + 1
+        assert row.configurations <= row.runs
+        assert (row.configurations < row.runs) <= row.name.startswith("race")

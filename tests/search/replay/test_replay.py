@@ -1,0 +1,216 @@
+"""Replays of tiny recordings, worked by hand."""
+
+import dataclasses
+import math
+from statistics import mean
+
+import pytest
+from tests.search.policy.worlds import STEPS, curve, linear, recording
+
+from mollitune.schedules import Linear, Schedule, build
+from mollitune.search.policy.samplers import RandomSampler, ShapeSampler
+from mollitune.search.policy.source import Source
+from mollitune.search.policy.stopping import Run
+from mollitune.search.replay.comparison import policies
+from mollitune.search.replay.replay import Point, Policy, Recording, ReplayOutcome, replay
+
+
+class InTurn:
+    """Takes a pool in the order in which it was recorded, whatever order it is offered in."""
+
+    def __init__(self, source: Source, seed: int) -> None:
+        self._source = source
+
+    def arm(self, configuration: int, schedule: Schedule) -> None:
+        self._source.take(schedule)
+
+    def ask(self, configuration: int) -> Schedule:
+        schedule = min(self._source.candidates(), key=lambda s: s.until)
+        self._source.take(schedule)
+        return schedule
+
+    def tell(self, run: Run, outcome: str, value: float | None, step: int) -> None:
+        pass
+
+
+TWO_THIRDS = 2 / 3
+
+
+def branched(finals: list[float], until: float, probe: int) -> Recording:
+    """One seed; data mollified until ``until``, and a cooldown branch at each rung."""
+    runs = tuple((tuple(curve(fid, until=until, probe=probe)),) for fid in finals)
+    truth = tuple((fid,) for fid in finals)
+    return Recording("vae", tuple(linear(len(finals))), runs, truth)
+
+
+def test_complete_runs_cost_one_each() -> None:
+    found = replay(recording([[5.0], [4.0], [6.0]]), Policy("all", InTurn), math.inf, 0)
+    assert found == ReplayOutcome(
+        chosen=1, lowest=1, cost=3.0, configurations=3, runs=3, stopped=0
+    )
+
+
+@pytest.mark.parametrize(("budget", "runs"), [(0.5, 1), (1, 1), (1.01, 2), (2.5, 3), (9, 4)])
+def test_the_run_that_reaches_the_budget_is_the_last(budget: float, runs: int) -> None:
+    record = recording([[5.0], [4.0], [6.0], [3.0]])
+    assert replay(record, Policy("all", InTurn), budget, 0).runs == runs
+
+
+def test_a_late_cut_by_hand() -> None:
+    # the third is above the quantile of 5 4 6 and ends after 40 of 60 steps; 3 goes on;
+    # 3 4 5 6 9: stopped; 2 goes on
+    record = recording([[5.0], [4.0], [6.0], [3.0], [9.0], [2.0]])
+    cut = Policy("cut", InTurn, "late_cut", (TWO_THIRDS,))
+    found = replay(record, cut, math.inf, 0)
+    assert found.cost == pytest.approx(4 + 2 * TWO_THIRDS)
+    assert dataclasses.replace(found, cost=0) == ReplayOutcome(5, 5, 0, 6, 6, 2)
+    patient = dataclasses.replace(cut, least=6)
+    assert replay(record, patient, math.inf, 0).cost == 6  # 2 is the best of the six
+    halves = dataclasses.replace(cut, eta=2.0)
+    # 4 5 6: the median is 5; then 3 4 5 6, 3 4 5 6 9 with 9 above, 2
+    assert replay(record, halves, math.inf, 0).stopped == 2
+
+
+def test_two_rungs_by_hand() -> None:
+    # at 20 all are mollified or judged as at 40; the third and fifth are stopped at the first
+    record = branched([5.0, 4.0, 6.0, 3.0, 9.0, 2.0], until=0.0, probe=0)
+    both = Policy("asha", InTurn, "asha", (1 / 3, 2 / 3))
+    assert replay(record, both, math.inf, 0).cost == pytest.approx(4 + 2 / 3)
+
+
+def test_mollified_runs_are_not_stopped_but_their_probes_are() -> None:
+    finals = [5.0, 4.0, 6.0, 3.0, 9.0, 2.0]
+    record = branched(finals, until=0.9, probe=12)
+    cut = Policy("cut", InTurn, "late_cut", (TWO_THIRDS,))
+    assert replay(record, cut, math.inf, 0).cost == 6
+    probe = Policy("probe", InTurn, "probe", (TWO_THIRDS,))
+    found = replay(record, probe, math.inf, 0)
+    # as above, and each of the six pays one branch of 12 of 60 steps at the rung alone
+    assert found.cost == pytest.approx(4 + 2 * TWO_THIRDS + 6 * 12 / STEPS)
+    assert found.stopped == 2
+
+
+def test_a_run_that_stops_at_nan() -> None:
+    record = recording([[5.0], [4.0], [6.0]])
+    broken = [*curve(1.0)]
+    broken[1] = Point(40, TWO_THIRDS, "clean", math.nan)
+    record = dataclasses.replace(
+        record, curves=(record.curves[0], (tuple(broken),), *record.curves[2:])
+    )
+    found = replay(record, Policy("cut", InTurn, "late_cut", (TWO_THIRDS,)), math.inf, 0)
+    assert (found.stopped, found.chosen) == (1, 0)
+    assert found.cost == pytest.approx(2 + TWO_THIRDS)
+
+
+def test_a_race_by_hand() -> None:
+    # one seed like the other, so the order of seeds does not matter
+    record = recording([[fid] * 3 for fid in (5.0, 4.0, 6.0, 3.0, 9.0, 2.0)])
+    race = Policy("race", InTurn, eta=3, seeds=3)
+    # after 5 4 6: 4 again, of three; after 3: 3 again, of four; then 9 and 2. The pool is
+    # exhausted with 2, which gets no second seed
+    assert replay(record, race, math.inf, 0) == ReplayOutcome(5, 5, 8.0, 6, 8, 0)
+
+
+def test_a_race_within_which_runs_are_cut() -> None:
+    record = recording([[fid] * 3 for fid in (5.0, 4.0, 6.0, 3.0, 9.0, 2.0)])
+    both = Policy("both", InTurn, "late_cut", (TWO_THIRDS,), eta=3, seeds=3)
+    found = replay(record, both, math.inf, 0)
+    # 6 and 9 are stopped; 4 and 3 get a second run, which the rung cannot stop
+    assert (found.runs, found.stopped) == (8, 2)
+    assert found.cost == pytest.approx(6 + 2 * TWO_THIRDS)
+
+
+def test_seeds_are_at_most_those_recorded() -> None:
+    record = recording([[fid] * 2 for fid in (1.0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)])
+    found = replay(record, Policy("race", InTurn, eta=2, seeds=9), math.inf, 0)
+    # of 11 tried before the pool ran out floor(11 / 2) got the second seed, and there is no third
+    assert found.runs == 12 + 5
+
+
+def test_what_a_policy_sees_does_not_judge_it() -> None:
+    record = recording([[5.0], [4.0], [6.0]], truth=[1.0, 3.0, 2.0])
+    found = replay(record, Policy("all", InTurn), math.inf, 0)
+    assert record.values[found.chosen] - min(record.values) == 2.0
+
+
+def test_the_mean_over_seeds_chooses_and_not_the_lowest_value() -> None:
+    # the first is lucky once. With its lucky seed first it is promoted after the second run, is
+    # worth 5 then, and the second is promoted, too; with the other seed only the second is
+    record = recording([[1.0, 9.0], [4.0, 4.0], [8.0, 8.0]])
+    race = Policy("race", InTurn, eta=1.01, seeds=2)
+    found = [replay(record, race, math.inf, seed) for seed in range(9)]
+    assert {(o.chosen, o.lowest, o.runs) for o in found} == {(1, 0, 5), (1, 1, 4)}
+
+
+def test_equal_schedules_keep_runs_of_their_own() -> None:
+    twins = recording([[5.0], [4.0], [6.0]])
+    same = tuple(Linear(until=0.5) for _ in range(3))
+    twins = dataclasses.replace(twins, schedules=same)
+    found = replay(twins, Policy("all", InTurn), math.inf, 3)
+    assert dataclasses.replace(found, cost=0) == ReplayOutcome(1, 1, 0, 3, 3, 0)
+
+
+SHAPED = [20 + 200 * ((k + 1) / 17 - 0.6) ** 2 for k in range(16)]
+LARGE = recording([[fid, fid] for fid in SHAPED])
+
+
+def regrets(policy: Policy, budget: float) -> list[float]:
+    found = [replay(LARGE, policy, budget, seed) for seed in range(10)]
+    return [LARGE.values[o.chosen] - min(LARGE.values) for o in found]
+
+
+def test_who_tries_all_without_noise_has_no_regret() -> None:
+    # the belief is smoothed over shapes, so it may confuse near neighbours
+    steep = recording([[fid] for fid in (30.0, 25, 20, 1, 20, 25, 30)])
+    for seed in range(5):
+        assert replay(steep, Policy("all", RandomSampler), math.inf, seed).chosen == 3
+
+
+def test_shape_regrets_less_than_chance_on_a_shaped_pool() -> None:
+    shape, chance = Policy("shape", ShapeSampler), Policy("random", RandomSampler)
+    assert mean(regrets(shape, 9)) <= mean(regrets(chance, 9))
+    assert mean(regrets(chance, 3)) > 0.5
+
+
+@pytest.mark.parametrize("policy", policies(8, 1, 2), ids=lambda policy: policy.name)
+def test_one_seed_gives_one_outcome(policy: Policy) -> None:
+    first = [replay(LARGE, policy, 7, seed) for seed in range(2)]
+    assert [replay(LARGE, policy, 7, seed) for seed in range(2)] == first
+    assert all(7 <= o.cost < 8.2 for o in first)
+
+
+def test_each_seed_has_an_order_of_its_own() -> None:
+    chance = Policy("random", RandomSampler)
+    assert len({replay(LARGE, chance, 1, seed).chosen for seed in range(12)}) > 4
+
+
+def test_recorded_seeds_come_in_a_random_order() -> None:
+    record = recording([[1.0, 9.0], [9.0, 1.0]])
+    policy = Policy("all", InTurn)
+    assert {replay(record, policy, math.inf, seed).chosen for seed in range(12)} == {0, 1}
+
+
+def test_arms_are_tried_in_their_order() -> None:
+    pool = [
+        build("vanilla"),
+        build("blur", sigma_max=3.0),
+        build("linear"),
+        build("linear", until=0.3),
+    ]
+    record = dataclasses.replace(recording([[4.0], [1.0], [2.0], [3.0]]), schedules=tuple(pool))
+    for seed in range(5):
+        found = replay(record, Policy("two arms", InTurn, arms=2), 2, seed)
+        assert found.chosen == 2  # vanilla and linear, whatever the order; blur would be better
+
+
+def test_arms_seeds_values_and_caveat_of_a_recording() -> None:
+    names = ("vanilla", "edm", "knots", "sigmoid", "edm", "cosine")
+    schedules = tuple(map(build, names))
+    runs = (tuple(curve(1.0)),)
+    record = Recording("vae", schedules, (runs * 3, runs * 2) * 3, ((1.0, 3.0),) * 6)
+    assert (record.seeds, record.values) == (2, [2.0] * 6)
+    # a family that comes again is a sampler's choice, and so is all that follows
+    assert [s.family for s in record.arms] == ["vanilla", "sigmoid", "edm", "knots"]
+    assert record.caveat == "regret in FID, judged by 2 seed(s) that no policy has seen"
+    seen = dataclasses.replace(record, held_out=False)
+    assert seen.caveat.startswith("regret in FID, judged by the very runs that the policies see")

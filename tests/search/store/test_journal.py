@@ -1,0 +1,85 @@
+import json
+from pathlib import Path
+
+import pytest
+from pyarrow import fs
+
+from mollitune.search.store.journal import END, START, Journal, JournalError, time_of
+
+
+def written(folder: Path) -> Path:
+    """A record of three events; its file."""
+    journal = Journal.open(str(folder))
+    journal.append(START, 0, config={"seed": 1})
+    journal.append(END, 0, outcome="completed", value=0.1 + 0.2, step=3)
+    journal.append(END, 1, outcome="failed", value=float("nan"), step=0)
+    return folder / "journal" / "events.jsonl"
+
+
+def test_events_come_back_exactly_and_in_order(tmp_path: Path) -> None:
+    written(tmp_path)
+    events = list(Journal.open(str(tmp_path)).take())
+    assert [(e["event"], e["trial"]) for e in events] == [(START, 0), (END, 0), (END, 1)]
+    assert events[0]["config"] == {"seed": 1}
+    assert events[1]["value"] == 0.1 + 0.2
+    assert events[2]["value"] != events[2]["value"]
+    assert time_of(events[0]) <= time_of(events[2])
+
+
+def test_a_writer_killed_at_any_byte_costs_at_most_the_last_event(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    data = path.read_bytes()
+    ends = [i + 1 for i, byte in enumerate(data) if byte == ord("\n")]
+    for length in range(len(data) + 1):
+        path.write_bytes(data[:length])
+        journal = Journal.open(str(tmp_path))
+        whole = sum(end <= length for end in ends)
+        assert len(journal) == whole
+        journal.append(START, 9)
+        assert len(Journal.open(str(tmp_path))) == whole + 1
+
+
+@pytest.mark.parametrize("line", [b"{", b"[]", b'{"event": "start"}', b"\xff\xfe", b""])
+def test_damage_in_the_middle_is_not_passed_over(tmp_path: Path, line: bytes) -> None:
+    path = written(tmp_path)
+    first, *rest = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([first, line + b"\n", *rest]))
+    with pytest.raises(JournalError, match=r"events.jsonl is damaged: .* is no event; restore"):
+        Journal.open(str(tmp_path))
+
+
+def test_events_are_taken_once_and_without_those_that_came_since(tmp_path: Path) -> None:
+    written(tmp_path)
+    journal = Journal.open(str(tmp_path))
+    journal.append(START, 9)
+    taken = journal.take()
+    assert [event["trial"] for event in taken] == [0, 0, 1]
+    assert len(taken) == 3
+    assert list(journal.take()) == []
+    assert len(journal) == 4
+
+
+def test_a_record_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "journal" / "events.jsonl").symlink_to("/dev/full")
+    journal = Journal(fs.LocalFileSystem(), str(tmp_path), [])
+    with pytest.raises(JournalError, match=r"cannot write .*; free some space"):
+        journal.append(START, 0)
+    assert len(journal) == 0
+
+
+def test_an_object_store_gets_an_object_per_event(tmp_path: Path) -> None:
+    # a file system that, like an object store, is not the local one
+    store = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
+    (tmp_path / "search").mkdir()
+    journal = Journal(store, "search", [])
+    journal.append(START, 0)
+    journal.append(END, 0, value=1.5)
+    names = sorted(path.name for path in (tmp_path / "search" / "journal").iterdir())
+    assert names == ["00000000.json", "00000001.json"]
+    assert [
+        json.loads((tmp_path / "search/journal" / n).read_bytes())["event"] for n in names
+    ] == [
+        START,
+        END,
+    ]

@@ -1,0 +1,169 @@
+"""Early stopping through Ray's interface; `policy/test_stopping.py` has the rules themselves."""
+
+import math
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ray.tune.schedulers import TrialScheduler
+
+from mollitune.schedules import Linear, Schedule, Vanilla
+from mollitune.search.config import StoppingConfig
+from mollitune.search.policy.comparability import Comparability, UnlikeValuesError
+from mollitune.search.policy.stopping import Run
+from mollitune.search.store.journal import Journal
+from mollitune.search.tune.scheduler import PolicyScheduler, StopAll, run_of
+
+STOP, CONTINUE = TrialScheduler.STOP, TrialScheduler.CONTINUE
+STEPS = 60
+LIKE = {
+    name: Comparability(name, 0, samples=500, reference="360 images") for name in ("vae", "glow")
+}
+
+
+def scheduler(seed: int = 0, **stopping: Any) -> PolicyScheduler:
+    config = {"policy": "late_cut", "min_competitors": 2, "audit": 0.0, **stopping}
+    journal = Journal.open(tempfile.mkdtemp(dir=tempfile.gettempdir()))
+    return PolicyScheduler(StoppingConfig.model_validate(config), seed, LIKE, journal, StopAll())
+
+
+@pytest.fixture(autouse=True)
+def _records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
+def trial_of(
+    trial: int, schedule: Schedule | None = None, model: str = "vae", repeat: int = 0
+) -> SimpleNamespace:
+    """Of Ray's trial the scheduler reads only the config."""
+    return SimpleNamespace(
+        config={
+            "trial": trial,
+            "configuration": 100 + trial,
+            "repeat": repeat,
+            "model": model,
+            "schedule": (schedule or Linear(until=0.5)).to_dict(),
+        }
+    )
+
+
+def report(
+    policy: PolicyScheduler,
+    trial: SimpleNamespace,
+    step: int,
+    fid: float,
+    probe_fid: float | None = None,
+) -> str:
+    """Hand a result to the scheduler as Ray does."""
+    schedule = Schedule.from_dict(trial.config["schedule"])
+    phase = "mollified" if schedule.mollified(step / STEPS) else "clean"
+    result = {
+        "step": step,
+        "progress": step / STEPS,
+        "fid": fid,
+        "probe_fid": probe_fid,
+        "phase": phase,
+    }
+    return policy.on_trial_result(None, trial, result)
+
+
+def test_decisions_reach_ray_and_the_recorder() -> None:
+    policy = scheduler()
+    assert report(policy, trial_of(0), 30, fid=80) == CONTINUE  # no rung here
+    assert report(policy, trial_of(0), 40, fid=10) == CONTINUE
+    assert report(policy, trial_of(1), 40, fid=20) == STOP
+    assert report(policy, trial_of(2, Linear(until=0.9)), 40, fid=500) == CONTINUE
+    assert report(policy, trial_of(3, Vanilla()), 40, fid=500) == CONTINUE
+    assert report(policy, trial_of(4, repeat=1), 40, fid=500) == CONTINUE
+    assert report(policy, trial_of(5), 40, fid=math.nan) == STOP
+    kept, stopped, *others = policy.take_decisions()
+    assert (kept.trial, kept.action, kept.competitors, kept.cutoff) == (0, "continue", 1, None)
+    assert (stopped.trial, stopped.configuration, stopped.value) == (1, 101, 20)
+    assert (stopped.action, stopped.competitors) == ("stop", 2)
+    assert stopped.cutoff == pytest.approx(10 + 10 / 3)
+    assert (stopped.step, stopped.rung, stopped.phase) == (40, 0, "clean")
+    assert stopped.progress == pytest.approx(2 / 3)
+    assert [d.action for d in others] == ["skip", "continue", "stop"]  # the repeat is not judged
+    assert policy.take_decisions() == []
+
+
+def test_an_audited_run_goes_on() -> None:
+    policy = scheduler(audit=1.0)
+    report(policy, trial_of(0), 40, fid=10)
+    assert report(policy, trial_of(1), 40, fid=20) == CONTINUE
+    assert policy.take_decisions()[1].action == "audit"
+
+
+def test_the_audit_follows_the_seed_of_the_search() -> None:
+    def audited(seed: int) -> list[str]:
+        policy = scheduler(seed, audit=0.5)
+        report(policy, trial_of(99), 40, fid=1.0)
+        return [report(policy, trial_of(k), 40, fid=10.0 + k) for k in range(30)]
+
+    assert audited(1) == audited(1) != audited(2)
+    assert set(audited(1)) == {STOP, CONTINUE}
+
+
+def test_a_failed_trial_is_not_judged() -> None:
+    policy = scheduler()
+    failed = {"failure": "diverged", "done": True, "step": 40, "progress": 2 / 3}
+    assert policy.on_trial_result(None, trial_of(1), failed) == CONTINUE
+    assert policy.take_decisions() == []
+
+
+@pytest.mark.parametrize(
+    ("stopping", "rungs"),
+    [
+        ({"policy": "none"}, []),
+        ({"policy": "late_cut", "grace": 0.25, "reduction_factor": 2}, [20]),
+        ({"policy": "asha", "grace": 0.25, "reduction_factor": 2}, [20, 30]),
+        ({"policy": "asha", "grace": 1.0}, []),
+        ({"policy": "race", "within": "none"}, []),
+        ({"policy": "race", "within": "late_cut"}, [40]),
+        ({"policy": "race", "within": "asha", "grace": 0.2, "reduction_factor": 3}, [20, 40]),
+    ],
+)
+def test_each_policy_has_its_rungs(stopping: dict[str, Any], rungs: list[int]) -> None:
+    policy = scheduler(**stopping)
+    for step in range(10, STEPS + 1, 10):
+        report(policy, trial_of(0, Linear(until=0.1)), step, fid=5)
+    assert [d.step for d in policy.take_decisions()] == rungs
+
+
+def test_probe_judges_the_cooldown_branch() -> None:
+    policy = scheduler(policy="probe", grace=0.5)
+    slow = Linear(until=0.9)
+    for trial, (fid, probe_fid) in enumerate([(90, 10.0), (1, 20.0), (99, 5.0)]):
+        answer = report(policy, trial_of(trial, slow), 30, fid, probe_fid)
+        assert answer == (STOP if trial == 1 else CONTINUE)
+    assert [d.value for d in policy.take_decisions()] == [10.0, 20.0, 5.0]
+
+
+def test_models_do_not_compete() -> None:
+    policy = scheduler()
+    answers = [
+        report(policy, trial_of(k, model=model), 40, (1.0 if model == "vae" else 100.0) + k)
+        for k, model in enumerate(["vae", "glow"] * 2)
+    ]
+    assert answers == [CONTINUE, CONTINUE, STOP, STOP]
+
+
+def test_values_that_do_not_compare_are_refused() -> None:
+    """What is alike in a search is given once per model, so only a bug could bring it here."""
+    policy = scheduler()
+    report(policy, trial_of(0), 40, fid=1)
+    policy._like["vae"] = Comparability("vae", 0, samples=100, reference="360 images")
+    with pytest.raises(UnlikeValuesError, match="samples 500 and 100 cannot be ranked"):
+        report(policy, trial_of(1), 40, fid=2)
+
+
+def test_a_run_is_known_by_its_config() -> None:
+    assert run_of(trial_of(3, repeat=2).config) == Run(3, 103, "vae", 2, vanilla=False)
+    assert run_of(trial_of(4, Vanilla(), "glow").config) == Run(4, 104, "glow", 0, vanilla=True)
+
+
+def test_the_rule_is_shown() -> None:
+    race = scheduler(policy="race", within="probe")
+    assert race.debug_string() == "PolicyScheduler with rule probe"
