@@ -9,7 +9,7 @@ LOCK = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --
 
 CHAOS_KILLS ?= 200
 
-.PHONY: setup search test chaos peers lint types format lock clean
+.PHONY: setup search test test-all chaos peers lint types format lock clean
 .DELETE_ON_ERROR:
 # Where this is set, every process compiles torch and Ray anew: ten seconds instead of three.
 unexport PYTHONDONTWRITEBYTECODE
@@ -27,7 +27,12 @@ setup: .venv/ready
 search: setup
 	$(BIN)/mollitune search examples/digits.yaml
 
+# all that can tell whether this machine and this change are sound
 test: setup
+	$(BIN)/pytest -m "not slow"
+
+# and chaos, storage outages, whole searches, clusters, browser
+test-all: setup
 	$(BIN)/pytest
 
 # the driver is killed 200 times with one worker and 50 times with two; kills of other processes,

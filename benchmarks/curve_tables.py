@@ -13,15 +13,11 @@ from paired import FID_SAMPLES, Result, Run, prepared
 
 from mollitune.schedules import Schedule, families, shape_features
 from mollitune.search.policy.space import parameter_types
+from mollitune.search.store.evaluation import measured
 from mollitune.search.store.writer import Store
 from mollitune.search.tune.recorder import clean_steps
 
 _OF_THE_RUN = ("search", "trial", "configuration", "attempt", "seed", "stage")
-_MEASURED = (
-    *("step", "progress", "level", "phase", "fid", "kid", "precision", "recall", "fid_infinity"),
-    *("bpd", "train_loss", "non_finite_losses", "non_finite_samples", "probe_fid", "probe_steps"),
-    *("step_seconds", "eval_seconds"),
-)
 
 
 def write_tables(folder: Path, runs: list[Run], results: dict[str, Result], searched: int) -> None:
@@ -62,11 +58,10 @@ def _start(name: str, run: Run, count: int, searched: int) -> dict[str, Any]:
 def _write_run(
     store: Store, run: Run, start: dict[str, Any], result: Result, time: datetime
 ) -> None:
-    measured = _measured_with(run)
+    how = _measured_with(run)
     for point in result["curve"]:
         final = point["progress"] >= 1 and point["phase"] == "clean"
-        values = {name: point[name] for name in _MEASURED}
-        store.report({**start, **values, **measured, "comparable": final, "time": time})
+        store.report({**start, **measured(point), **how, "comparable": final, "time": time})
     last = result["curve"][-1] if result["curve"] else None
     store.trial(
         {
@@ -119,7 +114,9 @@ def _metadata(name: str, run: Run, time: datetime) -> dict[str, Any]:
         "config": {
             "name": name,
             "dataset": _dataset(run),
-            "model": [{"name": spec.model, "steps": spec.steps, "batch_size": spec.batch_size}],
+            "model": [
+                {"name": spec.model, "steps": spec.steps, "batch_size": spec.training.batch_size}
+            ],
             "stopping": {"policy": "none"},
         },
         "versions": {"python": platform.python_version(), "torch": torch.__version__},

@@ -14,6 +14,7 @@ import torch
 from paired import Run, described, mean_and_error, run_all
 
 from mollitune.schedules import Schedule, Sigmoid, Vanilla
+from mollitune.search.training.settings import Training
 from mollitune.search.training.trial import TrialSpec
 
 HALF_LIVES = (None, 0.02, 0.1)
@@ -23,7 +24,9 @@ DATA = "digits"
 
 
 def run(model: str, arm: str, half_life: float | None, seed: int) -> Run:
-    spec = TrialSpec(model, SCHEDULES[arm], seed, STEPS[model], every=1.0, ema=half_life)
+    spec = TrialSpec(
+        model, SCHEDULES[arm], seed, STEPS[model], every=1.0, training=Training(ema=half_life)
+    )
     return Run(f"{model}/{arm}/{half_life}/{seed}", DATA, spec)
 
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -28,19 +27,24 @@ from mollitune.search.policy.space import FamilySpace, parameter_types
 from mollitune.search.store.journal import END, REPORT, START, Journal
 from mollitune.search.store.writer import Store, create_search_folder
 from mollitune.search.terminal import ProgressView
+from mollitune.search.tune import driver as search_driver
 from mollitune.search.tune import session
 from mollitune.search.tune.budget import Plan
-from mollitune.search.tune.carrier import Forgetting
 from mollitune.search.tune.cluster import start_ray
 from mollitune.search.tune.context import Context
+from mollitune.search.tune.driver import StopAll
+from mollitune.search.tune.fold import Fold
 from mollitune.search.tune.recorder import Recorder
-from mollitune.search.tune.scheduler import PolicyScheduler, StopAll
-from mollitune.search.tune.searcher import ScheduleSearcher, outcome_of
-from mollitune.search.tune.session import Outcome
+from mollitune.search.tune.runs import OpenRun, end_of
+from mollitune.search.tune.scheduler import PolicyScheduler
+from mollitune.search.tune.searcher import ScheduleSearcher
+from mollitune.search.tune.session import Outcome, stopping_of
+from mollitune.search.tune.watchdog import Watchdog
 
 # after what the search sets for Ray, which reads it when it is imported
 import ray  # isort: skip
 from ray import tune  # isort: skip
+from ray.tune.experiment import Trial  # isort: skip
 
 SIDE = 8  # of digits
 STEPS = 1_000_000
@@ -89,46 +93,42 @@ class Driver:
         self.journal, self.stop = Journal.open(str(self.folder)), StopAll()
         kinds = parameter_types(f.family for f in self.config.families)
         self.store = Store.open(str(self.folder), kinds)
-        like = {"vae": Comparability("vae", 0)}
-        stopping = self.config.stopping
-        self.scheduler = PolicyScheduler(stopping, 0, like, self.journal, self.stop)
-        self.searcher = ScheduleSearcher(
-            proposer(self.config, SIDE), self.config.trials, self.journal, self.stop
+        self.parts = Fold(
+            ScheduleSearcher(proposer(self.config, SIDE), self.config.trials),
+            PolicyScheduler(stopping_of(self.config), {"vae": Comparability("vae", 0)}),
+            Recorder(self.store, self.context, self.stop.fail),
+            ProgressView(self.config.trials, Console(file=io.StringIO())),
         )
-        view = ProgressView(self.config.trials, Console(file=io.StringIO()))
-        sources: list[Any] = [self.searcher, self.scheduler]
-        self.recorder = Recorder(self.store, self.context, sources, view, self.journal, self.stop)
+        watchdog = Watchdog(str(self.folder), None)
+        self.driver = search_driver.Driver(
+            str(self.folder), self.journal, self.parts, watchdog, self.stop
+        )
 
     def run(self, number: int) -> None:
         """Hand out, report and end one trial, as Ray's event loop would."""
-        name = str(number)
-        config = self.searcher.suggest(name)
-        assert isinstance(config, dict)
-        trial: Any = SimpleNamespace(config=config, last_result=None)
-        self.recorder.on_trial_start(0, [], trial)
-        for evaluation in range(1, self.reports + 1):
-            trial.last_result = found = result(self._rng, evaluation / self.reports)
-            if evaluation < self.reports:
-                self.scheduler.on_trial_result(None, trial, found)
-            else:
-                self.scheduler.on_trial_complete(None, trial, found)
-                self.searcher.on_trial_complete(name, found)
-            self.recorder.on_trial_result(0, [], trial, found)
-            self.recorder.on_step_end(0, [])
-        self.recorder.on_trial_complete(0, [], trial)
+        config = self.driver.take()
+        assert config is not None
+        trial: Any = Trial("invented", config={"trials": [config]}, stub=True)
+        self.driver.on_trial_start(0, [], trial)
+        with mock.patch.object(search_driver, "beacon"):  # there is no Ray to keep anything
+            for evaluation in range(1, self.reports + 1):
+                found = result(self._rng, evaluation / self.reports)
+                own = {**found, "trial": number, "done": evaluation == self.reports}
+                self.driver.on_trial_result(0, [], trial, {"results": [own], "done": own["done"]})
+                self.driver.on_step_end(0, [])
+            self.driver.on_trial_complete(0, [], trial)
 
     def write(self, number: int, schedule: dict[str, Any]) -> Iterator[None]:
         """Write one trial to the tables alone; yields after each report."""
         run = {"trial": number, "configuration": number, "repeat": 0, "seed": 0}
-        config = {**run, "model": "vae", "schedule": schedule}
+        own = OpenRun({**run, "model": "vae", "schedule": schedule})
         event = {"trial": number, "time": datetime.now(UTC).isoformat()}
-        self.recorder.fold({**event, "event": START, "config": config})
+        self.parts.recorder.apply({**event, "event": START, "config": own.config}, own)
         for evaluation in range(1, self.reports + 1):
-            found = result(self._rng, evaluation / self.reports)
-            self.recorder.fold({**event, "event": REPORT, "result": found})
+            own.last = result(self._rng, evaluation / self.reports)
+            self.parts.recorder.apply({**event, "event": REPORT, "result": own.last}, own)
             yield
-        end = {"outcome": outcome_of(found), "value": found["fid"], "step": STEPS}
-        self.recorder.fold({**event, "event": END, **end})
+        self.parts.recorder.apply({**event, "event": END, **end_of(own.last)}, own)
 
 
 class Instant(tune.Trainable):  # type: ignore[misc]
@@ -141,14 +141,19 @@ class Instant(tune.Trainable):  # type: ignore[misc]
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Begin the next trial."""
-        self._rng, self._done = random.Random(new_config["trial"]), 0
+        (self._config,) = new_config["trials"]
+        self._rng, self._done = random.Random(self._config["trial"]), 0
         return True
 
     def step(self) -> dict[str, Any]:
         """Report the next evaluation."""
         self._done += 1
-        found = result(self._rng, self._done / self._reports)
-        return {**found, "done": self._done == self._reports}
+        found, done = self.found(), self._done == self._reports
+        return {"results": [{**found, "trial": self._config["trial"], "done": done}], "done": done}
+
+    def found(self) -> dict[str, Any]:
+        """Invent the result."""
+        return result(self._rng, self._done / self._reports)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write nothing."""
@@ -165,27 +170,12 @@ class Paced(Instant):
     def step(self) -> dict[str, Any]:
         """Sleep up to the next evaluation, and report it."""
         time.sleep(STEP_SECONDS * self._steps / self._reports)
-        found = super().step()
+        return super().step()
+
+    def found(self) -> dict[str, Any]:
+        """Invent the result, at its step."""
+        found = super().found()
         return {**found, "step": round(self._steps * found["progress"])}
-
-
-class Counting(tune.Callback):  # type: ignore[misc]
-    """Calls something after each trial.
-
-    Arguments:
-        ended: What to call.
-    """
-
-    def __init__(self, ended: Callable[[], object]) -> None:
-        self._ended = ended
-
-    def __getstate__(self) -> dict[str, object]:
-        """Ray pickles its callbacks, but never uses the copy here."""
-        return {}
-
-    def on_trial_complete(self, *_: Any, **__: Any) -> None:
-        """Count a trial."""
-        self._ended()
 
 
 def under_ray(driver: Driver, ended: Callable[[], object]) -> None:
@@ -195,31 +185,54 @@ def under_ray(driver: Driver, ended: Callable[[], object]) -> None:
         driver: The search.
         ended: Called after each trial.
     """
-    callbacks = [driver.recorder, Counting(ended), Forgetting()]
-    with mock.patch.object(session, "ScheduleTrainable", Instant):
+    with mock.patch.object(search_driver.Driver, "_forget", _then(ended)):
         start_ray(driver.config)
-        tuner = session._tuner(
-            driver.context, driver.searcher, driver.scheduler, callbacks, driver.stop
-        )
-        tuner.fit()
+        session.tuner(Instant, driver.context, driver.driver, driver.stop).fit()
     ray.shutdown()
 
 
-class Stamps(tune.Callback):  # type: ignore[misc]
-    """Takes wall and CPU time of the driver at each report, after all others have seen it."""
+def _then(ended: Callable[[], object]) -> Callable[[Any, Any], None]:
+    forget = search_driver.Driver._forget
+
+    def both(driver: Any, trial: Any) -> None:
+        forget(driver, trial)
+        ended()
+
+    return both
+
+
+class Stamps:
+    """Takes wall and CPU time of the driver at each report, where a logger is told of it."""
 
     def __init__(self) -> None:
         self.wall: list[float] = []
         self.cpu: list[float] = []
 
-    def __getstate__(self) -> dict[str, object]:
-        """Ray pickles its callbacks, but never uses the copy here."""
-        return {}
+    def started(self, *_: Any) -> None:
+        """Pass it over."""
 
-    def on_trial_result(self, *_: Any, **__: Any) -> None:
+    def reported(self, *_: Any) -> None:
         """Take the times."""
         self.wall.append(time.perf_counter())
         self.cpu.append(time.process_time())
+
+    def ended(self, *_: Any) -> None:
+        """Pass it over."""
+
+    def close(self) -> None:
+        """Pass it over."""
+
+
+class StampsOfRay(Stamps, tune.Callback):  # type: ignore[misc]
+    """The same where Ray itself tells."""
+
+    def on_trial_result(self, *_: Any, **__: Any) -> None:
+        """Take the times."""
+        self.reported()
+
+    def __getstate__(self) -> dict[str, object]:
+        """Ray pickles its callbacks, but never uses the copy here."""
+        return {}
 
 
 def search_paced(config: SearchConfig, stamps: Stamps) -> Outcome:
@@ -230,8 +243,8 @@ def search_paced(config: SearchConfig, stamps: Stamps) -> Outcome:
         stamps: Stands where loggers do, the last but one to see a report.
     """
     with (
-        mock.patch.object(session, "ScheduleTrainable", Paced),
-        mock.patch.object(session, "logger_callbacks", return_value=[stamps]),
+        mock.patch.object(session, "RunsTrainable", Paced),
+        mock.patch.object(session, "run_loggers", return_value=[stamps]),
     ):
         return run_search(config, Console(file=io.StringIO()))
 

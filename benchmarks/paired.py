@@ -8,7 +8,7 @@ import statistics
 import time
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -113,9 +113,7 @@ def _execute(run: Run) -> Result:
 
 
 def _point(evaluation: Evaluation) -> Result:
-    row = asdict(evaluation)
-    del row["samples"]
-    return row
+    return evaluation.row()
 
 
 def _read(path: Path) -> dict[str, Result]:

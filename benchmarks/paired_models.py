@@ -14,6 +14,7 @@ import torch
 from paired import Result, Run, described, mean_and_error, run_all
 
 from mollitune.schedules import Schedule, Sigmoid, Vanilla
+from mollitune.search.training.settings import Training
 from mollitune.search.training.trial import TrialSpec
 
 ARMS: dict[str, Schedule] = {
@@ -47,7 +48,7 @@ def plan(options: argparse.Namespace) -> dict[str, list[tuple[Run, Run]]]:
 
 def _run(options: argparse.Namespace, model: str, seed: int, arm: str) -> Run:
     steps = round(options.budget * STEPS[model])
-    spec = TrialSpec(model, ARMS[arm], seed, steps, every=1.0, batch_size=BATCH)
+    spec = TrialSpec(model, ARMS[arm], seed, steps, every=1.0, training=Training(batch_size=BATCH))
     return Run(f"{model}/{seed}/{arm}/{steps}", options.data, spec)
 
 

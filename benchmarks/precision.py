@@ -15,7 +15,8 @@ from paired import Run, described, mean_and_error, run_all
 from mollitune.models import build
 from mollitune.schedules import Sigmoid
 from mollitune.search.training.gradients import Gradients, gradients_of
-from mollitune.search.training.spec import Precision, TrialSpec
+from mollitune.search.training.settings import Precision, Training
+from mollitune.search.training.spec import TrialSpec
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
 SCHEDULE = Sigmoid(until=0.6)
@@ -38,7 +39,7 @@ def gradients(
     """Return what computes loss and gradients of a model at its quick preset."""
     torch.manual_seed(0)
     built = build(model, shape).to(device)
-    spec = TrialSpec(model, SCHEDULE, 0, 2, precision=precision)
+    spec = TrialSpec(model, SCHEDULE, 0, 2, training=Training(precision=precision))
     return gradients_of(built, spec, compiled=False)
 
 
@@ -63,7 +64,9 @@ def speed(
 
 def run(model: str, precision: Precision, seed: int) -> Run:
     """Return one training; those of a seed share weights and batches."""
-    spec = TrialSpec(model, SCHEDULE, seed, STEPS[model], every=1.0, precision=precision)
+    spec = TrialSpec(
+        model, SCHEDULE, seed, STEPS[model], every=1.0, training=Training(precision=precision)
+    )
     return Run(f"{model}/{precision}/{seed}", "digits", spec)
 
 

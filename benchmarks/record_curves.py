@@ -19,6 +19,7 @@ from paired import Run, run_all
 
 from mollitune.schedules import Schedule, families
 from mollitune.search.policy.space import FamilySpace
+from mollitune.search.training.settings import Training
 from mollitune.search.training.trial import TrialSpec
 
 PROBES = (1 / 3, 1 / 2, 2 / 3)
@@ -106,10 +107,9 @@ def runs(study: Study, side: int) -> Iterator[Run]:
                 seed,
                 study.steps,
                 every=1 / study.points if whole else 1.0,
-                batch_size=study.batch_size,
+                training=Training(batch_size=study.batch_size, hparams=study.hparams),
                 probe_at=study.probes if whole else (),
                 probe_extra=PROBE_EXTRA,
-                hparams=study.hparams,
             )
             yield Run(f"{number}/{seed}", study.data, spec)
 

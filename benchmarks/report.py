@@ -30,7 +30,7 @@ from mollitune.analysis.ranking import leaderboard
 from mollitune.schedules import Schedule, Vanilla, shape_features
 from mollitune.search.data.decoding import picture
 from mollitune.search.store.journal import END, REPORT, START
-from mollitune.search.tune.searcher import outcome_of
+from mollitune.search.tune.runs import OpenRun, end_of
 
 ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 3
@@ -56,19 +56,21 @@ class Invented(Driver):
         run = {"trial": number, "configuration": configuration, "repeat": repeat, "seed": repeat}
         config = {**run, "model": "vae", "schedule": schedule.to_dict()}
         event = {"trial": number, "time": datetime.now(UTC).isoformat()}
-        self._send({**event, "event": START, "config": config})
+        own = OpenRun(config)
+        self._send({**event, "event": START, "config": config}, own)
         final = self._final(schedule)
         for evaluation in range(1, self.reports + 1):
-            found = self._invent(evaluation, schedule, final)
-            self._send({**event, "event": REPORT, "result": found})
-            if number in self.scheduler.stopped:
+            own.last = self._invent(evaluation, schedule, final)
+            self._send({**event, "event": REPORT, "result": own.last}, own)
+            if number in self.parts.scheduler.stopped:
                 break
-        done = {"outcome": outcome_of(found), "value": found["fid"], "step": found["step"]}
-        self._send({**event, "event": END, **done})
+        self._send({**event, "event": END, **end_of(own.last)}, own)
 
-    def _send(self, event: dict[str, Any]) -> None:
-        self.scheduler.fold(event)
-        self.recorder.fold(event)
+    def _send(self, event: dict[str, Any], run: OpenRun) -> None:
+        decisions = self.parts.scheduler.apply(event, run)
+        self.parts.recorder.apply(event, run)
+        for decision in decisions:
+            self.parts.recorder.decided(decision)
 
     def _final(self, schedule: Schedule) -> float:
         area = shape_features(schedule)["area"]
@@ -108,7 +110,7 @@ def build(root: Path, trials: int, reports: int, side: int, channels: int) -> Pa
     schedules = [Vanilla(), *drawn(driver.configurations - 1)]
     for number in range(trials):
         driver.fold(number, schedules[number % len(schedules)])
-    driver.recorder.close()
+    driver.parts.recorder.close()
     config = driver.config.to_dict()
     driver.store.write_metadata({"name": "large", "status": "finished", "config": config})
     for name in ("real", *(f"{number:04d}" for number in range(trials))):

@@ -35,7 +35,6 @@ from mollitune.search.config import SearchConfig
 from mollitune.search.launch.proposals import arms, source
 from mollitune.search.policy.surrogate import ShapeSurrogate, expected_fid
 from mollitune.search.replay.cost import plan_cost
-from mollitune.search.tune.recorder import fold
 
 PARTS = 10  # of a case that are timed each for itself, to see whether the work grows
 WORKERS = 8  # trials at once
@@ -123,7 +122,7 @@ def store_case(root: Path, trials: int, reports: int) -> str:
         if number % FILES_EVERY == 0:
             most = max(most, footprint(driver.folder)[0])
     next(rows, None)
-    driver.recorder.close()
+    driver.parts.recorder.close()
     files, size = footprint(driver.folder)
     shape = f"{trials:,} x {reports:,}"
     return _row([shape, f"{max(most, files)}", f"{files}", f"{size:.1f}", *watch.cells])
@@ -148,11 +147,11 @@ def driver_case(root: Path, trials: int, reports: int, sampler: str, policy: str
     watch = Stopwatch(trials)
     for number in watch.each():
         driver.run(number)
-    driver.recorder.close()
+    driver.parts.recorder.close()
     cells = watch.cells
     start = time.perf_counter()
     driver.open()
-    fold(driver.journal, driver.searcher, driver.scheduler, driver.recorder)
+    driver.driver.resume()
     again = time.perf_counter() - start
     files, size = footprint(driver.folder)
     what = [f"{policy}, {sampler}", f"{trials:,} x {reports:,}", f"{files}", f"{size:.1f}"]
@@ -166,7 +165,7 @@ def ray_case(root: Path, trials: int, reports: int) -> str:
     ended = watch.each()
     next(ended)
     under_ray(driver, lambda: next(ended, None))
-    driver.recorder.close()
+    driver.parts.recorder.close()
     files, size = footprint(driver.folder)
     what = ["late_cut, random, under Ray", f"{trials:,} x {reports:,}", f"{files}", f"{size:.1f}"]
     return _row([*what, *watch.cells, ""])

@@ -27,7 +27,7 @@ from typing import Any
 
 import ray
 import torch
-from invented import STEP_SECONDS, Paced, Stamps, search_paced
+from invented import STEP_SECONDS, Paced, Stamps, StampsOfRay, search_paced
 from ray import tune
 from rich.console import Console
 from scale import alone
@@ -125,7 +125,7 @@ def searched(root: Path, work: Work) -> Times:
 
 def bare(root: Path, work: Work) -> Times:
     """Let Ray Tune alone run the same trainings."""
-    stamps, start = Stamps(), time.perf_counter()
+    stamps, start = StampsOfRay(), time.perf_counter()
     config = work.config(root)
     context = _context(config)
     start_ray(config)
@@ -133,7 +133,7 @@ def bare(root: Path, work: Work) -> Times:
     trainable = tune.with_parameters(Paced, context=context)
     tune.Tuner(
         tune.with_resources(trainable, trial_resources(config)),
-        param_space={"trial": tune.grid_search(list(range(work.trials)))},
+        param_space={"trials": tune.grid_search([[{"trial": k}] for k in range(work.trials)])},
         tune_config=tune.TuneConfig(max_concurrent_trials=WORKERS, reuse_actors=True),
         run_config=tune.RunConfig(storage_path=temp_folder(), callbacks=[stamps], verbose=0),
     ).fit()

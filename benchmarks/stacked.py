@@ -22,6 +22,7 @@ from paired import prepared
 from mollitune.schedules import Blur, Sigmoid, Vanilla
 from mollitune.search.data.images import Images, Splits
 from mollitune.search.metrics.reference import Reference
+from mollitune.search.training.settings import Training
 from mollitune.search.training.spec import TrialSpec
 from mollitune.search.training.stack import train_together
 from mollitune.search.training.trial import Trial
@@ -82,7 +83,7 @@ def trials(
                 seed,
                 MARKS * setting.steps,
                 every=1 / MARKS,
-                batch_size=setting.batch,
+                training=Training(batch_size=setting.batch),
             ),
             splits,
             reference,

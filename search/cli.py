@@ -12,10 +12,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from mollitune._errors import MollituneError
-
-from .production.command import train
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,25 @@ if TYPE_CHECKING:
 warnings.filterwarnings("ignore", category=FutureWarning)
 warnings.filterwarnings("ignore", category=DeprecationWarning)
 
+
+class _Commands(TyperGroup):
+    """All commands; `train` is read when it is asked for, since its options are settings."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*super().list_commands(ctx), "train"]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name != "train":
+            return super().get_command(ctx, cmd_name)
+        from .production.command import train
+
+        alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        alone.command("train")(train)
+        return get_command(alone)
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Find the best data-mollification schedule for a likelihood-based generative model.",
     no_args_is_help=True,
     add_completion=False,
@@ -213,14 +231,22 @@ def replay(
         float | None, typer.Option(help="Complete runs; default: 3 of 8 of the schedules.", min=1)
     ] = None,
     orders: Annotated[int, typer.Option(help="Random orders per policy.", min=2)] = 50,
+    rule: Annotated[
+        list[str] | None, typer.Option(help="Also this stopping rule, e.g. module:Class.")
+    ] = None,
 ) -> None:
     """Replay every search policy on the recorded curves of a search, and print its regret."""
     from mollitune.analysis import find_search, load_results
 
+    from .policy.rules import spelled
     from .replay.comparison import compare
     from .replay.recording import record
     from .store.description import read_metadata
 
+    try:
+        also = [spelled(each) for each in rule or ()]
+    except ValueError as error:
+        raise MollituneError(f"--rule: {error}") from None
     loaded = load_results(name, results)
     recording = record(loaded, model or str(loaded.reports["model"].iloc[0]))
     side = max(read_metadata(find_search(name, results))["dataset"]["shape"][1:])
@@ -228,14 +254,11 @@ def replay(
     console = Console()
     table = Table("policy", "regret", "±", "cost", "schedules", "runs", "stopped")
     with console.status(f"replaying {len(recording.schedules)} schedules of {recording.model}"):
-        rows = compare(recording, runs, orders, side)
+        rows = compare(recording, runs, orders, side, also)
     for row in rows:
         table.add_row(row.name, *[f"{value:.3g}" for value in row.numbers])
     console.print(table)
     console.print(recording.caveat, highlight=False, soft_wrap=True)
-
-
-app.command()(train)
 
 
 def main(args: list[str] | None = None) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -24,10 +27,12 @@ from mollitune.schedules import families as family_names
 
 from ._yaml import parse_yaml, read_yaml
 from .metrics.extractors.extractor import INCEPTION, check_extractor_name
-from .metrics.extras import Extra
+from .metrics.extras.registry import check_extra_name
+from .policy.rules import rule as find_rule
+from .policy.rules import rules, spelled
 from .policy.source import arms_within
 from .policy.space import FamilySpace
-from .training.spec import Precision
+from .training.settings import HalfLife, ModelTraining
 
 # Far above any real search, and low enough that a slip of some zeros cannot fill the memory.
 MAX_STEPS = 10**9
@@ -55,13 +60,7 @@ class FidConfig(_Section):
         1 / 6, gt=0, le=1, description="share of the training between two evaluations"
     )
     weights: str | None = Field(None, description="weights file of inception-v3-compat")
-    ema: float | None = Field(
-        None,
-        gt=0,
-        lt=1,
-        description="half-life of the averaged weights that are evaluated, as a share of the "
-        "training; null: the last weights",
-    )
+    ema: HalfLife = None
     budget: float | None = Field(
         0.2,
         gt=0,
@@ -70,9 +69,10 @@ class FidConfig(_Section):
         "fewer samples; null: as asked",
     )
 
-    extra: list[Extra] = Field(
+    extra: list[Annotated[str, AfterValidator(check_extra_name)]] = Field(
         default_factory=list,
-        description="more metrics per evaluation: kid, prc (precision and recall), fid_infinity",
+        description="more metrics per evaluation: kid, prc (precision and recall), fid_infinity, "
+        "or module:Class",
     )
 
     @model_validator(mode="after")
@@ -80,12 +80,11 @@ class FidConfig(_Section):
         check_extractor_name(self.extractor)
         if self.extractor != INCEPTION and self.weights is not None:
             raise ValueError(f"weights belongs to {INCEPTION}, not to {self.extractor}")
-        _unique(list(self.extra), "extra")
+        _unique(self.extra, "extra")
         return self
 
 
 Logger = Literal["tensorboard", "mlflow", "wandb"]
-Rule = Literal["late_cut", "asha", "probe", "none"]
 
 
 class StoppingConfig(_Section):
@@ -94,16 +93,16 @@ class StoppingConfig(_Section):
     Rungs compare only values of equal age, taken on clean data or after a cooldown branch.
     """
 
-    policy: Literal["race", "asha", "late_cut", "probe", "none"] = Field(
+    policy: Annotated[str, BeforeValidator(partial(spelled, others=("race",)))] = Field(
         "race",
         description="race: the best configurations get more seeds; or a rule for one run each: "
-        "late_cut (a single late rung), asha (rungs at growing age), probe (asha on cooldown "
-        "branches), none (train every trial to its end)",
+        f"{', '.join(f'{name} ({find_rule(name).description})' for name in rules())}, "
+        "or module:Class",
     )
-    within: Rule = Field(
+    within: Annotated[str, BeforeValidator(spelled)] = Field(
         "none",
-        description="what stops the first run of a configuration in a race: late_cut, asha, probe "
-        "or none",
+        description="what stops the first run of a configuration in a race: "
+        f"{', '.join(rules())} or module:Class",
     )
     grace: float = Field(
         2 / 3,
@@ -140,6 +139,8 @@ class StoppingConfig(_Section):
                 f"grace {self.grace} and reduction_factor {self.reduction_factor} make more than "
                 f"{MAX_RUNGS} rungs; raise one of them"
             )
+        if any(mark >= after for mark, after in pairwise((0.0, *self.marks))):
+            raise ValueError(f"the rungs of {self.rule} must rise from above 0, got {self.marks}")
         return self
 
     @property
@@ -148,20 +149,20 @@ class StoppingConfig(_Section):
         return self.policy == "race"
 
     @property
-    def rule(self) -> Rule:
+    def rule(self) -> str:
         """What stops a run early, in a race or without one."""
-        return self.within if self.policy == "race" else self.policy
+        return self.within if self.races else self.policy
 
     @property
     def marks(self) -> tuple[float, ...]:
         """Progress of the rungs inside a run, rising, in (0, 1)."""
-        if self.rule == "none":
-            return ()
-        marks, mark = [], self.grace
-        while mark < 1:
-            marks.append(mark)
-            mark *= self.reduction_factor
-        return tuple(marks[:1] if self.rule == "late_cut" else marks)
+        found = find_rule(self.rule).marks(self.grace, self.reduction_factor)
+        return tuple(mark for mark in found if mark < 1)
+
+    @property
+    def probe_at(self) -> tuple[float, ...]:
+        """Progress of the rungs at which a cooldown branch is measured."""
+        return self.marks if find_rule(self.rule).probes else ()
 
 
 class ConfirmConfig(_Section):
@@ -244,27 +245,15 @@ class ResourcesConfig(_Section):
         return self
 
 
-class ModelConfig(_Section):
-    """One model to train, with what it overrides."""
-
+class _Entry(_Section):
     name: str = Field(description="a model's name, or module:Class")
-    preset: str = Field("quick", description="the model's named defaults, e.g. quick or paper")
-    hparams: dict[str, bool | int | float | str] = Field(
-        default_factory=dict, description="arguments of the model, over the preset's"
-    )
     steps: int | None = Field(
         None, ge=2, le=MAX_STEPS, description="training steps; null: the search's steps"
     )
-    batch_size: int = Field(128, ge=1, le=2**20, description="images per training step")
-    lr: float = Field(1e-3, gt=0, description="peak learning rate of Adam")
-    clip_norm: float | None = Field(
-        10.0, gt=0, description="longest gradient of the loss in nats per dim; null: any"
-    )
-    precision: Precision = Field(
-        "fp32",
-        description="of the networks in training: fp32, or bf16 (autocast; densities and "
-        "evaluations stay in fp32)",
-    )
+
+
+class ModelConfig(ModelTraining, _Entry):
+    """One model to train, with what it overrides."""
 
 
 def _models(value: object) -> object:
@@ -342,10 +331,6 @@ class SearchConfig(_Section):
         _unique([entry.name for entry in self.model], "model")
         _unique([entry.family for entry in self.families], "families")
         _unique(list(self.loggers), "loggers")
-        if self.resources.stack != 1 and self.loggers:
-            raise ValueError(
-                "loggers follow one trial per process; leave them out, or resources.stack"
-            )
         if self.resources.stack != 1 and self.fid.ema is not None:
             raise ValueError(
                 "resources.stack trains no averaged weights; leave it out, or fid.ema"

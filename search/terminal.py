@@ -6,7 +6,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +17,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from .training.spec import Evaluation
+from mollitune.schedules import Schedule
+
+from .store.evaluation import Evaluation
+from .store.journal import END, REPORT, RESTART, START, Event
 
 
 @dataclass
@@ -102,16 +105,30 @@ class ProgressView:
             self._live.stop()
             self._live = None
 
-    def __getstate__(self) -> dict[str, object]:
-        # Ray pickles its callbacks; a terminal stays where it is
-        return {"tally": self.tally, "_console": None, "_live": None, "_silent": True}
-
     @contextmanager
     def silent(self) -> Iterator[None]:
         """Count what is told meanwhile, but print nothing: it was printed when it happened."""
         self._silent = True
         yield
         self._silent = False
+
+    def apply(self, event: Event, config: Mapping[str, Any]) -> None:
+        """Show what the record says.
+
+        Args:
+            event: What happened to a run.
+            config: The run; empty if it has ended before.
+        """
+        number = event["trial"]
+        if event["event"] in (START, RESTART):
+            schedule = Schedule.from_dict(config["schedule"])
+            self.started(number, config["model"], str(schedule))
+        elif event["event"] == REPORT and "fid" in event["result"]:
+            result = event["result"]
+            self.evaluated(number, result["progress"], result["fid"], result["phase"])
+        elif event["event"] == END:
+            final = event["value"] if event["outcome"] == "completed" else None
+            self.ended(number, event["outcome"], final)
 
     def started(self, trial: int, model: str, schedule: str) -> None:
         """Show a trial as running."""

@@ -219,6 +219,10 @@ def test_a_wheel_holds_the_four_packages_and_no_tests(tmp_path: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {f"mollitune/{p.relative_to(ROOT).as_posix()}" for p in sources()} <= names
     assert "mollitune/py.typed" in names
+    beside = (ROOT / "analysis" / "report").iterdir()
+    texts = {path.name for path in beside if path.suffix in (".css", ".html", ".js")}
+    assert {"report.css", "report.js"} <= texts
+    assert {f"mollitune/analysis/report/{name}" for name in texts} <= names
     tops = {name.partition("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"mollitune"}
     assert not [name for name in names if "test" in name]

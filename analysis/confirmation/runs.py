@@ -1,6 +1,5 @@
 """The runs of the latest confirmation, read from the tables of a search."""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +14,12 @@ from mollitune.analysis.tables.comparable import require_alike
 from mollitune.analysis.tables.results import Results
 from mollitune.analysis.tables.schedules import schedule_of
 from mollitune.schedules import Schedule
-from mollitune.search.store import COMPARABLE_WITHIN, CONFIRM_TRIALS
+from mollitune.search.store import (
+    COMPARABLE_WITHIN,
+    CONFIRM_TRIALS,
+    confirmation_name,
+    read_confirmation_file,
+)
 
 from .paired import LEVEL
 
@@ -146,12 +150,11 @@ class _Plan:
 
 def _plan(results: Results, number: int, model: str) -> _Plan:
     """What was planned, with the arms that have no trial yet; nothing without the file."""
-    name = f"confirm/{number}.json"
-    data = results.read_file(name)
-    if data is None:
+    described = read_confirmation_file(results.files, number)
+    if described is None:
         return _Plan()
+    name = confirmation_name(number)
     try:
-        described = json.loads(data)
         arms = described.get("arms", {}).get(model, ())
         plan = _Plan(
             seeds=int(described["seeds"]),
@@ -159,7 +162,7 @@ def _plan(results: Results, number: int, model: str) -> _Plan:
             fid_samples=int(described.get("fid_samples", 0)),
             arms={int(arm["configuration"]): _planned_arm(arm) for arm in arms},
         )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise MollituneError(
             f"{name} of {results.name!r} is corrupt ({first_line(error)}); restore it from a copy"
         ) from error

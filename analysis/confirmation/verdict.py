@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import posixpath
 from dataclasses import replace
 
 import numpy as np
 
 from mollitune._errors import MollituneError
-from mollitune._files import first_line, write_atomic
 from mollitune.analysis.tables.results import Results
 
 from .arms import FORMAT, VERSION, Arm, Verdict
@@ -94,12 +92,8 @@ def write_verdict(results: Results) -> list[Verdict]:
         "version": VERSION,
         "verdicts": [verdict.to_dict() for verdict in found],
     }
-    path = posixpath.join(results.root, VERDICT_FILE)
-    try:
-        data = json.dumps(content, indent=2, allow_nan=False).encode()
-        write_atomic(results.filesystem, path, data)
-    except OSError as error:
-        raise MollituneError(f"cannot write {path}: {first_line(error)}") from error
+    data = json.dumps(content, indent=2, allow_nan=False).encode()
+    results.files.write(VERDICT_FILE, data)
     return found
 
 

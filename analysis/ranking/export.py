@@ -23,7 +23,7 @@ _RULE = (
     "the schedule lives on progress = step / total_steps, so it applies to any number of steps as "
     "it is: of N steps the first until * N are mollified, and the rest see clean data"
 )
-_OF_THE_MODEL = ("preset", "hparams", "batch_size", "lr", "clip_norm", "precision")
+_NOT_HOW_TRAINED = ("name", "steps")
 
 
 def extras_of(results: Results, found: "Best") -> dict[str, Any]:
@@ -61,7 +61,7 @@ def _training(config: Mapping[str, Any], model: str) -> dict[str, Any]:
     """How the search trained a model, as far as its config tells."""
     entries = (_mapping(entry) for entry in config.get("model", ()))
     entry = next((entry for entry in entries if entry.get("name") == model), {})
-    known = {name: entry[name] for name in _OF_THE_MODEL if name in entry}
+    known = {name: value for name, value in entry.items() if name not in _NOT_HOW_TRAINED}
     fid = _mapping(config.get("fid"))
     return {**known, "ema": fid["ema"]} if "ema" in fid else known
 

@@ -40,6 +40,8 @@ _COLUMNS = {
 def leaderboard(results: Results, model: str | None = None) -> pd.DataFrame:
     """Rank the configurations of a search by the FID to expect of them on a fresh seed.
 
+    The fit behind it is made once per model and kept with the results.
+
     Only comparable evaluations count: full budget, clean data, finite FID. They are ranked
     among those of the same model that were measured in the same way, see `COMPARABLE_WITHIN`.
     Re-runs of the confirmation are not part of the ranking.
@@ -62,9 +64,17 @@ def leaderboard(results: Results, model: str | None = None) -> pd.DataFrame:
         MollituneError: If the search has no such model.
     """
     rows = comparable_reports(results, model)
-    ranked = [_ranked(alike) for _, alike in rows.groupby(COMPARABLE_WITHIN, sort=True)]
-    board = pd.concat(ranked) if ranked else pd.DataFrame(columns=list(_COLUMNS))
+    boards = [_fitted(results, str(name), own) for name, own in rows.groupby("model", sort=True)]
+    board = pd.concat(boards) if boards else pd.DataFrame(columns=list(_COLUMNS))
     return board[list(_COLUMNS)].astype(_COLUMNS).reset_index(drop=True)
+
+
+def _fitted(results: Results, model: str, runs: pd.DataFrame) -> pd.DataFrame:
+    """The board of a model, fitted when it is first asked for."""
+    if model not in results.boards:
+        groups = runs.groupby(COMPARABLE_WITHIN, sort=True)
+        results.boards[model] = pd.concat([_ranked(alike) for _, alike in groups])
+    return results.boards[model]
 
 
 def _ranked(alike: pd.DataFrame) -> pd.DataFrame:

@@ -138,21 +138,13 @@ def fid_curves(results: Results, model: str) -> list[FidCurve]:
     return curves
 
 
-def level_curves(
-    results: Results, model: str, points: Sequence[ShapePoint] | None = None
-) -> list[LevelCurve]:
+def level_curves(results: Results, model: str) -> list[LevelCurve]:
     """Schedules of the search's configurations of a model that mollify, in their order.
 
     Vanilla has no curve, and schedules of families that are not registered here cannot be drawn.
-
-    Args:
-        results: Results of a search.
-        model: The model.
-        points: Its `shape_points`, if they are known already.
     """
     rows = _of_search(results.trials, model).drop_duplicates("configuration")
-    found = shape_points(results, model) if points is None else points
-    known = {point.configuration: point for point in found}
+    known = {point.configuration: point for point in shape_points(results, model)}
     curves = (_level_curve(row, known) for row in rows.to_dict("records"))
     return [curve for curve in curves if curve is not None]
 
@@ -181,17 +173,10 @@ def _level_curve(
     )
 
 
-def shape_points(
-    results: Results, model: str, board: pd.DataFrame | None = None
-) -> list[ShapePoint]:
+def shape_points(results: Results, model: str) -> list[ShapePoint]:
     """FIDs of the configurations of a model with complete runs, best first.
 
     Empty when nothing has finished, or when the FIDs were not all measured alike.
-
-    Args:
-        results: Results of a search.
-        model: The model.
-        board: Its `leaderboard`, if it is known already.
     """
     runs = comparable_reports(results, model)
     try:
@@ -205,8 +190,8 @@ def shape_points(
     columns = runs.sort_values("trial")[["configuration", "trial", "seed", "fid"]]
     for number, *run in columns.itertuples(index=False, name=None):
         own.setdefault(number, []).append((int(run[0]), int(run[1]), float(run[2])))
-    found = leaderboard(results, model) if board is None else board
-    rows = [row for row in found.to_dict("records") if row["configuration"] in areas]
+    board = leaderboard(results, model).to_dict("records")
+    rows = [row for row in board if row["configuration"] in areas]
     return [_shape_point(row, areas, own[row["configuration"]]) for row in rows]
 
 

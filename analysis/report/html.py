@@ -1,26 +1,25 @@
-"""Small pieces of HTML; every text goes through `escape` here, so that none is forgotten."""
+"""Small pieces of HTML. `Markup` escapes whatever its `format` and `join` put into it."""
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+from functools import cache
+from itertools import chain
 from typing import NamedTuple
 
 import plotly.graph_objects as go
+from markupsafe import Markup
 
 from .figures.palette import family_color
 
-
-class Safe(str):
-    """Text that is HTML already."""
-
-    __slots__ = ()
+join = Markup("\n").join
+"""Put pieces one after the other, a line each; text among them is escaped."""
 
 
 class Cell(NamedTuple):
     """A cell of a table.
 
     Attributes:
-        content: Text, escaped unless it is `Safe`.
+        content: Text, escaped unless it is `Markup`.
         number: Whether to align it to the right.
         kind: CSS class.
     """
@@ -30,23 +29,14 @@ class Cell(NamedTuple):
     kind: str = ""
 
 
-def text(content: str) -> Safe:
-    """Escape text unless it is HTML already."""
-    return content if isinstance(content, Safe) else Safe(escape(content))
-
-
-def join(pieces: Iterable[str]) -> Safe:
-    """Put pieces one after the other."""
-    return Safe("\n".join(text(piece) for piece in pieces))
-
-
-def card(title: str, note: str, *content: str) -> Safe:
+def card(title: str, note: str, *content: str) -> Markup:
     """A titled box with a sentence that says how to read it."""
-    sentence = f"<p>{text(note)}</p>" if note else ""
-    return Safe(f'<div class="card"><h3>{text(title)}</h3>{sentence}{join(content)}</div>')
+    sentence = Markup("<p>{}</p>").format(note) if note else ""
+    box = Markup('<div class="card"><h3>{}</h3>{}{}</div>')
+    return box.format(title, sentence, join(content))
 
 
-def table(label: str, head: Sequence[Cell], rows: Iterable[tuple[str, Sequence[Cell]]]) -> Safe:
+def table(label: str, head: Sequence[Cell], rows: Iterable[tuple[str, Sequence[Cell]]]) -> Markup:
     """A table that scrolls sideways on its own when the page is narrow.
 
     Args:
@@ -54,65 +44,82 @@ def table(label: str, head: Sequence[Cell], rows: Iterable[tuple[str, Sequence[C
         head: Cells of the header.
         rows: CSS class and cells of each row.
     """
-    top = "".join(f'<th scope="col"{_kind(cell)}>{text(cell.content)}</th>' for cell in head)
-    body = "".join(
-        f'<tr class="{escape(kind)}">'
-        + "".join(f"<td{_kind(cell)}>{text(cell.content)}</td>" for cell in cells)
-        + "</tr>"
-        for kind, cells in rows
-    )
-    return Safe(
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(label)}">'
-        f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
+    row = Markup('<tr class="{}">{}</tr>')
+    body = (row.format(kind, _cells("td", cells)) for kind, cells in rows)
+    return Markup(
+        '<div class="scroll" role="region" tabindex="0" aria-label="{}">'
+        "<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>"
+    ).format(label, _cells("th", head), Markup().join(body))
 
 
-def _kind(cell: Cell) -> str:
-    names = " ".join(filter(None, ("n" if cell.number else "", cell.kind)))
-    return f' class="{escape(names)}"' if names else ""
+_ENDS = {"td": Markup("</td>"), "th": Markup("</th>")}
 
 
-def pairs(items: Mapping[str, str], kind: str = "pairs") -> Safe:
+def _cells(tag: str, cells: Iterable[Cell]) -> Markup:
+    """Cells side by side, joined in one go: a long leaderboard has tens of thousands."""
+    pieces = ((_start(tag, cell.number, cell.kind), cell.content, _ENDS[tag]) for cell in cells)
+    return Markup().join(chain.from_iterable(pieces))
+
+
+@cache
+def _start(tag: str, number: bool, kind: str) -> Markup:
+    names = " ".join(filter(None, ("n" if number else "", kind)))
+    own = Markup(' class="{}"').format(names) if names else ""
+    return Markup("<{}{}{}>").format(tag, Markup(' scope="col"') if tag == "th" else "", own)
+
+
+def pairs(items: Mapping[str, str], kind: str = "pairs") -> Markup:
     """A list of names and values."""
-    lines = (f"<div><dt>{text(k)}</dt><dd>{text(v)}</dd></div>" for k, v in items.items())
-    if kind == "pairs":
-        lines = (f"<dt>{text(k)}</dt><dd>{text(v)}</dd>" for k, v in items.items())
-    return Safe(f'<dl class="{kind}">{"".join(lines)}</dl>')
+    line = Markup("<dt>{}</dt><dd>{}</dd>")
+    if kind != "pairs":
+        line = Markup("<div><dt>{}</dt><dd>{}</dd></div>")
+    lines = (line.format(*item) for item in items.items())
+    return Markup('<dl class="{}">{}</dl>').format(kind, Markup().join(lines))
 
 
-def details(summary: str, content: str) -> Safe:
+def details(summary: str, content: str) -> Markup:
     """Something to fold out."""
-    return Safe(f"<details><summary>{text(summary)}</summary>{text(content)}</details>")
+    return Markup("<details><summary>{}</summary>{}</details>").format(summary, content)
 
 
-def chip(family: str) -> Safe:
+def small(value: str, note: str) -> Markup:
+    """A value, and smaller what belongs to it."""
+    return Markup("{}<small>{}</small>").format(value, note)
+
+
+def out_of(count: int, whole: str) -> Markup:
+    """A count, and smaller of what."""
+    return Markup("{} <small>of {}</small>").format(count, whole)
+
+
+def chip(family: str) -> Markup:
     """A small square in the colour of a family, beside its name."""
-    return Safe(f'<span class="chip" style="--family:{family_color(family)}"></span>')
+    return Markup('<span class="chip" style="--family:{}"></span>').format(family_color(family))
 
 
-def trial_button(trial: int, label: int | None = None) -> Safe:
+def trial_button(trial: int, label: int | None = None) -> Markup:
     """A small button that shows the samples of a trial.
 
     Args:
         trial: Number of the trial.
         label: Number on the button; by default that of the trial.
     """
-    return _opener(trial, "trial", Safe(trial if label is None else label))
+    return _opener(trial, "trial", str(trial if label is None else label))
 
 
-def opener(trial: int, content: Safe) -> Safe:
+def opener(trial: int, content: Markup) -> Markup:
     """A picture or the like that shows the samples of a trial when it is pressed."""
     return _opener(trial, "open", content)
 
 
-def _opener(trial: int, kind: str, content: Safe) -> Safe:
-    return Safe(
-        f'<button type="button" class="{kind}" data-trial="{trial}" aria-haspopup="dialog" '
-        f'aria-label="Samples of trial {trial}">{content}</button>'
-    )
+def _opener(trial: int, kind: str, content: str) -> Markup:
+    return Markup(
+        '<button type="button" class="{}" data-trial="{}" aria-haspopup="dialog" '
+        'aria-label="Samples of trial {}">{}</button>'
+    ).format(kind, trial, trial, content)
 
 
-def image(data: bytes, kind: str, title: str) -> Safe:
+def image(data: bytes, kind: str, title: str) -> Markup:
     """A grid of samples as a picture inside the page.
 
     Args:
@@ -120,9 +127,8 @@ def image(data: bytes, kind: str, title: str) -> Safe:
         kind: Its format, such as ``png``.
         title: What it shows.
     """
-    return Safe(
-        f'<img alt="{escape(title)}: a grid of small images" src="{data_url(data, kind)}">'
-    )
+    element = Markup('<img alt="{}: a grid of small images" src="{}">')
+    return element.format(title, data_url(data, kind))
 
 
 def data_url(data: bytes, kind: str) -> str:
@@ -130,7 +136,7 @@ def data_url(data: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
-def script_json(name: str, document: str) -> Safe:
+def script_json(name: str, document: str) -> Markup:
     """Data for the page's script.
 
     Args:
@@ -138,11 +144,11 @@ def script_json(name: str, document: str) -> Safe:
         document: JSON.
     """
     # `<` inside a script element could end it; JSON may spell it as an escape.
-    safe = document.replace("<", "\\u003c")
-    return Safe(f'<script type="application/json" id="{escape(name)}">{safe}</script>')
+    safe = Markup(document.replace("<", "\\u003c"))  # noqa: S704
+    return Markup('<script type="application/json" id="{}">{}</script>').format(name, safe)
 
 
-def plot(name: str, figure: go.Figure, description: str) -> Safe:
+def plot(name: str, figure: go.Figure, description: str) -> Markup:
     """A place for a figure, and its data, which the page's script draws.
 
     Args:
@@ -150,8 +156,5 @@ def plot(name: str, figure: go.Figure, description: str) -> Safe:
         figure: The figure.
         description: What it shows, for screen readers.
     """
-    place = (
-        f'<div class="plot" role="img" data-figure="{escape(name)}" '
-        f'aria-label="{escape(description)}"></div>'
-    )
-    return Safe(f"{place}{script_json(name, figure.to_json())}")
+    place = Markup('<div class="plot" role="img" data-figure="{}" aria-label="{}"></div>')
+    return place.format(name, description) + script_json(name, figure.to_json())

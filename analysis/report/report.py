@@ -6,10 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pyarrow import fs
-
 from mollitune._errors import MollituneError
-from mollitune._files import first_line, write_atomic
+from mollitune._folder import Folder
 from mollitune.analysis.tables.load import NoResultsYetError, load_results
 from mollitune.analysis.tables.results import Results, status_of
 
@@ -47,10 +45,7 @@ def write_report(
         raise MollituneError(f"the search is in {results.root}, not local: name a file to write")
     target = Path(path) if path is not None else Path(posixpath.join(results.root, REPORT_FILE))
     html = page(results, reload=reload if is_running(results) else None)
-    try:
-        write_atomic(fs.LocalFileSystem(), str(target.absolute()), html.encode())
-    except OSError as error:
-        raise MollituneError(f"cannot write {target}: {first_line(error)}") from error
+    Folder(target.parent).write(target.name, html.encode())
     return target
 
 

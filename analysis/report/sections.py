@@ -1,6 +1,7 @@
 """The report's section on one model."""
 
 import pandas as pd
+from markupsafe import Markup
 
 from mollitune.analysis.tables.results import Results
 from mollitune.analysis.words import count_of, signed_share
@@ -16,7 +17,7 @@ from .figures.fid import fid_figure, points_each
 from .figures.level import level_figure
 from .figures.shape import MANY as MANY_POINTS
 from .figures.shape import shape_figure
-from .html import Cell, Safe, card, join, pairs, plot, table, trial_button
+from .html import Cell, card, join, out_of, pairs, plot, table, trial_button
 from .view import View
 
 _STRONG = 10  # best configurations whose curves stand out among many
@@ -27,7 +28,7 @@ def model_section(
     view: View,
     number: int,
     with_verdict: bool = False,
-) -> Safe:
+) -> Markup:
     """Everything about one model: samples, numbers, figures, ranking, stopping, failures.
 
     Args:
@@ -49,19 +50,19 @@ def model_section(
         stopping,
         _failures_card(results, view.model),
     ]
-    title = f"<h2>{join([view.model])}</h2>"
-    return Safe(f'<section id="model-{number}">{title}{join(content)}</section>')
+    section = Markup('<section id="model-{}"><h2>{}</h2>{}</section>')
+    return section.format(number, view.model, join(content))
 
 
-def _two(left: Safe, right: Safe) -> Safe:
-    return Safe(f'<div class="two">{left}{right}</div>')
+def _two(left: Markup, right: Markup) -> Markup:
+    return Markup('<div class="two">{}{}</div>').format(left, right)
 
 
-def _facts(results: Results, view: View) -> Safe:
+def _facts(results: Results, view: View) -> Markup:
     stopping, board = stopping_summary(results, view.model), view.board
     runs = int(board["runs"].sum())
     facts: dict[str, str] = {
-        "finished": Safe(f"{runs} <small>of {count_of(stopping.trials, 'run')}</small>"),
+        "finished": out_of(runs, count_of(stopping.trials, "run")),
         "configurations": str(len(board)),
         "stopped early": str(stopping.stopped),
     }
@@ -73,13 +74,12 @@ def _facts(results: Results, view: View) -> Safe:
             first["difference"] / first["vanilla_expected"]
         )
         better = int((board["difference"] < 0).sum())
-        facts["expected to beat vanilla"] = Safe(
-            f"{better} <small>of {int((board['family'] != 'vanilla').sum())}</small>"
-        )
+        others = int((board["family"] != "vanilla").sum())
+        facts["expected to beat vanilla"] = out_of(better, str(others))
     return pairs(facts, "facts")
 
 
-def _fid_card(results: Results, view: View, number: int) -> Safe:
+def _fid_card(results: Results, view: View, number: int) -> Markup:
     curves = fid_curves(results, view.model)
     if not curves:
         return card("FID during training", "No evaluation with a finite FID yet.")
@@ -97,7 +97,7 @@ def _fid_card(results: Results, view: View, number: int) -> Safe:
     return card("FID during training", note, plot(f"fid-{number}", figure, label))
 
 
-def _shape_card(view: View, number: int) -> Safe:
+def _shape_card(view: View, number: int) -> Markup:
     title = "FID against shape"
     if not view.points:
         return card(title, "No FIDs that can be ranked.")
@@ -114,8 +114,8 @@ def _shape_card(view: View, number: int) -> Safe:
     return card(title, note, plot(f"shape-{number}", figure, label))
 
 
-def _level_card(results: Results, view: View, number: int) -> Safe:
-    curves = level_curves(results, view.model, view.points)
+def _level_card(results: Results, view: View, number: int) -> Markup:
+    curves = level_curves(results, view.model)
     if not curves:
         return card("Schedules", "No schedule that can be drawn.")
     figure = level_figure(curves, view.configuration)
@@ -126,7 +126,7 @@ def _level_card(results: Results, view: View, number: int) -> Safe:
     return card("Schedules", note, plot(f"level-{number}", figure, label))
 
 
-def _failures_card(results: Results, model: str) -> Safe:
+def _failures_card(results: Results, model: str) -> Markup:
     rows = failures(results, model)
     if rows.empty:
         return card("Failures", "None: no trial failed, no loss or sample was not finite.")

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from .html import Safe, text
+from markupsafe import Markup
 
 _HEIGHT = 24  # px
 
@@ -45,7 +45,7 @@ def scale_of(values: Iterable[float], margin: float = 0.08) -> Scale:
     return Scale(low - room, high + room)
 
 
-def strip(label: str, kind: str, *shapes: str) -> Safe:
+def strip(label: str, kind: str, *shapes: Markup) -> Markup:
     """A drawing of one row.
 
     Args:
@@ -53,52 +53,50 @@ def strip(label: str, kind: str, *shapes: str) -> Safe:
         kind: CSS class.
         shapes: SVG elements.
     """
-    return Safe(
-        f'<svg class="strip {kind}" role="img" aria-label="{text(label)}" width="100%" '
-        f'height="{_HEIGHT}">{"".join(shapes)}</svg>'
+    return Markup(
+        '<svg class="strip {}" role="img" aria-label="{}" width="100%" height="{}">{}</svg>'
+    ).format(kind, label, _HEIGHT, Markup().join(shapes))
+
+
+def upright(scale: Scale, value: float, kind: str) -> Markup:
+    """An upright line through the whole row."""
+    line = Markup('<line class="{}" x1="{x}" x2="{x}" y1="0" y2="100%"/>')
+    return line.format(kind, x=scale.at(value))
+
+
+def interval(scale: Scale, low: float, high: float) -> Markup:
+    """A level line with caps; without a cap where it goes on outside."""
+    cap = Markup('<line x1="{x}" x2="{x}" y1="30%" y2="70%"/>')
+    caps = (cap.format(x=scale.at(value)) for value in (low, high) if scale.holds(value))
+    return Markup('<g class="interval"><line x1="{}" x2="{}" y1="50%" y2="50%"/>{}</g>').format(
+        scale.at(low), scale.at(high), Markup().join(caps)
     )
 
 
-def upright(scale: Scale, value: float, kind: str) -> str:
-    """An upright line through the whole row."""
-    return f'<line class="{kind}" x1="{scale.at(value)}" x2="{scale.at(value)}" y1="0" y2="100%"/>'
-
-
-def interval(scale: Scale, low: float, high: float) -> str:
-    """A level line with caps; without a cap where it goes on outside."""
-    line = f'<line x1="{scale.at(low)}" x2="{scale.at(high)}" y1="50%" y2="50%"/>'
-    ends = (value for value in (low, high) if scale.holds(value))
-    caps = (f'<line x1="{scale.at(v)}" x2="{scale.at(v)}" y1="30%" y2="70%"/>' for v in ends)
-    return f'<g class="interval">{line}{"".join(caps)}</g>'
-
-
-def dot(scale: Scale, value: float, radius: float = 5) -> str:
+def dot(scale: Scale, value: float, radius: float = 5) -> Markup:
     """A dot; for a value outside an arrow at the end that is nearer."""
     if scale.holds(value):
-        return f'<circle cx="{scale.at(value)}" cy="50%" r="{radius}"/>'
+        return Markup('<circle cx="{}" cy="50%" r="{}"/>').format(scale.at(value), radius)
     anchor, arrow = (
         ("start", "\N{LEFTWARDS ARROW}") if value < scale.low else ("end", "\N{RIGHTWARDS ARROW}")
     )
-    return (
-        f'<text class="beyond" x="{scale.at(value)}" y="18" text-anchor="{anchor}">{arrow}</text>'
-    )
+    beyond = Markup('<text class="beyond" x="{}" y="18" text-anchor="{}">{}</text>')
+    return beyond.format(scale.at(value), anchor, arrow)
 
 
-def bar(scale: Scale, value: float) -> str:
+def bar(scale: Scale, value: float) -> Markup:
     """A bar from the left end."""
-    return f'<rect x="0" y="25%" width="{scale.at(value)}" height="50%" rx="3"/>'
+    form = Markup('<rect x="0" y="25%" width="{}" height="50%" rx="3"/>')
+    return form.format(scale.at(value))
 
 
-def axis(scale: Scale, unit: str = "") -> Safe:
+def axis(scale: Scale, unit: str = "") -> Markup:
     """The numbers below or above the strips, hidden from screen readers."""
-    labels = "".join(
-        f'<text x="{scale.at(tick)}" y="17" text-anchor="middle">{_tick(tick, unit)}</text>'
-        for tick in scale.ticks()
-    )
-    return Safe(
-        f'<svg class="strip axis" aria-hidden="true" width="100%" height="{_HEIGHT}">'
-        f"{labels}</svg>"
-    )
+    label = Markup('<text x="{}" y="17" text-anchor="middle">{}</text>')
+    labels = (label.format(scale.at(tick), _tick(tick, unit)) for tick in scale.ticks())
+    return Markup(
+        '<svg class="strip axis" aria-hidden="true" width="100%" height="{}">{}</svg>'
+    ).format(_HEIGHT, Markup().join(labels))
 
 
 def _tick(value: float, unit: str) -> str:

@@ -77,7 +77,7 @@ def view(results: Results, model: str) -> View:
         model: The model.
     """
     board = leaderboard(results, model)
-    points = shape_points(results, model, board)
+    points = shape_points(results, model)
     try:
         found = best(results, model)
     except MollituneError as error:

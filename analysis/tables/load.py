@@ -1,7 +1,6 @@
 """Finding a search and loading its results."""
 
 import difflib
-import json
 import os
 import posixpath
 from collections.abc import Mapping
@@ -11,14 +10,15 @@ import pyarrow as pa
 from pyarrow import fs
 
 from mollitune._errors import MollituneError
-from mollitune._files import below, first_line, resolve
+from mollitune._files import below
+from mollitune._folder import Folder, StorageError
 from mollitune.search.store import (
     KEYS,
     METADATA_FILE,
-    METADATA_FORMAT,
     PARAMS_PREFIX,
     TABLES,
     params_of,
+    read_description,
     table_schema,
 )
 
@@ -48,19 +48,18 @@ def load_results(
         MollituneError: If there is no such search, or a file of it cannot be read. The message
             says which searches there are, or which file it is.
     """
-    filesystem, folder = resolve(find_search(os.fspath(path), os.fspath(root)))
-    try:
-        metadata = _read_metadata(filesystem, folder)
-        read = {table: read_table(filesystem, folder, table) for table in TABLES}
-    except OSError as error:
-        raise MollituneError(f"cannot read {folder}: {first_line(error)}") from error
+    files = Folder(find_search(os.fspath(path), os.fspath(root)))
+    folder = files.root
+    with files.doing("read"):
+        metadata = read_description(files) or {}
+        read = {table: read_table(files, table) for table in TABLES}
     found = {name: rows for name, rows in read.items() if rows is not None}
     if not found:
         _raise_empty(folder, metadata)
     params = _params(found, metadata)
     tables = {n: found[n] if n in found else _no_rows(n, params) for n in TABLES}
     name = str(metadata.get("name") or posixpath.basename(folder.rstrip("/")))
-    return Results(name, metadata, Tables(tables), filesystem, folder)
+    return Results(name, metadata, Tables(tables), files.filesystem, folder)
 
 
 def find_search(path: str, root: str = "results") -> str:
@@ -76,12 +75,7 @@ def find_search(path: str, root: str = "results") -> str:
     is_name = "/" not in path and os.sep not in path
     places = [below(root, path), path] if is_name else [path]
     for place in places:
-        filesystem, folder = resolve(place)
-        try:
-            info = filesystem.get_file_info(folder)
-        except OSError as error:
-            raise MollituneError(f"cannot look at {place}: {first_line(error)}") from error
-        if path and info.type == fs.FileType.Directory:
+        if path and Folder(place).info().type == fs.FileType.Directory:
             return place
     parent, _, name = path.rstrip("/").rpartition("/")
     raise MollituneError(_not_found(name, root if is_name else parent or "/"))
@@ -97,37 +91,19 @@ def _not_found(name: str, root: str) -> str:
 
 
 def _searches(root: str) -> list[str]:
-    filesystem, folder = resolve(root)
+    folder = Folder(root)
     try:
-        entries = filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True))
-    except OSError:
+        entries = folder.list()
+    except StorageError:
         return []
     folders = [entry for entry in entries if entry.type == fs.FileType.Directory]
     markers = [posixpath.join(entry.path, METADATA_FILE) for entry in folders]
-    found = filesystem.get_file_info(markers) if markers else []
+    found = folder.filesystem.get_file_info(markers) if markers else []
     return sorted(
         entry.base_name
         for entry, marker in zip(folders, found, strict=True)
         if marker.type == fs.FileType.File
     )
-
-
-def _read_metadata(filesystem: fs.FileSystem, folder: str) -> dict[str, Any]:
-    path = posixpath.join(folder, METADATA_FILE)
-    try:
-        with filesystem.open_input_file(path) as file:
-            data = file.read()
-    except FileNotFoundError:
-        return {}
-    try:
-        metadata = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise MollituneError(
-            f"{path} is corrupt ({first_line(error)}); restore it from a copy"
-        ) from error
-    if not isinstance(metadata, dict) or metadata.get("format") != METADATA_FORMAT:
-        raise MollituneError(f"{path} is not the description of a Mollitune search")
-    return metadata
 
 
 def _raise_empty(folder: str, metadata: dict[str, Any]) -> None:

@@ -1,15 +1,14 @@
 """Reading the Parquet tables of a search, also while it is running."""
 
-import posixpath
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
-from pyarrow import fs
 
 from mollitune._errors import MollituneError
 from mollitune._files import first_line
+from mollitune._folder import Folder
 from mollitune.search.store import (
     KEYS,
     SCHEMA_VERSION,
@@ -34,7 +33,7 @@ _FIRST_WAIT = 0.01  # seconds, doubled after each attempt: 1.3 s in all
 
 
 def read_table(
-    filesystem: fs.FileSystem, root: str, table: str, sleep: Callable[[float], None] = time.sleep
+    folder: Folder, table: str, sleep: Callable[[float], None] = time.sleep
 ) -> Rows | None:
     """Read all rows of one table as they are at one moment.
 
@@ -42,8 +41,7 @@ def read_table(
     vanish before it is read. Both are noticed, and the table is listed again.
 
     Args:
-        filesystem: File system of the search.
-        root: The search's folder on it.
+        folder: Folder of the search.
         table: Name of the table.
         sleep: Waits between attempts, for tests.
 
@@ -56,48 +54,41 @@ def read_table(
     """
     wait = _FIRST_WAIT
     for _ in range(_ATTEMPTS):
-        paths, whole = _list(filesystem, root, table)
-        if whole:
-            try:
-                return _merge(_read_all(filesystem, paths, table), table)
-            except FileNotFoundError:
-                pass
+        names, whole = _list(folder, table)
+        if whole and (parts := _read_all(folder, names, table)) is not None:
+            return _merge(parts, table)
         sleep(wait)
         wait *= 2
     raise MollituneError(
-        f"cannot read {posixpath.join(root, table)}: part files are missing; restore the folder "
+        f"cannot read {folder.path(table)}: part files are missing; restore the folder "
         "from a copy, or try again if the search is writing now"
     )
 
 
-def _list(filesystem: fs.FileSystem, root: str, table: str) -> tuple[list[str], bool]:
+def _list(folder: Folder, table: str) -> tuple[list[str], bool]:
     if table == "trials":
-        path = posixpath.join(root, TRIALS_FILE)
-        found = filesystem.get_file_info(path).type == fs.FileType.File
-        return ([path] if found else []), True
-    folder = posixpath.join(root, table)
+        return ([TRIALS_FILE] if folder.info(TRIALS_FILE).is_file else []), True
     # A listing during a merge might see no old file any more and the merged one not yet. Where
     # that leaves no gap, as the merged files are the newest, a second listing shows it.
-    before, names = (_part_names(filesystem, folder) for _ in range(2))
+    before, names = (part_names(info.base_name for info in folder.list(table)) for _ in range(2))
     whole = set(before) <= set(names) and not missing_parts(names)
-    return [posixpath.join(folder, name) for name in names], whole
+    return [f"{table}/{name}" for name in names], whole
 
 
-def _part_names(filesystem: fs.FileSystem, folder: str) -> list[str]:
-    listing = filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True))
-    return part_names(info.base_name for info in listing)
-
-
-def _read_all(filesystem: fs.FileSystem, paths: list[str], table: str) -> list[pa.Table]:
+def _read_all(folder: Folder, names: list[str], table: str) -> list[pa.Table] | None:
+    """Return the rows of all files; None if one of them is gone."""
     # dozens of small files, on an object store with the time of a request each
     with ThreadPoolExecutor(_READERS) as pool:
-        return list(pool.map(lambda path: _read(filesystem, path, table), paths))
+        found = list(pool.map(lambda name: _read(folder, name, table), names))
+    parts = [part for part in found if part is not None]
+    return parts if len(parts) == len(names) else None
 
 
-def _read(filesystem: fs.FileSystem, path: str, table: str) -> pa.Table:
+def _read(folder: Folder, name: str, table: str) -> pa.Table | None:
     # Whole in one go: a file that is replaced halfway must not be mixed from two versions.
-    with filesystem.open_input_file(path) as file:
-        data = file.read()
+    data, path = folder.read(name), folder.path(name)
+    if data is None:
+        return None
     try:
         found = decode(data)
     except (pa.ArrowException, OSError, ValueError) as error:

@@ -1,7 +1,5 @@
 """The results of one search in memory."""
 
-import json
-import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +10,8 @@ import pandas as pd
 from pyarrow import fs
 
 from mollitune._errors import MollituneError
-from mollitune._files import first_line
+from mollitune._folder import Folder, StorageError
+from mollitune.search.store import read_confirmation_file
 
 from .rows import Tables
 from .sql import query
@@ -55,6 +54,11 @@ class Results:
         """One row per trial, sorted by its number."""
         return self._frame("trials")
 
+    @cached_property
+    def boards(self) -> dict[str, pd.DataFrame]:
+        """The leaderboard of each model that was asked for, so that it is fitted once."""
+        return {}
+
     def sql(self, statement: str) -> pd.DataFrame:
         """Query the tables ``reports``, ``decisions`` and ``trials`` with DuckDB's SQL.
 
@@ -72,7 +76,12 @@ class Results:
     @property
     def folder(self) -> Path | None:
         """The search's folder when it is a local one."""
-        return Path(self.root) if isinstance(self.filesystem, fs.LocalFileSystem) else None
+        return Path(self.root) if self.files.is_local else None
+
+    @cached_property
+    def files(self) -> Folder:
+        """All files of the search."""
+        return Folder(self.root, self.filesystem)
 
     def read_file(self, name: str) -> bytes | None:
         """Read another file of the search, such as ``samples/real.png``.
@@ -86,14 +95,7 @@ class Results:
         Raises:
             MollituneError: If it exists but cannot be read.
         """
-        path = posixpath.join(self.root, name)
-        try:
-            with self.filesystem.open_input_file(path) as file:
-                return bytes(file.read())
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise MollituneError(f"cannot read {path}: {first_line(error)}") from error
+        return self.files.read(name)
 
     def list_files(self, folder: str) -> dict[str, int]:
         """List the files in a folder of the search, such as ``samples``.
@@ -107,12 +109,7 @@ class Results:
         Raises:
             MollituneError: If it exists but cannot be listed.
         """
-        path = posixpath.join(self.root, folder)
-        try:
-            found = self.filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
-        except OSError as error:
-            raise MollituneError(f"cannot list {path}: {first_line(error)}") from error
-        return {f.base_name: f.size for f in found if f.type == fs.FileType.File}
+        return {f.base_name: f.size for f in self.files.list(folder) if f.is_file}
 
     def _frame(self, table: str) -> pd.DataFrame:
         frame: pd.DataFrame = self.tables[table].to_pandas()
@@ -129,17 +126,18 @@ def confirmation_files(results: Results) -> Iterator[Mapping[str, Any]]:
     One that is damaged is empty: a report must not fail for it, and resuming says what is wrong.
     """
     number = 1
-    while (content := results.read_file(f"confirm/{number}.json")) is not None:
-        yield {"number": number, **_read(content)}
+    while (content := _confirmation(results, number)) is not None:
+        yield {"number": number, **content}
         number += 1
 
 
-def _read(content: bytes) -> Mapping[str, Any]:
+def _confirmation(results: Results, number: int) -> Mapping[str, Any] | None:
     try:
-        found = json.loads(content)
-    except (ValueError, RecursionError):
+        return read_confirmation_file(results.files, number)
+    except StorageError:
+        raise
+    except MollituneError:
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def status_of(results: Results) -> str:

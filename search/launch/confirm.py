@@ -16,15 +16,8 @@ from mollitune.schedules import build
 from mollitune.search.config import SearchConfig, StoppingConfig
 from mollitune.search.policy.confirmation import Confirmation
 from mollitune.search.policy.space import FamilySpace
-from mollitune.search.store.confirmation_file import (
-    FOLDER,
-    SEEDS_APART,
-    Contestant,
-    Description,
-    latest,
-    name_of,
-)
-from mollitune.search.store.description import read_metadata
+from mollitune.search.store.confirmation_file import SEEDS_APART, Contestant, Description, latest
+from mollitune.search.store.description import CONFIRMATIONS, confirmation_name, read_metadata
 from mollitune.search.store.lease import Lease
 from mollitune.search.store.retry import wait_seconds
 from mollitune.search.store.schema import CONFIRM_TRIALS
@@ -224,7 +217,7 @@ def _announced(results: Results, plan: Description) -> Iterator[str]:
 def _job(context: Context, plan: Description, metadata: dict[str, Any]) -> Job:
     def tell(store: Store, status: str, seconds: float) -> None:
         told = plan.model_copy(update={"status": status, "elapsed_seconds": seconds})
-        store.write_file(name_of(plan.number), told.model_dump_json(indent=2).encode())
+        store.write_file(confirmation_name(plan.number), told.model_dump_json(indent=2).encode())
 
     return Job(
         context=context,
@@ -236,7 +229,7 @@ def _job(context: Context, plan: Description, metadata: dict[str, Any]) -> Job:
             clearly_out,
         ),
         runs=plan.runs,
-        record=f"{FOLDER}/{plan.number}",
+        record=f"{CONFIRMATIONS}/{plan.number}",
         params=known_parameters(metadata),
         describe=tell,
         go_on=f"mollitune confirm {context.folder}",

@@ -16,8 +16,14 @@ from mollitune.schedules import Vanilla
 from mollitune.search.config import SearchConfig
 from mollitune.search.training.stack import Stack, stackable
 from mollitune.search.training.trial import Trial
-from mollitune.search.tune.budget import Costs, Plan, is_least, make_plan, measure_costs
-from mollitune.search.tune.carrier import stack_size
+from mollitune.search.tune.budget import (
+    Costs,
+    Plan,
+    is_least,
+    make_plan,
+    measure_costs,
+    stack_size,
+)
 from mollitune.search.tune.cluster import assigned_device, call_on_worker
 from mollitune.search.tune.context import Context
 

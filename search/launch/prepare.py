@@ -22,7 +22,7 @@ from mollitune.search.metrics.extractors.extractor import (
     cache_folder,
     prepare_extractor,
 )
-from mollitune.search.metrics.extras import NEED_REAL_FEATURES, check_extras
+from mollitune.search.metrics.extras.registry import check_extras, need_real_features
 from mollitune.search.metrics.reference import Reference
 from mollitune.search.training.programs import check_compiler
 from mollitune.search.tune.context import Context
@@ -80,9 +80,9 @@ def _reference(
     config: SearchConfig, extractor: Extractor, images: Images, split: str
 ) -> Reference:
     """Measure the real images, or read what an earlier search measured."""
-    extras = set(config.fid.extra)
-    keep = bool(NEED_REAL_FEATURES & extras)
+    extras = config.fid.extra
     try:
+        keep = need_real_features(extras)
         check_extras(extras, min(config.fid.samples, len(images)), keep)
         return Reference.measure(extractor, images, split, cache_folder(), keep_features=keep)
     except ValueError as error:

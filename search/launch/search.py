@@ -9,7 +9,7 @@ from dataclasses import replace
 import pyarrow as pa
 from rich.console import Console
 
-from mollitune._files import resolve
+from mollitune._folder import Folder
 from mollitune.search.config import SearchConfig
 from mollitune.search.data.decoding import picture
 from mollitune.search.store.description import read_metadata
@@ -112,6 +112,5 @@ def _job(context: Context, params: Mapping[str, pa.DataType], created: str | Non
 
 def _remove_claim(folder: str) -> None:
     """Give the name back when nothing has run: the folder is still empty."""
-    filesystem, path = resolve(folder)
     with contextlib.suppress(OSError):
-        filesystem.delete_dir(path)
+        Folder(folder).delete()

@@ -7,14 +7,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from .extras import NEED_REAL_FEATURES, Extra, check_extras, fid_infinity, kid, precision_recall
+from .extras.base import Sides
+from .extras.registry import check_extras, measure_extras, need_real_features
 from .moments import MomentStream
 from .reference import Reference
 
@@ -30,19 +31,13 @@ class Measurement:
         fid: The distance; non-finite values of samples count as black.
         non_finite: Samples that held such a value.
         pixels: The first samples as bytes, at most 64, for a picture.
-        kid: Kernel distance, if asked for, as the next three.
-        precision: Share of the samples inside the real images' manifold.
-        recall: Share of the real images inside the samples' manifold.
-        fid_infinity: FID extrapolated to infinitely many samples.
+        extras: Values of the metrics of ``fid.extra`` that were asked for, by their columns.
     """
 
     fid: float
     non_finite: int
     pixels: npt.NDArray[np.uint8]
-    kid: float | None = None
-    precision: float | None = None
-    recall: float | None = None
-    fid_infinity: float | None = None
+    extras: dict[str, float] = field(default_factory=dict)
 
 
 class FidMeter:
@@ -56,11 +51,11 @@ class FidMeter:
         reference: What to compare with.
         samples: Generated images per measurement, at least 2.
         device: Where generator and extractor run.
-        extras: More metrics: ``kid``, ``prc`` (precision and recall), ``fid_infinity``.
+        extras: Names of more metrics, as in ``fid.extra``.
 
     Raises:
-        ValueError: If there are too few samples or real images for a metric, an extra is unknown,
-            or the reference has no features for it.
+        ValueError: If there are too few samples or real images for a metric, an extra is unknown
+            or cannot be used, or the reference has no features for it.
     """
 
     def __init__(
@@ -68,12 +63,12 @@ class FidMeter:
         reference: Reference,
         samples: int,
         device: torch.device,
-        extras: Iterable[Extra] = (),
+        extras: Iterable[str] = (),
     ) -> None:
         self.reference = reference
         self.samples = samples
         self.device = device
-        self.extras = frozenset(extras)
+        self.extras = tuple(dict.fromkeys(extras))
         real = reference.statistics
         fewest = min(samples, real.count)
         if fewest < 2:
@@ -82,7 +77,7 @@ class FidMeter:
         self._extract = reference.extractor.build(device)
         self._target = real.target(device)
         self._real: Tensor | None = None
-        if self.extras & NEED_REAL_FEATURES:
+        if need_real_features(self.extras):
             self._real = torch.tensor(real.features, device=device)
 
     def measure(self, draw: Callable[[int], Tensor]) -> Measurement:
@@ -106,20 +101,12 @@ class FidMeter:
             else:
                 stream.add(features)
         if keep:
-            values = self._values(torch.cat(kept))
+            features = torch.cat(kept)
+            fid = self._target.distance_of(features)
+            extras = measure_extras(self.extras, Sides(features, self._target, self._real))
         else:
-            values = {"fid": self._target.distance(stream.moments())}
-        return Measurement(non_finite=non_finite, pixels=np.concatenate(pictures), **values)
-
-    def _values(self, features: Tensor) -> dict[str, float]:
-        values = {"fid": self._target.distance_of(features)}
-        if "fid_infinity" in self.extras:
-            values["fid_infinity"] = fid_infinity(self._target, features)
-        if self._real is not None and "kid" in self.extras:
-            values["kid"] = kid(features, self._real)
-        if self._real is not None and "prc" in self.extras:
-            values["precision"], values["recall"] = precision_recall(features, self._real)
-        return values
+            fid, extras = self._target.distance(stream.moments()), {}
+        return Measurement(fid, non_finite, np.concatenate(pictures), extras)
 
 
 def to_bytes(x: Tensor) -> Tensor:

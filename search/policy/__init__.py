@@ -8,7 +8,7 @@ decisions, whether Ray Tune asks for them, a replay on recorded curves, or a res
 `proposer`      the next run: an arm, another seed of a good one, or a new schedule
 `samplers`      what chooses new schedules; `surrogate` is what they believe
 `race`          which configuration deserves another seed
-`stopping`      which run stops early, by `rungs`
+`stopping`      which run stops early, by `rungs`; the `rules` say where, on what, and when
 `comparability` which values may be ranked against each other at all
 `confirmation`  the runs of a confirmation, seed by seed
 =============== ===================================================================

@@ -11,12 +11,11 @@ still mollified passes, unjudged.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from .comparability import Value, require_alike
+from .rules import Judgement, best_share
 
 TOLERANCE = 0.01
 
@@ -39,7 +38,7 @@ class RungDecision:
 
 
 class Rungs:
-    """Rungs at some shares of the training; about the best 1/eta of each go on.
+    """Rungs at some shares of the training, and the values on them.
 
     A value is judged once, when it arrives, against those that came before it (as in ASHA). A
     rung is never filled later: a run whose first evaluation lies behind it has missed it.
@@ -48,6 +47,7 @@ class Rungs:
         marks: Progress of the rungs, rising, in (0, 1).
         eta: Reduction factor, > 1.
         least: Fewer values on a rung stop nobody.
+        judge: What a value among others is worth, see `Rule.judge`.
 
     Example:
         >>> rungs = Rungs(marks=(1 / 3, 2 / 3), eta=3, least=3)
@@ -55,8 +55,15 @@ class Rungs:
         (0, None, 1)
     """
 
-    def __init__(self, marks: Sequence[float], eta: float, least: int) -> None:
+    def __init__(
+        self,
+        marks: Sequence[float],
+        eta: float,
+        least: int,
+        judge: Callable[[float, Sequence[float], float], Judgement] = best_share,
+    ) -> None:
         self.marks = tuple(marks)
+        self._judge = judge
         self._eta = eta
         self._least = least
         self._values: defaultdict[tuple[str, int, int], list[Value]] = defaultdict(list)
@@ -89,10 +96,7 @@ class Rungs:
         if len(values) < self._least:
             few = f"fewer than {self._least} values on this rung"
             return RungDecision("continue", few, None, len(values))
-        cutoff = float(np.quantile([v.fid for v in values], 1 / self._eta))
-        if protected is not None:
-            return RungDecision("continue", protected, cutoff, len(values))
-        best = f"among the best 1/{self._eta:g} of this rung"
-        if value.fid <= cutoff:
-            return RungDecision("continue", best, cutoff, len(values))
-        return RungDecision("stop", f"not {best}", cutoff, len(values))
+        found = self._judge(value.fid, [v.fid for v in values], self._eta)
+        goes_on = found.goes_on or protected is not None
+        action = "continue" if goes_on else "stop"
+        return RungDecision(action, protected or found.reason, found.cutoff, len(values))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, replace
 
-from .comparability import NOT_CLEAN, Comparability, Value
+from .comparability import Comparability, Value
 from .decision import Decision
+from .rules import rule as find_rule
 from .rungs import Rungs
 
-PROBE = "probe"
+NO_BRANCH = "no cooldown branch was measured here"
 
 
 @dataclass(frozen=True)
@@ -63,19 +64,22 @@ class Stopping:
     """Judges every evaluation of a configuration's first run once; repeated runs go to the end.
 
     Arguments:
-        rule: ``asha``, ``late_cut``, ``probe`` or ``none``; the name that decisions carry.
+        rule: Name of a stopping rule, or ``module:Class``.
         marks: Progress of the rungs.
         eta: About 1/eta of a rung goes on.
         least: Fewer values on a rung stop nobody.
         audit: Share of the runs to be stopped that go on, so that one sees what stopping costs.
         seed: Seed of the audit's draws.
+
+    Raises:
+        ValueError: If there is no such rule.
     """
 
     def __init__(
         self, rule: str, marks: tuple[float, ...], eta: float, least: int, audit: float, seed: int
     ) -> None:
-        self.rule = rule
-        self._rungs = Rungs(marks if rule != "none" else (), eta, least)
+        self.rule = find_rule(rule)
+        self._rungs = Rungs(marks, eta, least, self.rule.judge)
         self._audit = audit
         self._seed = seed
         self._progress: dict[int, float] = {}
@@ -93,11 +97,12 @@ class Stopping:
         # repeated runs are those of good configurations: on a rung they would harden it
         if rung is None or evaluation.progress >= 1 or run.repeat:
             return None
-        fid = evaluation.probe_fid if self.rule == PROBE else evaluation.fid
-        if fid is None or (evaluation.phase != "clean" and self.rule != PROBE):
-            reason = NOT_CLEAN if fid is not None else "no cooldown branch was measured here"
-            return self._decision(run, evaluation, rung, "skip", fid, None, 0, reason)
-        like = replace(evaluation.like, probe=self.rule == PROBE)
+        probes = self.rule.probes
+        fid = evaluation.probe_fid if probes else evaluation.fid
+        skip = NO_BRANCH if fid is None else self.rule.skips(fid, evaluation.phase)
+        if fid is None or skip is not None:
+            return self._decision(run, evaluation, rung, "skip", fid, None, 0, skip or NO_BRANCH)
+        like = replace(evaluation.like, probe=probes)
         verdict = self._rungs.judge(rung, Value(fid, evaluation.phase, like), run.protected)
         action, reason = verdict.action, verdict.reason
         if action == "stop" and verdict.cutoff is not None and self._is_audited(run):
@@ -130,7 +135,7 @@ class Stopping:
             configuration=run.configuration,
             step=evaluation.step,
             progress=evaluation.progress,
-            policy=self.rule,
+            policy=self.rule.name,
             rung=rung,
             action=action,
             value=value,

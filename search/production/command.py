@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from .options import AS_SEARCHED, with_settings
+
 if TYPE_CHECKING:
     from .settings import ScheduleSource, TrainSettings
     from .train import Trained
 
-AS_SEARCHED = "default: as in the search"
 
-
+@with_settings
 def train(
     schedule: Annotated[
         str, typer.Option(help="File of mollitune best --export, or a family, e.g. vanilla.")
@@ -30,30 +31,9 @@ def train(
         str | None, typer.Option(help=f"Images, as in a config; {AS_SEARCHED}.")
     ] = None,
     steps: Annotated[int | None, typer.Option(help=f"Training steps; {AS_SEARCHED}.")] = None,
-    preset: Annotated[
-        str | None, typer.Option(help=f"The model's named defaults; {AS_SEARCHED}, or quick.")
-    ] = None,
     hparams: Annotated[
         list[str] | None,
         typer.Option(metavar="KEY=VALUE...", help="Arguments of the model, over the preset's."),
-    ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(help=f"Images per step; {AS_SEARCHED}, or 128.")
-    ] = None,
-    lr: Annotated[
-        float | None, typer.Option(help=f"Peak learning rate; {AS_SEARCHED}, or 0.001.")
-    ] = None,
-    precision: Annotated[
-        str | None,
-        typer.Option(help=f"Of the networks, fp32 or bf16; {AS_SEARCHED}, or fp32."),
-    ] = None,
-    ema: Annotated[
-        float | None,
-        typer.Option(
-            metavar="HALF_LIFE_SHARE",
-            help="Also average the weights, and measure the average; half-life as a share of the "
-            f"training, 0: do not; {AS_SEARCHED}.",
-        ),
     ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Seed of weights, batches and noise; default: 0.")
@@ -86,6 +66,7 @@ def train(
             "--compile", help="Make code of the training step: a minute, then faster steps."
         ),
     ] = False,
+    **settings: Any,
 ) -> None:
     """Train a model at production budget; the same command again resumes.
 
@@ -97,19 +78,17 @@ def train(
 
     source = read_schedule(schedule)
     asked: dict[str, Any] = {
-        **{"model": model, "dataset": dataset, "steps": steps, "preset": preset},
-        **{"hparams": parse_hparams([*(hparams or []), *(more or [])]) or None},
-        **{"batch_size": batch_size, "lr": lr, "ema": ema, "seed": seed},
-        **{"precision": precision},
+        **{"model": model, "dataset": dataset, "steps": steps, **settings},
+        **{"hparams": parse_hparams([*(hparams or []), *(more or [])]) or None, "seed": seed},
         **{"extractor": extractor, "fid_samples": fid_samples, "evaluations": evaluations},
     }
-    settings = settle(source, asked)
-    folder = output or settings.folder(source.schedule)
+    settled = settle(source, asked)
+    folder = output or settled.folder(source.schedule)
     console = Console()
-    _introduce(source, settings, folder, steps is None, console)
+    _introduce(source, settled, folder, steps is None, console)
     ended = run(
         source,
-        settings,
+        settled,
         folder,
         console,
         weights=weights,

@@ -9,56 +9,35 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from mollitune._errors import MollituneError
 from mollitune.schedules import Schedule, build, families, load
 from mollitune.search._yaml import parse_yaml
 from mollitune.search.metrics.extractors.extractor import check_extractor_name
-from mollitune.search.training.spec import Precision, TrialSpec
+from mollitune.search.training.settings import Training, may_be_null
+from mollitune.search.training.spec import TrialSpec
 
 FRESH = "runs"
 """Folder of the trainings that are given no folder."""
 _OF_THE_SEARCH = ("model", "dataset", "steps", "extractor", "fid_samples")
-_OF_THE_MODEL = ("preset", "hparams", "batch_size", "lr", "clip_norm", "precision", "ema")
 
 
-class TrainSettings(BaseModel):
-    """Everything that determines a training besides its schedule and the bytes of the images.
+class _What(BaseModel):
+    model: str = Field(description="name of the model, or module:Class")
+    dataset: str = Field(description="images, as in the config of a search")
+    steps: int = Field(ge=2, le=10**9, description="training steps")
 
-    Attributes:
-        model: Name of the model, or ``module:Class``.
-        dataset: As in the config of a search.
-        steps: Training steps.
-        preset: The model's named defaults.
-        hparams: Arguments of the model, over the preset's.
-        batch_size: Images per step.
-        lr: Learning rate of Adam after its warm-up.
-        clip_norm: Longest gradient of the loss in nats per dim; None: any.
-        precision: Of the networks in training, ``fp32`` or ``bf16``.
-        ema: Half-life of the averaged weights as a share of the training; None: no average.
-        seed: Seed of weights, batches and noise.
-        extractor: Network behind the FID.
-        fid_samples: Generated images per FID.
-        evaluations: Evaluations on the way, the one at the end included.
-    """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+class TrainSettings(Training, _What):
+    """Everything that determines a training besides its schedule and the bytes of the images."""
 
-    model: str
-    dataset: str
-    steps: int = Field(ge=2, le=10**9)
-    preset: str = "quick"
-    hparams: dict[str, bool | int | float | str] = {}
-    batch_size: int = Field(128, ge=1, le=2**20)
-    lr: float = Field(1e-3, gt=0)
-    clip_norm: float | None = Field(10.0, gt=0)
-    precision: Precision = "fp32"
-    ema: float | None = Field(None, gt=0, lt=1)
-    seed: int = Field(0, ge=0, lt=2**31)
-    extractor: str = "lenet"
-    fid_samples: int = Field(10_000, ge=2, le=10**7)
-    evaluations: int = Field(10, ge=1, le=10_000)
+    seed: int = Field(0, ge=0, lt=2**31, description="seed of weights, batches and noise")
+    extractor: str = Field("lenet", description="network behind the FID")
+    fid_samples: int = Field(10_000, ge=2, le=10**7, description="generated images per FID")
+    evaluations: int = Field(
+        10, ge=1, le=10_000, description="evaluations on the way, the one at the end included"
+    )
 
     @field_validator("extractor")
     @classmethod
@@ -74,13 +53,7 @@ class TrainSettings(BaseModel):
             seed=self.seed,
             steps=self.steps,
             every=1 / self.evaluations,
-            batch_size=self.batch_size,
-            lr=self.lr,
-            clip_norm=self.clip_norm,
-            precision=self.precision,
-            ema=self.ema,
-            preset=self.preset,
-            hparams=dict(self.hparams),
+            training=Training.of(self, self.ema),
         )
 
     def folder(self, schedule: Schedule) -> str:
@@ -145,16 +118,17 @@ def settle(source: ScheduleSource, asked: Mapping[str, Any]) -> TrainSettings:
 
     Args:
         source: The schedule with its provenance.
-        asked: Fields of `TrainSettings`; one that is None was not asked for, and an ``ema`` of 0
-            asks for no average.
+        asked: Fields of `TrainSettings`; one that is None was not asked for, and 0 asks for none
+            where that is legal: no average, no clipping.
 
     Raises:
         MollituneError: If a value is not legal, or the model, the data set or the steps are not
             known; the message names the option.
     """
     given = {name: value for name, value in asked.items() if value is not None}
-    if given.get("ema") == 0:
-        given["ema"] = None
+    for name, declared in Training.model_fields.items():
+        if may_be_null(declared) and given.get(name) == 0:
+            given[name] = None
     found = _of_the_search(source.provenance, given)
     if "preset" in given:
         found.pop("hparams", None)
@@ -189,7 +163,7 @@ def _of_the_search(provenance: Mapping[str, Any], given: Mapping[str, Any]) -> d
     found = {name: provenance[name] for name in _OF_THE_SEARCH if name in provenance}
     if given.get("model") in (None, found.get("model")):
         training = _mapping(provenance.get("training"))
-        found |= {name: training[name] for name in _OF_THE_MODEL if name in training}
+        found |= {name: training[name] for name in Training.model_fields if name in training}
     return found
 
 

@@ -21,6 +21,7 @@ from mollitune.search.metrics.extractors.extractor import (
 )
 from mollitune.search.metrics.reference import Reference
 from mollitune.search.training.programs import check_compiler
+from mollitune.search.training.settings import Training
 
 from .settings import ScheduleSource, TrainSettings
 
@@ -111,8 +112,8 @@ def refuse_other(before: Mapping[str, Any], wanted: Mapping[str, Any], location:
     Raises:
         MollituneError: The message names what differs.
     """
-    # the precision had to be fp32 before it was a setting
-    there = {"precision": "fp32", **before["settings"], "schedule": before["schedule"]}
+    # what was no setting yet was as its default is
+    there = {**Training().model_dump(), **before["settings"], "schedule": before["schedule"]}
     differing = [name for name, value in wanted.items() if there.get(name) != value]
     if differing:
         name = differing[0]

@@ -9,7 +9,7 @@ import platform
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,11 +18,11 @@ from rich.console import Console
 from mollitune._errors import MollituneError
 from mollitune.search.data.decoding import picture
 from mollitune.search.metrics.fid import Measurement
+from mollitune.search.store.evaluation import Evaluation
 from mollitune.search.store.lease import Lease
 from mollitune.search.store.retry import Retry, wait_seconds
 from mollitune.search.terminal import Pace, TrainView, asked_to_stop
 from mollitune.search.training.checkpoints import Checkpoints, restore
-from mollitune.search.training.spec import Evaluation
 from mollitune.search.training.trial import TrainingDivergedError, Trial
 
 from .folder import AVERAGE, COLUMNS, WEIGHTS, TrainFolder
@@ -180,7 +180,7 @@ class _Run:
 
     def _save(self) -> None:
         state = {**self._trial.state_dict(), "rows": self._rows, "spent": self._elapsed}
-        self._folder.insist(lambda: self._checkpoints.save(state))
+        self._checkpoints.save(state, self._folder.retry)
         self._saved = time.monotonic()
 
     @property
@@ -188,7 +188,7 @@ class _Run:
         return self._spent + self._pace.elapsed
 
     def _record(self, evaluation: Evaluation) -> None:
-        found = {**asdict(evaluation), "fid_reference": "validation"}
+        found = {**evaluation.row(), "fid_reference": "validation"}
         self._add(found)
         name = f"{evaluation.step:0{len(str(self._settings.steps))}d}"
         self._folder.write(f"samples/{name}.png", picture(evaluation.samples))

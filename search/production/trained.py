@@ -5,14 +5,13 @@ from __future__ import annotations
 import io
 import json
 import os
-import posixpath
 from typing import Any, Literal
 
 import torch
-from pyarrow import fs
 
 from mollitune._errors import MollituneError
-from mollitune._files import first_line, resolve
+from mollitune._files import first_line
+from mollitune._folder import Folder
 from mollitune.models import GenerativeModel, build
 
 FILES = {"last": "model.pt", "ema": "ema.pt"}
@@ -66,15 +65,10 @@ def _description(folder: str) -> tuple[dict[str, Any], tuple[int, ...]]:
 
 
 def _content(folder: str, name: str) -> bytes:
-    filesystem, root = resolve(folder)
-    path = posixpath.join(root, name)
-    try:
-        if filesystem.get_file_info(path).type != fs.FileType.File:
-            why = "mollitune train makes it at the end of a training"
-            if name == FILES["ema"]:
-                why += " with --ema"
-            raise MollituneError(f"{folder} has no {name}; {why}")
-        with filesystem.open_input_stream(path) as stream:
-            return bytes(stream.read())
-    except OSError as error:
-        raise MollituneError(f"cannot read {path}: {first_line(error)}") from None
+    data = Folder(folder).read(name)
+    if data is None:
+        why = "mollitune train makes it at the end of a training"
+        if name == FILES["ema"]:
+            why += " with --ema"
+        raise MollituneError(f"{folder} has no {name}; {why}")
+    return data

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 
 from mollitune.schedules import families
+from mollitune.search.policy.rules import rule as find_rule
+from mollitune.search.policy.rules import spelled
 from mollitune.search.policy.samplers import Build, RandomSampler, Sampler, ShapeSampler
 from mollitune.search.policy.source import Source, arms_within
 from mollitune.search.policy.space import FamilySpace
@@ -50,7 +52,9 @@ class Row:
         )
 
 
-def compare(recording: Recording, budget: float, orders: int, side: int) -> list[Row]:
+def compare(
+    recording: Recording, budget: float, orders: int, side: int, rules: Sequence[str] = ()
+) -> list[Row]:
     """Replay every policy of the catalogue, on all CPUs; the lowest regret comes first.
 
     Args:
@@ -58,8 +62,12 @@ def compare(recording: Recording, budget: float, orders: int, side: int) -> list
         budget: Training steps of one search, in complete runs.
         orders: Random orders of the pool, >= 2.
         side: Side of the images in pixels.
+        rules: Further stopping rules, each with the surrogate's schedules and a late first rung.
+
+    Raises:
+        ValueError: If there is no such rule.
     """
-    known = policies(side, arms_within(len(recording.arms), budget), recording.seeds)
+    known = policies(side, arms_within(len(recording.arms), budget), recording.seeds, rules)
     spawn = get_context("spawn")
     with ProcessPoolExecutor(os.cpu_count(), mp_context=spawn) as pool:
         plays = [partial(replay, recording, policy, budget) for policy in known]
@@ -83,31 +91,42 @@ def _row(recording: Recording, name: str, outcomes: list[ReplayOutcome]) -> Row:
     )
 
 
-CUT = 2 / 3
-PROBED = 1 / 2
-EARLY = (1 / 6, 1 / 2)
+ETA = 3.0
+LATE, HALF, EARLY = 2 / 3, 1 / 2, 1 / 6
+"""Where the first rungs of the rules lie."""
 
 
-def policies(side: int, arms: int, seeds: int) -> list[Policy]:
+def policies(side: int, arms: int, seeds: int, rules: Sequence[str] = ()) -> list[Policy]:
     """Return policies to compare, the default first.
 
     Args:
         side: Side of the images in pixels, for TPE's and GP's search space.
         arms: How many of vanilla and the families' defaults every search tries first.
         seeds: Most runs of one configuration in a race.
+        rules: Further stopping rules, for one run each.
+
+    Raises:
+        ValueError: If there is no such rule.
     """
     shape, chance = samplers(side)["shape"], samplers(side)["random"]
+    cut, probe, asha = _rung("late_cut", LATE), _rung("probe", HALF), _rung("asha", EARLY)
     return [
         Policy("race, shape", shape, seeds=seeds, arms=arms),
-        Policy("race + late_cut, shape", shape, "late_cut", (CUT,), seeds=seeds, arms=arms),
-        Policy("race + probe, shape", shape, "probe", (PROBED,), seeds=seeds, arms=arms),
+        Policy("race + late_cut, shape", shape, *cut, seeds=seeds, arms=arms),
+        Policy("race + probe, shape", shape, *probe, seeds=seeds, arms=arms),
         Policy("race, tpe", samplers(side)["tpe"], seeds=seeds, arms=arms),
         Policy("race, random", chance, seeds=seeds, arms=arms),
         Policy("none, shape", shape, arms=arms),
-        Policy("late_cut, shape", shape, "late_cut", (CUT,), arms=arms),
-        Policy("asha, shape", shape, "asha", EARLY, arms=arms),
+        Policy("late_cut, shape", shape, *cut, arms=arms),
+        Policy("asha, shape", shape, *asha, arms=arms),
+        *(Policy(f"{name}, shape", shape, *_rung(name, LATE), arms=arms) for name in rules),
         Policy("none, random", chance, arms=arms),
     ]
+
+
+def _rung(name: str, grace: float) -> tuple[str, tuple[float, ...], float]:
+    """A rule with its rungs, as `Policy` takes them."""
+    return spelled(name), find_rule(name).marks(grace, ETA), ETA
 
 
 def samplers(side: int) -> Mapping[str, Build]:

@@ -14,7 +14,7 @@ from mollitune.search.config import SearchConfig
 from mollitune.search.policy.comparability import Comparability
 from mollitune.search.policy.proposer import Proposal, Proposer
 from mollitune.search.policy.source import Source
-from mollitune.search.policy.stopping import PROBE, Observation, Run, Stopping
+from mollitune.search.policy.stopping import Observation, Run, Stopping
 from mollitune.search.training.spec import TrialSpec, cooldown_steps
 
 REPETITIONS = 20
@@ -177,7 +177,7 @@ class _Simulation:
             proposal.seed,
             self._config.steps_of(proposal.run.model),
             every=self._config.fid.every,
-            probe_at=stopping.marks if stopping.rule == PROBE else (),
+            probe_at=stopping.probe_at,
             probe_extra=stopping.probe_extra,
         )
 

@@ -12,7 +12,7 @@ from mollitune.search.policy.comparability import Comparability
 from mollitune.search.policy.proposer import Proposal, Proposer
 from mollitune.search.policy.samplers import Build
 from mollitune.search.policy.source import PoolSource, first_tried
-from mollitune.search.policy.stopping import PROBE, Observation, Stopping
+from mollitune.search.policy.stopping import Observation, Stopping
 from mollitune.search.policy.surrogate import expected_fid
 
 
@@ -92,7 +92,7 @@ class Policy:
     Arguments:
         name: How it is called in a table.
         sampler: Builds the sampler from a source and a seed.
-        rule: Early stopping inside a run, see `Stopping`.
+        rule: Name of the stopping rule inside a run, or ``module:Class``.
         marks: Progress of its rungs.
         eta: Reduction factor, of rungs and of the race.
         least: Fewer values on a rung stop nobody.
@@ -211,7 +211,7 @@ class _Player:
         steps = curve[-1].step
         for point in curve:
             rung = self._stopping.judge(proposal.run, _evaluation(proposal, point))
-            if rung is not None and self._stopping.rule == PROBE:
+            if rung is not None and self._stopping.rule.probes:
                 self.used += point.probe_steps / steps
             if rung is not None and rung.action == "stop":
                 break

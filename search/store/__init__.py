@@ -2,18 +2,25 @@
 
 ==================== ====================================================================
 `schema`             every column of the tables, its type and its meaning
+`evaluation`         what an evaluation measures: the declaration of each metric
 `writer`             rows into Parquet files, by `parts`, checked by `rows`
 `journal`            the record: what was started, measured and ended, in order
 `lease`              only one driver at a time
 `retry`              how long a storage that fails is waited for
-`description`        ``search.json``; `confirmation_file` is ``confirm/1.json``
+`register_storage`   URIs of a scheme of one's own, see ``docs/storage.md``
+`description`        ``search.json``; `resumable` is what resuming needs of it
+`confirmation_file`  ``confirm/1.json``
 `comparable`         which FIDs of the tables may be ranked
 `upgrades`           what older tables mean; `arrow` is how tables are read fast
 ==================== ====================================================================
 """
 
+from mollitune._files import register_storage
+
 from .arrow import CODED, coded, decode, last_rows, spelled_out
+from .columns import Column
 from .comparable import COMPARABLE_WITHIN
+from .description import confirmation_name, read_confirmation_file, read_description
 from .schema import (
     CONFIRM_TRIALS,
     KEYS,
@@ -24,7 +31,6 @@ from .schema import (
     SHAPE_PREFIX,
     TABLES,
     TRIALS_FILE,
-    Column,
     columns,
     missing_parts,
     params_of,
@@ -49,11 +55,15 @@ __all__ = [
     "Column",
     "coded",
     "columns",
+    "confirmation_name",
     "decode",
     "last_rows",
     "missing_parts",
     "params_of",
     "part_names",
+    "read_confirmation_file",
+    "read_description",
+    "register_storage",
     "spelled_out",
     "table_schema",
     "upgraded",

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import posixpath
 from typing import Any, Literal
 
-from pyarrow import fs
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mollitune._errors import MollituneError
-from mollitune._files import first_line, resolve
+from mollitune._folder import Folder
 from mollitune.schedules import Schedule
 from mollitune.search.policy.confirmation import Candidate
 
+from .description import confirmation_name, damaged, read_confirmation_file
 from .schema import CONFIRM_TRIALS
 
-FOLDER = "confirm"
 SEEDS_APART = 10_000
 """Distance between the seeds of a search and of its confirmations, above the most seeds of any."""
 
@@ -88,49 +85,23 @@ class Description(BaseModel):
         return self.seeds * sum(len(arms) for arms in self.arms.values())
 
 
-def name_of(number: int) -> str:
-    """Return the path of a confirmation's file below the search's folder.
-
-    Example:
-        >>> name_of(1)
-        'confirm/1.json'
-    """
-    return f"{FOLDER}/{number}.json"
-
-
-def latest(folder: str) -> Description | None:
+def latest(location: str) -> Description | None:
     """Return the newest confirmation of a search; None if there is none.
 
     Args:
-        folder: The search, a path or URI.
+        location: The search, a path or URI.
 
     Raises:
         MollituneError: If its file cannot be read, or is damaged.
     """
-    filesystem, root = resolve(folder)
-    found = None
-    while (text := _read(filesystem, posixpath.join(root, name_of(_next(found))))) is not None:
-        path = posixpath.join(root, name_of(_next(found)))
+    folder, found = Folder(location), None
+    while (document := read_confirmation_file(folder, _next(found))) is not None:
         try:
-            found = Description.model_validate_json(text)
+            found = Description.model_validate(document)
         except ValidationError as error:
-            key = ".".join(map(str, error.errors()[0]["loc"]))
-            raise MollituneError(
-                f"{path} is damaged at {key or 'its start'}: {error.errors()[0]['msg']}; restore "
-                "it from a copy"
-            ) from None
+            raise damaged(folder.path(confirmation_name(_next(found))), error) from None
     return found
 
 
 def _next(found: Description | None) -> int:
     return 1 if found is None else found.number + 1
-
-
-def _read(filesystem: fs.FileSystem, path: str) -> bytes | None:
-    try:
-        with filesystem.open_input_file(path) as file:
-            return bytes(file.read())
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise MollituneError(f"cannot read {path}: {first_line(error)}") from None

@@ -7,8 +7,6 @@ at any moment goes on from them as one that was not.
 from __future__ import annotations
 
 import json
-import os
-import posixpath
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -16,14 +14,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
-from pyarrow import fs
-
 from mollitune._errors import MollituneError
-from mollitune._files import first_line, resolve, write_atomic
+from mollitune._folder import Folder
 
 from .retry import Retry
 
 JOURNAL = "journal"
+_LINES = "events.jsonl"
 _READERS = 16
 START, RESTART, REPORT, END, ERROR = "start", "restart", "report", "end", "error"
 
@@ -31,7 +28,7 @@ Event = dict[str, Any]
 
 
 class JournalError(MollituneError):
-    """The record cannot be read or written."""
+    """The record is damaged or cannot be written."""
 
 
 class Journal:
@@ -41,8 +38,7 @@ class Journal:
     object store cannot append, so there each event is an object of its own.
 
     Arguments:
-        filesystem: File system of the search's folder.
-        root: The folder's path on it.
+        folder: Folder of the search.
         events: What was written before.
         retry: How long a write is tried again; by default not at all.
         name: Folder of the record below the search's.
@@ -53,15 +49,13 @@ class Journal:
 
     def __init__(
         self,
-        filesystem: fs.FileSystem,
-        root: str,
+        folder: Folder,
         events: Collection[Event],
         retry: Retry | None = None,
         name: str = JOURNAL,
     ) -> None:
-        self._filesystem = filesystem
-        self._folder = posixpath.join(root, name)
-        self._file = Path(self._folder, "events.jsonl")
+        self._folder = folder
+        self._name = name
         self._retry = retry or Retry()
         self._events = events
         self._count = len(events)
@@ -82,18 +76,13 @@ class Journal:
         """Open the record of a search, which may be empty; arguments as for the class.
 
         Raises:
-            JournalError: If it cannot be read, or is damaged elsewhere than at its end.
+            StorageError: If it cannot be read.
+            JournalError: If it is damaged elsewhere than at its end.
         """
-        filesystem, root = resolve(location)
-        folder = posixpath.join(root, name)
-        try:
-            if isinstance(filesystem, fs.LocalFileSystem):
-                events: Collection[Event] = _Lines(Path(folder) / "events.jsonl")
-            else:
-                events = _read_objects(filesystem, folder)
-        except OSError as error:
-            raise JournalError(f"cannot read {folder}: {first_line(error)}") from None
-        return cls(filesystem, root, events, retry, name)
+        folder = Folder(location)
+        with folder.doing("read", name):
+            events = _read_lines(folder, name) if folder.is_local else _read_objects(folder, name)
+        return cls(folder, events, retry, name)
 
     def append(self, kind: str, trial: int, **values: object) -> Event:
         """Write an event and return it with its time.
@@ -106,33 +95,15 @@ class Journal:
         event: Event = {"event": kind, "trial": trial, "time": time, **values}
         line = json.dumps(event, default=float).encode() + b"\n"
         try:
-            self._retry(lambda: self._write(line))
-        except OSError as error:
-            raise JournalError(
-                f"cannot write {self._folder}: {first_line(error)}; free some space, mend the "
-                "permissions or wait for the storage"
-            ) from None
+            if self._folder.is_local:
+                self._folder.append(f"{self._name}/{_LINES}", line, self._retry)
+            else:
+                name = f"{self._name}/{self._count:08d}.json"
+                self._folder.write(name, line, self._retry)
         except MollituneError as error:
             raise JournalError(str(error)) from None
         self._count += 1
         return event
-
-    def _write(self, line: bytes) -> None:
-        if not isinstance(self._filesystem, fs.LocalFileSystem):
-            name = f"{self._count:08d}.json"
-            write_atomic(self._filesystem, posixpath.join(self._folder, name), line)
-            return
-        if not self._count:
-            self._file.parent.mkdir(exist_ok=True)
-        with self._file.open("ab", buffering=0) as file:
-            end = file.tell()
-            try:
-                if file.write(line) != len(line):
-                    raise OSError("the disk is full")
-                os.fsync(file.fileno())
-            except OSError:
-                file.truncate(end)  # half an event would hide all that come after
-                raise
 
 
 def trial_of(event: Mapping[str, Any]) -> int:
@@ -182,20 +153,17 @@ class _Lines(Collection[Event]):
         return any(event == own for own in self)
 
 
-def _read_objects(filesystem: fs.FileSystem, folder: str) -> list[Event]:
-    selector = fs.FileSelector(folder, allow_not_found=True)
-    names = sorted(info.path for info in filesystem.get_file_info(selector) if info.is_file)
+def _read_lines(folder: Folder, name: str) -> Collection[Event]:
+    return _Lines(Path(folder.path(f"{name}/{_LINES}")))
 
-    def read(name: str) -> bytes:
-        with filesystem.open_input_stream(name) as stream:
-            data: bytes = stream.read()
-        return data
 
+def _read_objects(folder: Folder, name: str) -> Collection[Event]:
+    names = sorted(f"{name}/{info.base_name}" for info in folder.list(name) if info.is_file)
     with ThreadPoolExecutor(_READERS) as pool:  # a request takes its time, there may be thousands
-        lines = list(pool.map(read, names))
+        lines = [line or b"" for line in pool.map(folder.read, names)]
     if lines and not lines[-1]:
         lines.pop()  # begun by a process that was interrupted; its number is given again
-    return [_parse(line, name) for line, name in zip(lines, names, strict=False)]
+    return [_parse(line, folder.path(name)) for line, name in zip(lines, names, strict=False)]
 
 
 def _parse(line: bytes, where: str | Path) -> Event:

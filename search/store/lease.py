@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import posixpath
 import secrets
 import socket
 import threading
@@ -13,10 +12,8 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
-from pyarrow import fs
-
 from mollitune._errors import MollituneError
-from mollitune._files import first_line, resolve, write_atomic
+from mollitune._folder import Folder, StorageError
 
 LEASE_FILE = "lease.json"
 SECONDS = 60.0
@@ -35,8 +32,7 @@ class Lease:
     """
 
     def __init__(self, location: str, seconds: float = SECONDS) -> None:
-        self._filesystem, root = resolve(location)
-        self._path = posixpath.join(root, LEASE_FILE)
+        self._folder = Folder(location)
         self._location = location
         self._seconds = seconds
         self._token = secrets.token_hex(8)
@@ -51,14 +47,8 @@ class Lease:
             MollituneError: If another driver holds it; the message says which and for how long.
                 Or if the folder cannot be written.
         """
-        try:
-            self.renew()
-            self._refuse_if_held()  # of two that wrote at once, the later one holds it
-        except OSError as error:
-            raise MollituneError(
-                f"cannot write {self._path}: {first_line(error)}; free some space, mend the "
-                "permissions or wait for the storage"
-            ) from None
+        self.renew()
+        self._refuse_if_held()  # of two that wrote at once, the later one holds it
         self._thread.start()
         return self
 
@@ -73,7 +63,7 @@ class Lease:
         self._thread.join()
         with contextlib.suppress(OSError):
             if self._is_ours():
-                self._filesystem.delete_file(self._path)
+                self._folder.delete(LEASE_FILE)
 
     def check(self) -> None:
         """Go on only while the lease is ours. Costs nothing: the file was read when last renewed.
@@ -89,7 +79,7 @@ class Lease:
 
         Raises:
             MollituneError: If another driver holds it.
-            OSError: If the storage does not answer.
+            StorageError: If the storage does not answer.
         """
         self._refuse_if_held()
         self._write()
@@ -109,13 +99,10 @@ class Lease:
         )
 
     def _read(self) -> dict[str, Any] | None:
-        if self._filesystem.get_file_info(self._path).type == fs.FileType.NotFound:
-            return None
         try:
-            with self._filesystem.open_input_stream(self._path) as stream:
-                held = json.loads(stream.read())
-        except (OSError, ValueError):
-            return None  # it went away meanwhile, or a crash left half of it
+            held = json.loads(self._folder.read(LEASE_FILE) or b"")
+        except ValueError:
+            return None  # there is none, or a crash left half of it
         complete = isinstance(held, dict) and {"token", "pid", "host", "expires"} <= held.keys()
         return held if complete else None
 
@@ -126,17 +113,17 @@ class Lease:
             "host": socket.gethostname(),
             "expires": time.time() + self._seconds,
         }
-        write_atomic(self._filesystem, self._path, json.dumps(held).encode())
+        self._folder.write(LEASE_FILE, json.dumps(held).encode())
 
     def _renew(self) -> None:
         while not self._done.wait(self._seconds / RENEWALS):
             try:
                 self.renew()
+            except StorageError:
+                continue  # a full disk is for the tables to report
             except MollituneError as error:
                 self._lost = error
                 return
-            except OSError:
-                continue  # a full disk is for the tables to report
 
 
 def _is_over(held: dict[str, Any]) -> bool:

@@ -8,13 +8,16 @@ from typing import cast
 import numpy as np
 import pyarrow as pa
 
+from .columns import Column
 from .comparable import is_comparable
-from .schema import PARAMS_PREFIX, Column
+from .evaluation import EXTRA_PREFIX
+from .schema import PARAMS_PREFIX
 
 Cell = str | int | float | bool | datetime | None
 """What one field of a row may hold; NumPy scalars are taken too."""
 Row = dict[str, Cell]
 """One row of a table: column name to value."""
+_MAY_LACK = (PARAMS_PREFIX, EXTRA_PREFIX)
 
 
 class RowCheck:
@@ -33,13 +36,14 @@ class RowCheck:
             column.name: (column, _legal_as_it_is(column), frozenset(column.values))
             for column in columns
         }
-        self._needed = {name for name in self._columns if not name.startswith(PARAMS_PREFIX)}
+        self._needed = {name for name in self._columns if not name.startswith(_MAY_LACK)}
 
     def __call__(self, row: Mapping[str, object]) -> Row:
         """Return a value for every column, in the order of the columns.
 
         Args:
-            row: One value per column. Only ``params.*`` may be left out, which means empty.
+            row: One value per column. Only ``params.*`` and ``extra.*`` may be left out, which
+                means empty.
 
         Raises:
             ValueError: If a column is unknown, missing, empty without being nullable, of another

@@ -3,14 +3,17 @@
 A search writes three Parquet tables below its folder. ``reports`` has a row per evaluation,
 ``decisions`` a row per decision of the search policy, ``trials`` a row per trial. Each family of
 schedules brings parameters of its own, so ``reports`` and ``trials`` also have one nullable
-column ``params.NAME`` for each parameter of the search. This module needs only PyArrow.
+column ``params.NAME`` for each parameter of the search. What is measured is declared in
+`evaluation`. This module needs only PyArrow and NumPy.
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 
 import pyarrow as pa
+
+from .columns import BOOL, FLOAT, INT, STRING, TIME, Column, Metric
+from .evaluation import MEASURED, OPTIONAL, extra_metric
 
 SCHEMA_VERSION = 3
 """Version of the tables; a reader refuses files that are newer than itself."""
@@ -40,120 +43,53 @@ KEYS: dict[str, tuple[str, ...]] = {
 }
 """Columns that identify a row: a later row with the same key replaces the earlier one."""
 
-_STRING, _INT, _FLOAT, _BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
-_TIME = pa.timestamp("us", tz="UTC")
 _PART = re.compile(r"part-[0-9]{8,}-[0-9]{8,}-[0-9a-f]+\.parquet")
 
-
-@dataclass(frozen=True)
-class Column:
-    """One column of a table.
-
-    Attributes:
-        name: Name of the column.
-        type: Arrow type.
-        description: What it holds, with its unit.
-        nullable: Whether a row may leave it empty.
-        values: The only legal values of a text column; empty when any text is legal.
-    """
-
-    name: str
-    type: pa.DataType
-    description: str
-    nullable: bool = False
-    values: tuple[str, ...] = ()
-
-    @property
-    def field(self) -> pa.Field:
-        """The column as an Arrow field that carries its description."""
-        return pa.field(
-            self.name, self.type, self.nullable, metadata={"description": self.description}
-        )
-
-
-_SEARCH = Column("search", _STRING, "name of the search")
+_SEARCH = Column("search", STRING, "name of the search")
 _TRIAL = Column(
-    "trial", _INT, "number of the trial, from 0; in confirmation n from n times 1,000,000"
+    "trial", INT, "number of the trial, from 0; in confirmation n from n times 1,000,000"
 )
 _CONFIGURATION = Column(
     "configuration",
-    _INT,
+    INT,
     "number of the model and schedule; trials of one configuration differ in the seed alone",
 )
-_PHASE = Column(
-    "phase",
-    _STRING,
-    "whether the training data was still mollified at this step",
-    values=("mollified", "clean"),
-)
-_STEP = Column("step", _INT, "training steps done")
-_PROGRESS = Column("progress", _FLOAT, "share of the training budget that is done, in [0, 1]")
-_TIMESTAMP = Column("time", _TIME, "when the row was made")
+_STEP, _PROGRESS, _PHASE = (MEASURED[name] for name in ("step", "progress", "phase"))
+_TIMESTAMP = Column("time", TIME, "when the row was made")
 _SAME_START = (
     _SEARCH,
     _TRIAL,
     _CONFIGURATION,
-    Column("attempt", _INT, "how often the trial was started; grows by 1 after each crash"),
-    Column("seed", _INT, "seed of the initial weights, the batches and the noise"),
-    Column("stage", _STRING, "search, or confirm for a re-run", values=("search", "confirm")),
-    Column("model", _STRING, "name of the generative model"),
-    Column("dataset", _STRING, "name of the data set"),
-    Column("family", _STRING, "family of the mollification schedule; vanilla for none"),
+    Column("attempt", INT, "how often the trial was started; grows by 1 after each crash"),
+    Column("seed", INT, "seed of the initial weights, the batches and the noise"),
+    Column("stage", STRING, "search, or confirm for a re-run", values=("search", "confirm")),
+    Column("model", STRING, "name of the generative model"),
+    Column("dataset", STRING, "name of the data set"),
+    Column("family", STRING, "family of the mollification schedule; vanilla for none"),
 )
 
-_REPORTS_END = (
-    _STEP,
-    _PROGRESS,
-    Column(
-        "level", _FLOAT, "mollification at this step: noise variance, for blur the sigma in px"
-    ),
-    _PHASE,
-    Column(
-        "comparable",
-        _BOOL,
-        "true only at full budget, on clean data and with a finite FID; only such values of one "
-        "model and one extractor may be ranked against each other",
-    ),
-    Column("fid", _FLOAT, "FID of the samples against the clean reference; lower is better", True),
-    Column("extractor", _STRING, "network whose features the FID compares"),
-    Column("extractor_sha256", _STRING, "SHA-256 of the extractor's weights"),
-    Column("extractor_resize", _STRING, "what the extractor does to the size of an image"),
-    Column("fid_samples", _INT, "number of samples behind the FID"),
+_COMPARABLE = Column(
+    "comparable",
+    BOOL,
+    "true only at full budget, on clean data and with a finite FID; only such values of one "
+    "model and one extractor may be ranked against each other",
+)
+_HOW_FID = (
+    Column("extractor", STRING, "network whose features the FID compares"),
+    Column("extractor_sha256", STRING, "SHA-256 of the extractor's weights"),
+    Column("extractor_resize", STRING, "what the extractor does to the size of an image"),
+    Column("fid_samples", INT, "number of samples behind the FID"),
     Column(
         "ema",
-        _FLOAT,
+        FLOAT,
         "half-life of the averaged weights that were evaluated, as a share of the training; "
         "0: the last weights themselves",
     ),
-    Column("fid_reference", _STRING, "split of the data set that the FID compares with"),
-    Column("fid_reference_size", _INT, "number of images in that split"),
-    Column("kid", _FLOAT, "kernel Inception distance, if asked for; lower is better", True),
-    Column("precision", _FLOAT, "share of samples near real images, if asked for", True),
-    Column("recall", _FLOAT, "share of real images near samples, if asked for", True),
-    Column(
-        "fid_infinity", _FLOAT, "FID extrapolated to infinitely many samples, if asked for", True
-    ),
-    Column(
-        "probe_fid",
-        _FLOAT,
-        "FID after a cooldown branch from this step, which was then thrown away; never "
-        "comparable; NaN if the branch diverged",
-        True,
-    ),
-    Column("probe_steps", _INT, "training steps of that branch; 0 without one"),
-    Column("bpd", _FLOAT, "bits per dimension of clean held-out data; lower is better", True),
-    Column("train_loss", _FLOAT, "mean training loss since the last evaluation", True),
-    Column(
-        "non_finite_losses", _INT, "steps so far that were skipped: loss or gradient not finite"
-    ),
-    Column("non_finite_samples", _INT, "samples in all evaluations so far that were not finite"),
-    Column(
-        "step_seconds", _FLOAT, "mean wall time of a training step since the last evaluation, s"
-    ),
-    Column("eval_seconds", _FLOAT, "wall time of this evaluation without its branch, s"),
-    Column("device", _STRING, "device that trained, as PyTorch or its driver names it"),
-    _TIMESTAMP,
+    Column("fid_reference", STRING, "split of the data set that the FID compares with"),
+    Column("fid_reference_size", INT, "number of images in that split"),
+    *OPTIONAL.values(),
 )
+_DEVICE = Column("device", STRING, "device that trained, as PyTorch or its driver names it")
 _DECISIONS = (
     _SEARCH,
     _TRIAL,
@@ -162,64 +98,68 @@ _DECISIONS = (
     _PROGRESS,
     Column(
         "policy",
-        _STRING,
+        STRING,
         "rule that decided; race and confirm decide on seeds, the others inside a run",
-        values=("race", "asha", "late_cut", "probe", "confirm"),
     ),
-    Column("rung", _INT, "number of the rung, from 0"),
+    Column("rung", INT, "number of the rung, from 0"),
     Column(
         "action",
-        _STRING,
+        STRING,
         "what was decided; skip: the value was not fit to decide on; promote: the configuration "
         "gets another seed; audit: would have been stopped, but goes on to check the policy; "
         "drop: the configuration gets no more seeds in this confirmation",
         values=("stop", "continue", "skip", "promote", "audit", "drop"),
     ),
-    Column("value", _FLOAT, "value of the trial that was judged; lower is better", True),
-    Column("cutoff", _FLOAT, "value that had to be reached to go on", True),
-    Column("competitors", _INT, "number of values on the rung that it was judged against"),
+    Column("value", FLOAT, "value of the trial that was judged; lower is better", True),
+    Column("cutoff", FLOAT, "value that had to be reached to go on", True),
+    Column("competitors", INT, "number of values on the rung that it was judged against"),
     _PHASE,
-    Column("reason", _STRING, "the decision in words"),
+    Column("reason", STRING, "the decision in words"),
     _TIMESTAMP,
 )
 _TRIALS_END = (
     Column(
         "status",
-        _STRING,
+        STRING,
         "state of the trial; stopped means early, by a decision",
         values=("running", "completed", "stopped", "failed", "interrupted"),
     ),
-    Column("start", _TIME, "when the trial's first attempt started"),
-    Column("end", _TIME, "when the trial ended", True),
+    Column("start", TIME, "when the trial's first attempt started"),
+    Column("end", TIME, "when the trial ended", True),
     _STEP,
-    Column("steps", _INT, "training steps of the full budget"),
-    Column("error", _STRING, "first line of the error of a failed trial", True),
-    Column("checkpoint", _STRING, "where the last checkpoint is", True),
-    Column("final_fid", _FLOAT, "comparable FID at full budget; empty without one", True),
-    Column("final_bpd", _FLOAT, "bits per dimension at full budget", True),
-    Column("shape.area", _FLOAT, "mean level over training, relative to the level at its start"),
-    Column("shape.half_life", _FLOAT, "progress at which the level has fallen to half"),
-    Column("shape.clean_share", _FLOAT, "share of training on clean data"),
-    Column("shape.share_above_tenth", _FLOAT, "share of training above a tenth of the level"),
+    Column("steps", INT, "training steps of the full budget"),
+    Column("error", STRING, "first line of the error of a failed trial", True),
+    Column("checkpoint", STRING, "where the last checkpoint is", True),
+    Column("final_fid", FLOAT, "comparable FID at full budget; empty without one", True),
+    Column("final_bpd", FLOAT, "bits per dimension at full budget", True),
+    Column("shape.area", FLOAT, "mean level over training, relative to the level at its start"),
+    Column("shape.half_life", FLOAT, "progress at which the level has fallen to half"),
+    Column("shape.clean_share", FLOAT, "share of training on clean data"),
+    Column("shape.share_above_tenth", FLOAT, "share of training above a tenth of the level"),
     Column(
         "shape.share_below_hundredth",
-        _FLOAT,
+        FLOAT,
         "share of training at no more than a hundredth of the level, the clean phase included; "
         "empty in tables from before version 3, which did not record it",
         True,
     ),
-    Column("shape.end_slope", _FLOAT, "relative slope of the level just before it ends"),
-    Column("shape.clean_steps", _INT, "training steps of the full budget on clean data"),
+    Column("shape.end_slope", FLOAT, "relative slope of the level just before it ends"),
+    Column("shape.clean_steps", INT, "training steps of the full budget on clean data"),
 )
 
 
-def columns(table: str, params: Mapping[str, pa.DataType] | None = None) -> tuple[Column, ...]:
+def columns(
+    table: str,
+    params: Mapping[str, pa.DataType] | None = None,
+    extras: Iterable[Metric] = (),
+) -> tuple[Column, ...]:
     """List the columns of a table in their order.
 
     Args:
         table: ``reports``, ``decisions`` or ``trials``.
         params: Arrow type, float64 or string, of each schedule parameter of the search, by its
             name without the prefix. Not used for ``decisions``.
+        extras: Metrics of the search that not every search has. Only ``reports`` has them.
 
     Raises:
         ValueError: If there is no such table, or a parameter has an empty name or another type.
@@ -228,16 +168,30 @@ def columns(table: str, params: Mapping[str, pa.DataType] | None = None) -> tupl
         return _DECISIONS
     own = _param_columns(params or {})
     if table == "reports":
-        return (*_SAME_START, *own, *_REPORTS_END)
+        return (*_SAME_START, *own, *_reports_end(extras))
     if table == "trials":
         return (*_SAME_START, *own, *_TRIALS_END)
     raise ValueError(f"table must be one of {', '.join(TABLES)}, got {table!r}")
 
 
-def table_schema(table: str, params: Mapping[str, pa.DataType] | None = None) -> pa.Schema:
+def _reports_end(extras: Iterable[Metric]) -> Iterator[Column]:
+    for name, metric in MEASURED.items():
+        if name == "fid":
+            yield from (_COMPARABLE, metric, *_HOW_FID, *extras)
+        else:
+            yield metric
+    yield from (_DEVICE, _TIMESTAMP)
+
+
+def table_schema(
+    table: str,
+    params: Mapping[str, pa.DataType] | None = None,
+    extras: Iterable[Metric] = (),
+) -> pa.Schema:
     """Build the Arrow schema of a table; see `columns` for arguments and errors."""
     version = {VERSION_KEY: str(SCHEMA_VERSION).encode()}
-    return pa.schema([column.field for column in columns(table, params)], metadata=version)
+    fields = [column.field for column in columns(table, params, extras)]
+    return pa.schema(fields, metadata=version)
 
 
 def reports_schema(params: Mapping[str, pa.DataType]) -> pa.Schema:
@@ -320,11 +274,12 @@ def missing_parts(names: Iterable[str]) -> list[int]:
 def describe() -> list[tuple[str, str, str, str]]:
     """List all columns as (table, column, type, description), for documentation.
 
-    The parameters of a search stand as one line ``params.*``.
+    The parameters of a search stand as one line ``params.*``, its own metrics as ``extra.*``.
     """
     lines: list[tuple[str, str, str, str]] = []
+    own = extra_metric("*", "another metric of fid.extra, such as one of your own, if asked for")
     for table in TABLES:
-        for column in columns(table, {"*": _FLOAT}):
+        for column in columns(table, {"*": FLOAT}, [own]):
             kind = "double or string" if column.name == "params.*" else str(column.type)
             lines.append((table, column.name, kind, _sentence(column)))
     return lines
@@ -332,14 +287,14 @@ def describe() -> list[tuple[str, str, str, str]]:
 
 def _sentence(column: Column) -> str:
     values = f" ({', '.join(column.values)})" if column.values else ""
-    return f"{column.description}{values}{'; may be empty' if column.nullable else ''}"
+    return f"{column.text}{values}{'; may be empty' if column.nullable else ''}"
 
 
 def _param_columns(params: Mapping[str, pa.DataType]) -> Iterable[Column]:
     for name, kind in sorted(params.items()):
         if not name:
             raise ValueError("params must not have an empty name")
-        if kind not in (_FLOAT, _STRING):
+        if kind not in (FLOAT, STRING):
             raise ValueError(f"params[{name!r}] must be float64 or string, got {kind}")
         text = "schedule parameter; empty when the trial's family has none of this name"
         yield Column(PARAMS_PREFIX + name, kind, text, nullable=True)

@@ -1,22 +1,21 @@
 """The writer of a search's results: three Parquet tables and a few files in one folder."""
 
 import json
-import posixpath
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow import fs
 
 from mollitune._errors import MollituneError
-from mollitune._files import below, first_line, resolve, write_atomic
+from mollitune._files import below, write_atomic
+from mollitune._folder import Folder
 
 from .arrow import last_of_each
+from .columns import Metric
 from .lease import LEASE_FILE
 from .parts import PartFolder, StaleSchemaError, check_schema, to_parquet
 from .retry import Retry
@@ -40,7 +39,7 @@ _APPENDED = ("reports", "decisions")
 
 
 class StoreError(MollituneError):
-    """The results could not be written or their folder cannot be used."""
+    """The folder of the results cannot be that of this search."""
 
 
 class Store:
@@ -56,12 +55,12 @@ class Store:
     pickled; the copy keeps the buffered rows and reads the state of the folder afresh.
 
     Args:
-        filesystem: File system of the search's folder.
-        root: The folder's path on it.
+        folder: Folder of the search.
         params: Arrow type, float64 or string, of each schedule parameter of the search, by
             name without the ``params.`` prefix.
         clock: Monotonic clock in seconds, for tests.
         retry: How long a write is tried again; by default not at all.
+        extras: Metrics of the search that not every search has.
 
     Raises:
         ValueError: If a parameter has an empty name or another type.
@@ -69,21 +68,20 @@ class Store:
 
     def __init__(
         self,
-        filesystem: fs.FileSystem,
-        root: str,
+        folder: Folder,
         params: Mapping[str, pa.DataType],
         clock: Callable[[], float] = time.monotonic,
         retry: Retry | None = None,
+        extras: Iterable[Metric] = (),
     ) -> None:
-        self._filesystem = filesystem
-        self._root = root
+        self._folder = folder
         self._clock = clock
         self._retry = retry or Retry()
-        tables = (*_APPENDED, "trials")
-        self._checks = {t: RowCheck(t, columns(t, params)) for t in tables}
-        self._schemas = {t: table_schema(t, params) for t in tables}
+        tables, own = (*_APPENDED, "trials"), tuple(extras)
+        self._checks = {t: RowCheck(t, columns(t, params, own)) for t in tables}
+        self._schemas = {t: table_schema(t, params, own) for t in tables}
         self._parts = {
-            t: PartFolder(filesystem, posixpath.join(root, t), t, self._schemas[t])
+            t: PartFolder(folder.filesystem, folder.path(t), t, self._schemas[t])
             for t in _APPENDED
         }
         self._buffers: dict[str, list[Row]] = {table: [] for table in tables}
@@ -97,6 +95,7 @@ class Store:
         location: str,
         params: Mapping[str, pa.DataType],
         retry: Retry | None = None,
+        extras: Iterable[Metric] = (),
     ) -> Self:
         """Open the folder of a search, new or with results to go on from.
 
@@ -104,13 +103,14 @@ class Store:
             location: A local path or the URI of any PyArrow file system.
             params: As for the class.
             retry: As for the class.
+            extras: As for the class.
 
         Raises:
-            StoreError: If the folder cannot be read, or holds tables with other columns.
+            StoreError: If the folder holds tables with other columns.
+            StorageError: If it cannot be read.
             MollituneError: If the URI is not understood.
         """
-        filesystem, root = resolve(location)
-        store = cls(filesystem, root, params, retry=retry)
+        store = cls(Folder(location), params, retry=retry, extras=extras)
         store._check_existing()
         return store
 
@@ -133,7 +133,7 @@ class Store:
 
         Raises:
             ValueError: If a column is unknown, missing or wrong, or the store is closed.
-            StoreError: If a write was due and failed; the row is kept.
+            StorageError: If a write was due and failed; the row is kept.
         """
         self._add("reports", row)
 
@@ -152,21 +152,20 @@ class Store:
             table: ``reports`` or ``decisions``.
 
         Raises:
-            StoreError: If the table cannot be read.
+            StorageError: If the table cannot be read.
         """
         names = list(KEYS[table])
-        try:
+        with self._folder.doing("read", table):
             self._parts[table].tidy()
             found = self._parts[table].columns(names)
-        except (OSError, pa.ArrowException) as error:
-            raise StoreError(f"cannot read {self._root}: {first_line(error)}") from error
         return set(zip(*(found[name].to_pylist() for name in names), strict=True))
 
     def flush(self) -> None:
         """Write the buffered rows now.
 
         Raises:
-            StoreError: If a table cannot be written; its rows stay buffered.
+            StorageError: If a table cannot be written; its rows stay buffered, and the next
+                write tries again.
         """
         for table in _APPENDED:
             self._keep(table, partial(self._flush_appended, table))
@@ -180,7 +179,7 @@ class Store:
         before a quiet time do not wait for the next one.
 
         Raises:
-            StoreError: If a write was due and failed.
+            StorageError: If a write was due and failed.
         """
         waiting = sum(map(len, self._buffers.values()))
         elapsed = self._clock() - self._flushed
@@ -197,7 +196,7 @@ class Store:
 
         Raises:
             ValueError: If a value is not finite or not of a JSON type.
-            StoreError: If the file cannot be written.
+            StorageError: If the file cannot be written.
         """
         own = {"format": METADATA_FORMAT, "schema_version": SCHEMA_VERSION}
         try:
@@ -215,52 +214,19 @@ class Store:
 
         Raises:
             ValueError: If the path leaves the folder.
-            StoreError: If the file cannot be written.
+            StorageError: If the file cannot be written.
         """
-        path = self._path(name)
-        try:
-            self._retry(lambda: write_atomic(self._filesystem, path, data))
-        except OSError as error:
-            raise StoreError(
-                f"cannot write {path}: {first_line(error)}; free some space, mend the permissions "
-                "or wait for the storage"
-            ) from error
-
-    def exists(self, name: str) -> bool:
-        """Tell whether there is a file or folder ``name`` below the search's folder.
-
-        Raises:
-            ValueError: If the path leaves the folder.
-            StoreError: If the file system does not answer.
-        """
-        path = self._path(name)
-        try:
-            return bool(self._filesystem.get_file_info(path).type != fs.FileType.NotFound)
-        except OSError as error:
-            raise StoreError(f"cannot look at {path}: {first_line(error)}") from error
-
-    def _path(self, name: str) -> str:
-        parts = name.split("/")
-        if not name or any(part in ("", ".", "..") for part in parts):
-            raise ValueError(f"name must be a path inside the search's folder, got {name!r}")
-        return posixpath.join(self._root, name)
+        self._folder.write(name, data, self._retry)
 
     def _add(self, table: str, row: Mapping[str, object]) -> None:
         if self._closed:
-            raise ValueError(f"the store of {self._root} is closed and takes no more rows")
+            raise ValueError(f"the store of {self._folder.root} is closed and takes no more rows")
         self._buffers[table].append(self._checks[table](row))
         self.flush_if_due()
 
     def _keep(self, name: str, write: Callable[[], None]) -> None:
-        try:
+        with self._folder.doing("write", name):
             self._retry(write)
-        except (OSError, pa.ArrowException) as error:
-            path = posixpath.join(self._root, name)
-            raise StoreError(
-                f"cannot write {path}: {first_line(error)}; free some space, mend the permissions "
-                "or wait for the storage; rows not written yet are kept, and the next write tries "
-                "again"
-            ) from error
 
     def _flush_appended(self, table: str) -> None:
         rows, folder = self._buffers[table], self._parts[table]
@@ -277,34 +243,30 @@ class Store:
         known = self._read_trials() if self._trials is None else self._trials
         new = pa.Table.from_pylist(rows, schema=self._schemas["trials"])
         merged = last_of_each(pa.concat_tables([known, new]), KEYS["trials"])
-        write_atomic(self._filesystem, self._path(TRIALS_FILE), to_parquet(merged))
+        folder = self._folder
+        write_atomic(folder.filesystem, folder.path(TRIALS_FILE), to_parquet(merged))
         self._trials = merged
         rows.clear()
 
     def _read_trials(self) -> pa.Table:
         schema = self._schemas["trials"]
-        path = self._path(TRIALS_FILE)
-        if self._filesystem.get_file_info(path).type == fs.FileType.NotFound:
+        data = self._folder.read(TRIALS_FILE)
+        if data is None:
             return schema.empty_table()
-        with self._filesystem.open_input_file(path) as file:
-            return pq.read_table(file).select(schema.names).cast(schema)
+        return pq.read_table(pa.BufferReader(data)).select(schema.names).cast(schema)
 
     def _check_existing(self) -> None:
         try:
-            for table in _APPENDED:
-                self._parts[table].check()
-            if self.exists(TRIALS_FILE):
-                with self._filesystem.open_input_file(self._path(TRIALS_FILE)) as file:
-                    check_schema(pq.read_schema(file), self._schemas["trials"])
+            with self._folder.doing("read"):
+                for table in _APPENDED:
+                    self._parts[table].check()
+                data = self._folder.read(TRIALS_FILE)
+                if data is not None:
+                    check_schema(pq.read_schema(pa.BufferReader(data)), self._schemas["trials"])
         except StaleSchemaError as error:
             raise StoreError(
-                f"the results in {self._root} do not fit this search ({error}); start a search "
-                "with a new name"
-            ) from error
-        except (OSError, pa.ArrowException) as error:
-            raise StoreError(
-                f"cannot read the results in {self._root}: {first_line(error)}; check the path "
-                "and its permissions, or start a search with a new name"
+                f"the results in {self._folder.root} do not fit this search ({error}); start a "
+                "search with a new name"
             ) from error
 
 
@@ -320,7 +282,8 @@ def create_search_folder(root: str, name: str) -> str:
         The new folder's location, ``root/name``, for `Store.open`.
 
     Raises:
-        StoreError: If the name is illegal or taken, or the root is not writable.
+        StoreError: If the name is illegal or taken.
+        StorageError: If the root is not writable.
     """
     if not _NAME.fullmatch(name):
         raise StoreError(
@@ -328,43 +291,15 @@ def create_search_folder(root: str, name: str) -> str:
             "with a dot"
         )
     location = below(root, name)
-    filesystem, path = resolve(location)
-    try:
-        if not _create_new(filesystem, path) and not _never_began(filesystem, path):
-            raise StoreError(
-                f"the search {name!r} exists already in {root}; choose another name, such as "
-                f"name={name}-2, or move that folder away"
-            )
-    except OSError as error:
+    folder = Folder(location)
+    if not folder.create() and not _never_began(folder):
         raise StoreError(
-            f"cannot create {location}: {first_line(error)}; choose a results folder that you may "
-            "write to"
-        ) from error
+            f"the search {name!r} exists already in {root}; choose another name, such as "
+            f"name={name}-2, or move that folder away"
+        )
     return location
 
 
-def _never_began(filesystem: fs.FileSystem, path: str) -> bool:
+def _never_began(folder: Folder) -> bool:
     """Tell whether a driver was killed before it had written anything but its lease."""
-    if filesystem.get_file_info(path).type != fs.FileType.Directory:
-        return False
-    entries = filesystem.get_file_info(fs.FileSelector(path))
-    return [entry.base_name for entry in entries] == [LEASE_FILE]
-
-
-def _create_new(filesystem: fs.FileSystem, path: str) -> bool:
-    """Create a folder; return False if there is one, or a file, of this name."""
-    if isinstance(filesystem, fs.LocalFileSystem):
-        # One call that fails when the folder exists: of two launches at once, one wins.
-        parent = Path(path).parent
-        if parent.exists() and not parent.is_dir():
-            raise NotADirectoryError(f"{parent} is not a folder")
-        parent.mkdir(parents=True, exist_ok=True)
-        try:
-            Path(path).mkdir()
-        except FileExistsError:
-            return False
-        return True
-    if filesystem.get_file_info(path).type != fs.FileType.NotFound:
-        return False
-    filesystem.create_dir(path, recursive=True)
-    return True
+    return [entry.base_name for entry in folder.list()] == [LEASE_FILE]

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import copy
 import io
-import posixpath
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import torch
-from pyarrow import fs
 
-from mollitune._files import resolve, write_atomic
+from mollitune._folder import Folder
 from mollitune.search.store.retry import Retry
 
 if TYPE_CHECKING:
@@ -31,22 +29,25 @@ class Checkpoints:
     """
 
     def __init__(self, location: str, trial: int, retry: Retry | None = None) -> None:
-        self._filesystem, root = resolve(location)
-        folder = posixpath.join(root, CHECKPOINTS)
-        self._paths = [posixpath.join(folder, f"{trial:04d}-{i}.pt") for i in range(KEPT)]
+        self._folder = Folder(location)
+        self._names = [f"{CHECKPOINTS}/{trial:04d}-{i}.pt" for i in range(KEPT)]
         self._retry = retry or Retry()
         self._written = 0
 
-    def save(self, state: dict[str, Any]) -> None:
+    def save(self, state: dict[str, Any], retry: Retry | None = None) -> None:
         """Write a state over the older of the two.
 
+        Args:
+            state: What to write.
+            retry: How long that is tried again; by default not at all.
+
         Raises:
-            OSError: If it cannot be written; the others stay.
+            StorageError: If it cannot be written; the others stay.
         """
         buffer = io.BytesIO()
         torch.save(state, buffer)
-        path = self._paths[self._written % KEPT]
-        write_atomic(self._filesystem, path, buffer.getvalue())
+        name = self._names[self._written % KEPT]
+        self._folder.write(name, buffer.getvalue(), retry or Retry())
         self._written += 1
 
     def load(self, device: torch.device) -> list[dict[str, Any]]:
@@ -62,11 +63,11 @@ class Checkpoints:
         return [state for _, _, state in found]
 
     def _states(self, device: torch.device) -> list[dict[str, Any] | None]:
-        return [self._read(path, device) for path in self._paths]
+        return [self._read(name, device) for name in self._names]
 
-    def _read(self, path: str, device: torch.device) -> dict[str, Any] | None:
+    def _read(self, name: str, device: torch.device) -> dict[str, Any] | None:
         try:
-            data = self._retry(lambda: self._content(path))
+            data = self._retry(lambda: self._folder.read(name))
             if data is None:
                 return None
             state = torch.load(io.BytesIO(data), device, weights_only=True)
@@ -75,13 +76,6 @@ class Checkpoints:
         except Exception:  # torch raises many kinds for damaged files
             return None
         return state if isinstance(state, dict) and isinstance(state.get("step"), int) else None
-
-    def _content(self, path: str) -> bytes | None:
-        if self._filesystem.get_file_info(path).type != fs.FileType.File:
-            return None
-        with self._filesystem.open_input_stream(path) as stream:
-            data: bytes = stream.read()
-        return data
 
 
 def restore(trial: Trial, states: Iterable[dict[str, Any]]) -> dict[str, Any] | None:

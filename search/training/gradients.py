@@ -33,7 +33,7 @@ def gradients_of(model: GenerativeModel, spec: TrialSpec, compiled: bool) -> Gra
 
 def _eager(model: GenerativeModel, spec: TrialSpec) -> Gradients:
     def gradients(x: Tensor) -> Tensor:
-        with in_precision(spec.precision, x):
+        with in_precision(spec.training.precision, x):
             loss = model.loss(x)
         model.zero_grad(set_to_none=True)
         loss.backward()
@@ -76,7 +76,7 @@ class CompiledGradients:
         params = {name: p.detach() for name, p in self._loss.named_parameters()}
         sizes = drawn_sizes(self._loss, params, self._buffers, x)
         draws = [torch.zeros(size, dtype=x.dtype, device=x.device) for size in sizes]
-        function = pure(self._loss, self._spec.precision)
+        function = pure(self._loss, self._spec.training.precision)
         key = key_of(self._spec, x)
         made = program(function, params, self._buffers, x, draws, key=key, compiled=True)
         return made, sizes

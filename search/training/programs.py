@@ -23,7 +23,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from mollitune._errors import MollituneError
 from mollitune.models import GenerativeModel, draws_from
 
-from .spec import Precision, TrialSpec
+from .settings import Precision
+from .spec import TrialSpec
 
 Tensors = dict[str, Tensor]
 
@@ -47,8 +48,9 @@ _known: dict[Hashable, Program] = {}
 
 def key_of(spec: TrialSpec, x: Tensor) -> Hashable:
     """Return what trials have in common that can share a program for batches like this one."""
-    hparams = tuple(sorted(spec.hparams.items()))
-    return spec.model, spec.preset, hparams, spec.precision, x.shape, x.dtype, x.device
+    how = spec.training
+    hparams = tuple(sorted(how.hparams.items()))
+    return spec.model, how.preset, hparams, how.precision, x.shape, x.dtype, x.device
 
 
 def program(

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal
-
-import numpy as np
-import numpy.typing as npt
 
 from mollitune.schedules import Schedule
 from mollitune.search.policy.rungs import TOLERANCE
 
-Precision = Literal["fp32", "bf16"]
+from .settings import Training
 
 
 @dataclass(frozen=True)
@@ -25,17 +21,10 @@ class TrialSpec:
         seed: Seed of the initial weights, the batches and the noise.
         steps: Training steps at full budget.
         every: Share of the training between two evaluations, in (0, 1].
-        batch_size: Images per step.
-        lr: Learning rate of Adam after a linear warm-up over 5 % of the training.
-        clip_norm: Norm to which a longer gradient of the loss (nats per dim) is cut; None: never.
-        ema: Half-life of the averaged weights that are evaluated, as a share of the training;
-            None: the weights themselves are evaluated.
+        training: How the model is trained.
         probe_at: Progress of the rungs that need a cooldown branch, measured at the evaluation
             that such a rung judges.
         probe_extra: Length of such a branch as a share of the steps so far, > 0.
-        preset: Where arguments of the model come from that ``hparams`` does not give.
-        hparams: Arguments of the model.
-        precision: Of the networks in training: ``fp32``, or ``bf16`` by autocast.
     """
 
     model: str
@@ -43,15 +32,9 @@ class TrialSpec:
     seed: int
     steps: int
     every: float = 1 / 6
-    batch_size: int = 128
-    lr: float = 1e-3
-    clip_norm: float | None = 10.0
-    ema: float | None = None
+    training: Training = field(default_factory=Training)
     probe_at: tuple[float, ...] = ()
     probe_extra: float = 0.3
-    preset: str = "quick"
-    hparams: dict[str, Any] = field(default_factory=dict)
-    precision: Precision = "fp32"
 
     def evaluation_steps(self) -> list[int]:
         """Return the steps after which the model is evaluated; the last one is ``steps``."""
@@ -74,34 +57,6 @@ class Probe:
 
     fid: float
     steps: int
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What is known of a trial after some steps; the fields are columns of ``reports``.
-
-    Two are not: ``samples`` for a picture, and ``failure``, why the trial cannot go on, if so.
-    """
-
-    step: int
-    progress: float
-    level: float
-    phase: str
-    fid: float
-    kid: float | None
-    precision: float | None
-    recall: float | None
-    fid_infinity: float | None
-    bpd: float
-    train_loss: float
-    non_finite_losses: int
-    non_finite_samples: int
-    probe_fid: float | None
-    probe_steps: int
-    step_seconds: float
-    eval_seconds: float
-    samples: npt.NDArray[np.uint8]
-    failure: str | None = None
 
 
 CLEAN_SHARE = 0.2

@@ -63,7 +63,7 @@ def stackable(trial: Trial) -> bool:
     """
     if trial.averaged is not None:
         return False
-    shape = (2, trial.spec.batch_size, *trial.image_shape)
+    shape = (2, trial.spec.training.batch_size, *trial.image_shape)
     cuda = [trial.device] if trial.device.type == "cuda" else []
     with torch.random.fork_rng(devices=cuda), torch.no_grad():
         try:
@@ -92,7 +92,7 @@ class Stack:
         self._params: Tensors = {name: _laid_out(p.detach()) for name, p in params.items()}
         self._buffers: Tensors = buffers
         self._loss = Loss(models[0])
-        self._losses = side_by_side(self._loss, trials[0].spec.precision)
+        self._losses = side_by_side(self._loss, trials[0].spec.training.precision)
         self._sizes: list[torch.Size] | None = None
         self._program: Program | None = None
         leaves = list(self._params.values())
@@ -207,9 +207,8 @@ def _steps(trial: Trial) -> int:
 
 def _check(trials: Sequence[Trial]) -> None:
     def alike(trial: Trial) -> tuple[Any, ...]:
-        s = trial.spec
-        own = (s.model, s.preset, s.hparams, s.precision, s.batch_size, s.clip_norm)
-        return (*own, trial.device, trial.compiled, id(trial.images))
+        how = trial.spec.training.model_dump(exclude={"lr", "ema"})
+        return (trial.spec.model, how, trial.device, trial.compiled, id(trial.images))
 
     if any(alike(trial) != alike(trials[0]) for trial in trials):
         raise ValueError("trials that are trained together may differ in schedule and seed only")

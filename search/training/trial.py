@@ -16,13 +16,13 @@ from torch import Tensor
 from mollitune.models import GenerativeModel, build, dequantise, fractions, spread
 from mollitune.search.data.batches import Batches
 from mollitune.search.data.images import Images, Splits, as_tensor, on_device
-from mollitune.search.metrics.extras import Extra
 from mollitune.search.metrics.fid import FidMeter, Measurement
 from mollitune.search.metrics.reference import Reference
+from mollitune.search.store.evaluation import Evaluation
 
 from .averaging import WeightAverage
 from .gradients import gradients_of
-from .spec import Evaluation, Probe, TrialSpec, cooldown, cooldown_steps
+from .spec import Probe, TrialSpec, cooldown, cooldown_steps
 from .stacked_adam import in_layout
 
 __all__ = ["Evaluation", "Probe", "TrainingDivergedError", "Trial", "TrialSpec"]
@@ -86,7 +86,7 @@ class Trial:
         reference: Reference,
         fid_samples: int,
         device: torch.device,
-        extras: Sequence[Extra] = (),
+        extras: Sequence[str] = (),
         alive: Callable[[], None] = lambda: None,
         *,
         compiled: bool = False,
@@ -109,17 +109,16 @@ class Trial:
         with torch.random.fork_rng(devices=self._cuda()):
             torch.manual_seed(spec.seed)
             self.model: GenerativeModel = build(
-                spec.model, splits.shape, preset=spec.preset, **spec.hparams
+                spec.model, splits.shape, preset=spec.training.preset, **spec.training.hparams
             )
             self.model.to(device)
             self._initialise()
             self._rng = self._rng_state()
-        self._average = (
-            None if spec.ema is None else WeightAverage(self.model, spec.ema * spec.steps)
-        )
-        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=spec.lr, fused=True)
+        ema = spec.training.ema
+        self._average = None if ema is None else WeightAverage(self.model, ema * spec.steps)
+        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=spec.training.lr, fused=True)
         self._gradients = gradients_of(self.model, spec, compiled)
-        self._batches = Batches(len(splits.train), spec.batch_size, self._seed(_BATCHES))
+        self._batches = Batches(len(splits.train), spec.training.batch_size, self._seed(_BATCHES))
         self._dequantise = self._generator(_DEQUANTISE)
         self._mollify = self._generator(_MOLLIFY)
 
@@ -200,10 +199,6 @@ class Trial:
             level=self.spec.schedule.level(progress),
             phase="mollified" if self.spec.schedule.mollified(progress) else "clean",
             fid=measured.fid,
-            kid=measured.kid,
-            precision=measured.precision,
-            recall=measured.recall,
-            fid_infinity=measured.fid_infinity,
             bpd=bpd,
             train_loss=train_loss,
             non_finite_losses=self.lost_steps,
@@ -213,6 +208,7 @@ class Trial:
             step_seconds=step_seconds,
             eval_seconds=time.perf_counter() - start,
             samples=measured.pixels,
+            extras=measured.extras,
             failure=self._sampling_failure(measured.non_finite),
         )
 
@@ -300,12 +296,12 @@ class Trial:
     def learning_rate(self) -> float:
         """Learning rate of the next step: it is warmed up over the first 5 % of the training."""
         steps = max(1.0, WARMUP_SHARE * self.spec.steps)
-        return self.spec.lr * min(1.0, (self.step + 1) / steps)
+        return self.spec.training.lr * min(1.0, (self.step + 1) / steps)
 
     @property
     def clip_norm(self) -> float:
         """Norm to which a longer gradient is cut; infinite if it never is."""
-        return math.inf if self.spec.clip_norm is None else self.spec.clip_norm
+        return math.inf if self.spec.training.clip_norm is None else self.spec.training.clip_norm
 
     def stepped(self, loss: Tensor | None, seconds: float) -> None:
         """Count a training step: its loss, None if it was skipped, and what it took."""
@@ -404,7 +400,7 @@ class Trial:
     def _bits_per_dim(self, model: GenerativeModel, images: Tensor) -> float:
         x = dequantise(images, self._generator(_EVALUATE))
         parts = []
-        for part in x.split(self.spec.batch_size):
+        for part in x.split(self.spec.training.batch_size):
             self._alive()
             parts.append(model.bits_per_dim(part))
         return float(torch.cat(parts).double().mean())

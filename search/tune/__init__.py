@@ -6,10 +6,14 @@ Importing this package sets what Ray reads from the environment, before Ray itse
 `session`     runs a job, a search or a confirmation, to its end
 `cluster`     joins a cluster or starts Ray here; what a trial asks of it
 `context`     what all trials share: config, images, reference, plans
-`trainable`   what runs in a worker; `carrier` is how a worker takes several trials
-`searcher`    hands runs to Ray; `scheduler` hands results to the stopping rule
-`recorder`    brings what happened into the tables; `loggers` into other tools
-`watchdog`    kills trials that hang; `faults` says in a line why one failed
+`trainable`   what runs in a worker: one trial, or several that share its process
+`driver`      the one way through Ray: makes events of what Ray tells, for the record
+`fold`        brings an event, live or on resume, to all that follows from the record:
+              `searcher` (which run is next), `scheduler` (which one stops), `recorder`
+              (the tables) and the view; `runs` is a run on its way through them
+`loggers`     copies for other tools
+`watchdog`    kills processes that hang; `faults` says in a line why a trial failed
+`beacon`      what driver and workers tell each other beside Ray's calls
 ============= ==========================================================================
 """
 

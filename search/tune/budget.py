@@ -14,6 +14,8 @@ EVALUATIONS_LEAST = 3
 SAMPLES_LEAST = 500
 TIMED_STEPS = 3
 TIMED_SAMPLES = (64, 320)
+ROUNDS = 4
+"""Stacks that a worker gets one after the other, at least: a policy learns between them."""
 GAIN_LEAST = 1.1  # trials that share a process wait for each other, which takes its part
 
 
@@ -117,3 +119,18 @@ def _candidates(asked: Plan, steps: int, budget: float, costs: Costs) -> Iterato
 def _with_share(plan: Plan, steps: int, costs: Costs) -> Plan:
     evaluating = plan.evaluations * (costs.evaluation + plan.samples * costs.sample)
     return replace(plan, share=evaluating / (evaluating + steps * costs.step))
+
+
+def stack_size(most: int, runs: int, workers: int) -> int:
+    """Return how many trials each process takes at a time.
+
+    Args:
+        most: What the config allows.
+        runs: Trials to be run.
+        workers: Processes at once.
+
+    Example:
+        >>> stack_size(16, 24, 2), stack_size(16, 1000, 2)
+        (3, 16)
+    """
+    return max(1, min(most, math.ceil(runs / (ROUNDS * workers))))

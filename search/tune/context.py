@@ -10,9 +10,10 @@ from mollitune.schedules import Schedule
 from mollitune.search.config import SearchConfig
 from mollitune.search.data.images import Splits
 from mollitune.search.metrics.reference import Reference
+from mollitune.search.training.settings import Training
 from mollitune.search.training.spec import TrialSpec
 
-from .budget import Plan
+from .budget import Plan, stack_size
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,23 @@ class Context:
     plans: dict[str, Plan]
     stage: str = "search"
 
+    def trials_per_process(self, runs: int) -> int:
+        """Return how many trials a process takes: one, if by its plan no model gains by more.
+
+        Args:
+            runs: Trials to be run.
+        """
+        if not any(plan.as_one for plan in self.plans.values()):
+            return 1
+        return stack_size(self.config.resources.most_stacked, runs, self.config.workers)
+
     def spec(self, config: Mapping[str, Any]) -> TrialSpec:
         """Return what a trial's config from the searcher means."""
         name, stopping = config["model"], self.config.stopping
         return replace(
             self.whole_run(name, Schedule.from_dict(config["schedule"]), config["seed"]),
             every=self.plans[name].every,
-            probe_at=stopping.marks if stopping.rule == "probe" else (),
+            probe_at=stopping.probe_at,
             probe_extra=stopping.probe_extra,
         )
 
@@ -54,11 +65,5 @@ class Context:
             seed=seed,
             steps=self.config.steps_of(entry.name),
             every=1.0,
-            batch_size=entry.batch_size,
-            lr=entry.lr,
-            clip_norm=entry.clip_norm,
-            ema=self.config.fid.ema,
-            preset=entry.preset,
-            hparams=dict(entry.hparams),
-            precision=entry.precision,
+            training=Training.of(entry, self.config.fid.ema),
         )

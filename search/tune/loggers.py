@@ -10,15 +10,16 @@ import importlib.util
 import math
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from ray.tune import Callback
-from ray.tune.logger import LoggerCallback
+from ray.tune.experiment import Trial
 from rich.console import Console
 
 from mollitune._errors import MollituneError
 from mollitune._files import first_line
 from mollitune.search.config import Logger, SearchConfig
+from mollitune.search.store.evaluation import is_logged, measured
 
 FOLDER = "tensorboard"
 PACKAGES: dict[Logger, str] = {
@@ -26,10 +27,6 @@ PACKAGES: dict[Logger, str] = {
     "mlflow": "mlflow",
     "wandb": "wandb",
 }
-SCALARS = (
-    *("fid", "bpd", "train_loss", "level", "kid", "precision", "recall", "fid_infinity"),
-    *("probe_fid", "non_finite_losses", "non_finite_samples", "step_seconds", "eval_seconds"),
-)
 _PROJECT = "mollitune"
 
 
@@ -57,8 +54,24 @@ def check_loggers(loggers: Sequence[Logger], folder: str) -> None:
         )
 
 
-def logger_callbacks(config: SearchConfig, folder: str, console: Console) -> list[Callback]:
-    """Return Ray callbacks for the loggers of a search.
+class RunLogger(Protocol):
+    """What is told of each run while it happens."""
+
+    def started(self, config: Mapping[str, Any], ray_trial: Any) -> None:
+        """Learn that a run starts, once more perhaps; ``ray_trial`` is Ray's trial with it."""
+
+    def reported(self, config: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+        """Learn of a new evaluation."""
+
+    def ended(self, config: Mapping[str, Any], failed: bool) -> None:
+        """Learn that a run has ended; ``failed``: its process did."""
+
+    def close(self) -> None:
+        """Finish; runs that are still open were cut off."""
+
+
+def run_loggers(config: SearchConfig, folder: str, console: Console) -> list[RunLogger]:
+    """Return the loggers of a search.
 
     Args:
         config: The search; the loggers are those that `check_loggers` has passed.
@@ -69,19 +82,18 @@ def logger_callbacks(config: SearchConfig, folder: str, console: Console) -> lis
     def say(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    make: dict[Logger, Callable[[], Callback]] = {
+    make: dict[Logger, Callable[[], RunLogger]] = {
         "tensorboard": lambda: TensorBoard(folder),
-        "mlflow": lambda: _mlflow(config.name),
-        "wandb": lambda: _wandb(config.name, folder),
+        "mlflow": lambda: RayLogger(_mlflow(config.name)),
+        "wandb": lambda: RayLogger(_wandb(config.name, folder)),
     }
-    return [Tolerant(make[name](), name, say) for name in config.loggers]
+    return [Tolerant(make[name], name, say) for name in config.loggers]
 
 
-class TensorBoard(LoggerCallback):  # type: ignore[misc]
+class TensorBoard:
     """Writes the scalars of each trial over its training steps, and its hyperparameters.
 
-    The events of trial 7 lie in ``tensorboard/0007``, where a resumed trial goes on. Ray's own
-    callback would write to Ray's folder, and count evaluations in place of steps.
+    The events of trial 7 lie in ``tensorboard/0007``, where a resumed trial goes on.
 
     Arguments:
         folder: Folder of the search, a local path.
@@ -91,33 +103,32 @@ class TensorBoard(LoggerCallback):  # type: ignore[misc]
         self._folder = folder
         self._writers: dict[int, Any] = {}
 
-    def log_trial_start(self, trial: Any) -> None:
+    def started(self, config: Mapping[str, Any], ray_trial: Any) -> None:
         """Open the trial's file, unless it is open."""
         from tensorboardX import SummaryWriter
 
-        number = trial.config["trial"]
+        number = config["trial"]
         if number not in self._writers:
             path = posixpath.join(self._folder, FOLDER, f"{number:04d}")
             self._writers[number] = SummaryWriter(path)
-            self._write(number, _hyperparameters(trial.config)[:2])
+            self._write(number, _hyperparameters(config)[:2])
 
-    def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
+    def reported(self, config: Mapping[str, Any], result: Mapping[str, Any]) -> None:
         """Write an evaluation; what is not finite is left out."""
-        writer = self._writers[trial.config["trial"]]
-        for name in SCALARS:
-            value = result.get(name)
-            if value is not None and math.isfinite(value):
+        writer = self._writers[config["trial"]]
+        for name, value in measured(result).items():
+            if is_logged(name) and value is not None and math.isfinite(value):
                 writer.add_scalar(name, value, result["step"])
         writer.flush()
 
-    def log_trial_end(self, trial: Any, failed: bool = False) -> None:
+    def ended(self, config: Mapping[str, Any], failed: bool) -> None:
         """Close the trial's file."""
-        number = trial.config["trial"]
+        number = config["trial"]
         if not failed:
-            self._write(number, _hyperparameters(trial.config)[2:])
+            self._write(number, _hyperparameters(config)[2:])
         self._writers.pop(number).close()
 
-    def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
+    def close(self) -> None:
         """Close the files of trials that were cut off."""
         for writer in self._writers.values():
             writer.close()
@@ -128,64 +139,92 @@ class TensorBoard(LoggerCallback):  # type: ignore[misc]
             self._writers[number].file_writer.add_summary(summary)
 
 
-class Tolerant(Callback):  # type: ignore[misc]
-    """Hands a logger what Ray reports until it fails; then says so and goes on without it.
+class RayLogger:
+    """Tells a logger of Ray's, which knows Ray's trials only, of each run as if it were one.
 
     Arguments:
-        logger: The logger.
+        callback: The logger.
+    """
+
+    def __init__(self, callback: Callback) -> None:
+        self._callback = callback
+        self._callback.setup()
+        self._trials: dict[int, Trial] = {}
+
+    def started(self, config: Mapping[str, Any], ray_trial: Any) -> None:
+        """Tell of a trial with the run's config, in the folder of the process that trains it."""
+        number = config["trial"]
+        self._trials[number] = Trial(
+            "mollitune",
+            config=dict(config),
+            trial_id=f"{number:04d}",
+            storage=ray_trial.storage,
+            stub=True,
+            _setup_default_resource=False,
+        )
+        self._callback.on_trial_start(0, [], self._trials[number])
+
+    def reported(self, config: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+        """Tell of an evaluation; its place is the training step."""
+        step = {"timesteps_total": result["step"], "training_iteration": result["step"]}
+        trial = self._trials[config["trial"]]
+        self._callback.on_trial_result(0, [], trial, {**result, **step})
+
+    def ended(self, config: Mapping[str, Any], failed: bool) -> None:
+        """Tell of the end of a trial."""
+        trial = self._trials.pop(config["trial"], None)
+        if trial is None:
+            return  # it failed before it had started
+        tell = self._callback.on_trial_error if failed else self._callback.on_trial_complete
+        tell(0, [], trial)
+
+    def close(self) -> None:
+        """Tell of the end of the search."""
+        self._callback.on_experiment_end([])
+
+
+class Tolerant:
+    """Tells a logger what happens until it fails; then says so and goes on without it.
+
+    Arguments:
+        make: Connects the logger, when the first run starts.
         name: What to call it.
         say: Where the warning goes.
     """
 
-    def __init__(self, logger: Callback, name: str, say: Callable[[str], None]) -> None:
-        self._logger: Callback | None = logger
+    def __init__(
+        self, make: Callable[[], RunLogger], name: str, say: Callable[[str], None]
+    ) -> None:
+        self._make = make
         self._name = name
         self._say = say
+        self._logger: RunLogger | None = None
+        self._failed = False
 
-    def __getstate__(self) -> dict[str, Any]:
-        # Ray pickles its callbacks, and nothing reads them again
-        return {"_logger": None, "_name": self._name, "_say": str}
+    def started(self, config: Mapping[str, Any], ray_trial: Any) -> None:
+        """Tell of a run that starts."""
+        self._try(lambda logger: logger.started(config, ray_trial))
 
-    def setup(self, *args: Any, **info: Any) -> None:
-        """Connect the logger."""
-        self._try("setup", *args, **info)
+    def reported(self, config: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+        """Tell of an evaluation."""
+        self._try(lambda logger: logger.reported(config, result))
 
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Tell of a trial that starts."""
-        self._try("on_trial_start", iteration, trials, trial, **info)
+    def ended(self, config: Mapping[str, Any], failed: bool) -> None:
+        """Tell of a run that has ended."""
+        self._try(lambda logger: logger.ended(config, failed))
 
-    def on_trial_result(
-        self,
-        iteration: int,
-        trials: list[Any],
-        trial: Any,
-        result: dict[str, Any],
-        **info: Any,
-    ) -> None:
-        """Hand over an evaluation."""
-        self._try("on_trial_result", iteration, trials, trial, result, **info)
-
-    def on_trial_complete(
-        self, iteration: int, trials: list[Any], trial: Any, **info: Any
-    ) -> None:
-        """Tell of a trial that has ended."""
-        self._try("on_trial_complete", iteration, trials, trial, **info)
-
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Tell of a trial that has failed."""
-        self._try("on_trial_error", iteration, trials, trial, **info)
-
-    def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
+    def close(self) -> None:
         """Let the logger finish."""
-        self._try("on_experiment_end", trials, **info)
+        self._try(lambda logger: logger.close())
 
-    def _try(self, event: str, *args: Any, **info: Any) -> None:
-        if self._logger is None:
+    def _try(self, tell: Callable[[RunLogger], None]) -> None:
+        if self._failed:
             return
         try:
-            getattr(self._logger, event)(*args, **info)
+            self._logger = self._logger or self._make()
+            tell(self._logger)
         except Exception as error:  # another package's, or of the network: anything may come
-            self._logger = None
+            self._failed = True
             self._say(
                 f"warning: the logger {self._name} fails ({type(error).__name__}: "
                 f"{first_line(error)}) and gets no more of this search; the tables have it all"

@@ -16,7 +16,11 @@ from rich.console import Console
 
 from mollitune._errors import MollituneError
 from mollitune._files import resolve
+from mollitune._folder import Folder, StorageError
+from mollitune.search.config import SearchConfig
+from mollitune.search.metrics.extras.registry import own_columns
 from mollitune.search.policy.comparability import Comparability
+from mollitune.search.policy.stopping import Stopping
 from mollitune.search.store.journal import Journal
 from mollitune.search.store.lease import Lease
 from mollitune.search.store.retry import Retry
@@ -24,15 +28,16 @@ from mollitune.search.store.writer import Store
 from mollitune.search.terminal import ProgressView, asked_to_stop
 from mollitune.search.training.checkpoints import CHECKPOINTS
 
-from .carrier import Carrier, CarrierSearcher, Forgetting, trials_per_process
 from .cluster import temp_folder, trial_resources
 from .context import Context
+from .driver import Driver, DriverSearcher, StopAll
 from .faults import summary
-from .loggers import logger_callbacks
-from .recorder import DecisionSource, Recorder, fold
-from .scheduler import PolicyScheduler, StopAll
+from .fold import Fold
+from .loggers import run_loggers
+from .recorder import Recorder
+from .scheduler import PolicyScheduler
 from .searcher import Proposing, ScheduleSearcher
-from .trainable import ScheduleTrainable, StackTrainable
+from .trainable import RunsTrainable
 from .watchdog import Watchdog
 
 RAY_FOLDER = "tune"
@@ -93,37 +98,36 @@ def run_job(job: Job, console: Console, wait: float, lease: Lease) -> Outcome:
     Raises:
         MollituneError: If the record is damaged, or results can no longer be written.
     """
-    context, config = job.context, job.context.config
+    context, config = _on_any_node(job.context), job.context.config
     start = time.monotonic()
     retry = _retry(wait, console, lease)
     journal, stop = Journal.open(context.folder, retry, job.record), StopAll()
-    store = Store.open(context.folder, job.params, retry)
+    store = Store.open(context.folder, job.params, retry, own_columns(config.fid.extra))
     # before anything else: from here on the job can be resumed
     job.describe(store, "running", 0.0)
-    scheduler = PolicyScheduler(
-        config.stopping, config.seed, _comparability(context), journal, stop
-    )
-    searcher = ScheduleSearcher(job.proposer, job.runs, journal, stop)
-    spread = _on_any_node(context)
-    watchdog = Watchdog(spread.folder, config.resources.hang_seconds)
+    recorder = Recorder(store, context, stop.fail)
     with ProgressView(job.runs, console) as view, asked_to_stop(_end_tune) as interrupted:
         retry.interrupted = interrupted.is_set
-        sources: list[DecisionSource] = [searcher, scheduler]
-        recorder = Recorder(store, context, sources, view, journal, stop, watchdog.reasons)
         if len(journal):  # hundreds of proposals are made again, which takes its time
             console.print(f"record: {len(journal):,} events are read back", soft_wrap=True)
-        with view.silent():
-            fold(journal, searcher, scheduler, recorder)
-        if searcher.left:
-            loggers = logger_callbacks(config, spread.folder, console)
-            # in this order: the record comes first, and a kill's reason outlives its trial
-            callbacks = [recorder, watchdog, *loggers]
-            size = trials_per_process(context, searcher.left)
-            if size > 1:
-                _stacking_tuner(spread, size, searcher, scheduler, callbacks, stop).fit()
-            else:
-                _tuner(spread, searcher, scheduler, callbacks, stop).fit()
-    cut_off = interrupted.is_set() or not searcher.finished
+        fold = Fold(
+            ScheduleSearcher(job.proposer, job.runs),
+            PolicyScheduler(stopping_of(config), _comparability(context)),
+            recorder,
+            view,
+        )
+        driver = Driver(
+            context.folder,
+            journal,
+            fold,
+            Watchdog(context.folder, config.resources.hang_seconds),
+            stop,
+            run_loggers(config, context.folder, console),
+        )
+        driver.resume()
+        if driver.left:
+            tuner(RunsTrainable, context, driver, stop).fit()
+    cut_off = interrupted.is_set() or not driver.finished
     try:
         recorder.close()
     except MollituneError as error:
@@ -135,16 +139,10 @@ def run_job(job: Job, console: Console, wait: float, lease: Lease) -> Outcome:
     seconds = time.monotonic() - start
     job.describe(store, "interrupted" if cut_off else "finished", seconds)
     if not cut_off:
-        delete(context.folder, CHECKPOINTS)
+        with contextlib.suppress(StorageError):  # what the storage keeps does no harm
+            Folder(context.folder).delete(CHECKPOINTS)
     counts = {name: recorder.outcomes.count(name) for name in sorted(set(recorder.outcomes))}
-    return Outcome(context.folder, counts, cut_off, seconds)
-
-
-def delete(folder: str, name: str) -> None:
-    """Delete a folder below that of a search, if it is there and the storage lets it."""
-    filesystem, path = resolve(folder)
-    with contextlib.suppress(OSError):
-        filesystem.delete_dir(f"{path}/{name}")
+    return Outcome(job.context.folder, counts, cut_off, seconds)
 
 
 def _retry(seconds: float, console: Console, lease: Lease) -> Retry:
@@ -177,60 +175,48 @@ def _on_any_node(context: Context) -> Context:
     return replace(context, folder=resolve(context.folder)[1])
 
 
-def _tuner(
-    context: Context,
-    searcher: ScheduleSearcher,
-    scheduler: PolicyScheduler,
-    callbacks: list[tune.Callback],
-    stop: StopAll,
+def stopping_of(config: SearchConfig) -> Stopping:
+    """Return the early stopping that a config asks for."""
+    stopping = config.stopping
+    return Stopping(
+        stopping.rule,
+        stopping.marks,
+        stopping.reduction_factor,
+        stopping.min_competitors,
+        stopping.audit,
+        config.seed,
+    )
+
+
+def tuner(
+    trainable: type[tune.Trainable], context: Context, driver: Driver, stop: StopAll
 ) -> tune.Tuner:
-    """One of Ray's trials is one of ours."""
-    algorithms = {"search_alg": searcher, "scheduler": scheduler}
-    runs, name = searcher.left, _trial_name
-    return _any_tuner(ScheduleTrainable, context, algorithms, runs, name, callbacks, stop)
+    """Return what runs trials on Ray, as many in each process as they gain by.
 
-
-def _stacking_tuner(
-    context: Context,
-    size: int,
-    searcher: ScheduleSearcher,
-    scheduler: PolicyScheduler,
-    callbacks: list[tune.Callback],
-    stop: StopAll,
-) -> tune.Tuner:
-    """One of Ray's trials carries several of ours."""
-    algorithms, runs = {"search_alg": CarrierSearcher(searcher, size)}, searcher.left
-    carrier = Carrier(context.folder, searcher, scheduler, callbacks)
-    return _any_tuner(StackTrainable, context, algorithms, runs, _carrier_name, [carrier], stop)
-
-
-def _any_tuner(
-    trainable: type[tune.Trainable],
-    context: Context,
-    algorithms: Mapping[str, Any],
-    runs: int,
-    name: Callable[[Any], str],
-    callbacks: list[tune.Callback],
-    stop: StopAll,
-) -> tune.Tuner:
-    config = context.config
+    Args:
+        trainable: What runs in a worker, given ``context``.
+        context: What all trials share.
+        driver: What hands out the runs, and learns what comes of them.
+        stop: What ends the whole search.
+    """
+    config, size = context.config, context.trials_per_process(driver.left)
     return tune.Tuner(
         tune.with_resources(
             tune.with_parameters(trainable, context=context), trial_resources(config)
         ),
         tune_config=tune.TuneConfig(
-            **algorithms,
-            num_samples=runs,
+            search_alg=DriverSearcher(driver, size),
+            num_samples=driver.left,
             max_concurrent_trials=config.workers,
             reuse_actors=True,
-            trial_name_creator=name,
-            trial_dirname_creator=name,
+            trial_name_creator=_name,
+            trial_dirname_creator=_name,
         ),
         run_config=tune.RunConfig(
             name=RAY_FOLDER,
             # nothing is read from Ray's snapshots, and a storage that is away must not hold it up
             storage_path=temp_folder(),
-            callbacks=[*callbacks, Forgetting()],
+            callbacks=[driver],
             failure_config=tune.FailureConfig(max_failures=config.resources.retries),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             stop=stop,
@@ -239,12 +225,9 @@ def _any_tuner(
     )
 
 
-def _trial_name(trial: Any) -> str:
-    return f"{trial.config['trial']:04d}"
-
-
-def _carrier_name(trial: Any) -> str:
-    return f"stack-{trial.config['trials'][0]['trial']:04d}"
+def _name(trial: Any) -> str:
+    first, *others = (config["trial"] for config in trial.config["trials"])
+    return f"stack-{first:04d}" if others else f"{first:04d}"
 
 
 def _end_tune() -> None:

@@ -1,12 +1,11 @@
-"""The adapter between a stack of trials and Ray Tune: one step of Ray is an evaluation of each."""
+"""What runs in a worker: trials, one or many; a step of Ray is an evaluation of each."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
@@ -15,22 +14,22 @@ import numpy.typing as npt
 import torch
 from ray import tune
 
-from mollitune._files import resolve, write_atomic
+from mollitune._folder import Folder, StorageError
 from mollitune.search.data.decoding import picture
+from mollitune.search.store.evaluation import Evaluation
 from mollitune.search.store.retry import Retry, wait_seconds
 from mollitune.search.training.checkpoints import Checkpoints, restore
-from mollitune.search.training.spec import Evaluation
 from mollitune.search.training.stack import stackable, train_together
 from mollitune.search.training.trial import TrainingDivergedError, Trial
 
-from .carrier import ended_trials
+from . import beacon
 from .cluster import assigned_device
 from .context import Context
 from .watchdog import Pulse
 
 
-class StackTrainable(tune.Trainable):  # type: ignore[misc]
-    """Trains the trials of one carrier side by side in one process, then those of the next.
+class RunsTrainable(tune.Trainable):  # type: ignore[misc]
+    """Trains the runs of one of Ray's trials side by side in one process, then those of the next.
 
     Those of one model are trained as one. A model that cannot be, such as one of a user's own
     with random numbers of its own, or that would not gain by the plan, is trained one trial after
@@ -38,14 +37,14 @@ class StackTrainable(tune.Trainable):  # type: ignore[misc]
     """
 
     def setup(self, config: dict[str, Any], context: Context) -> None:
-        """Prepare the first carrier of this process."""
+        """Prepare for the first runs of this process."""
         self._context, self._device = context, prepared_device(context)
         self._running: list[RunningTrial] = []
         self._stackable: dict[str, bool] = {}
         self._next: dict[str, Any] | None = config
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Prepare the next carrier in the same process."""
+        """Prepare for the next runs in the same process."""
         self._running = []  # the old trials go first
         self._next = new_config
         return True
@@ -53,10 +52,13 @@ class StackTrainable(tune.Trainable):  # type: ignore[misc]
     def step(self) -> dict[str, Any]:
         """Train every trial that has not ended up to its next evaluation; return their results.
 
-        They are in ``results``, each with the number of its trial, as `ScheduleTrainable` would
-        return them one by one.
+        They are in ``results``, each with the number of its trial. The first step also builds the
+        trials: whatever fails or hangs does so in here, where it is tried again and watched.
+
+        A trial whose loss or samples diverged ends with the reason as ``failure``. Any other
+        exception is for Ray to retry.
         """
-        ended = ended_trials(self._context.folder, self.trial_id)
+        ended = self._ended()
         if self._next is not None:
             self._begin(self._next, ended)
             self._next = None
@@ -72,23 +74,22 @@ class StackTrainable(tune.Trainable):  # type: ignore[misc]
     def load_checkpoint(self, checkpoint: str) -> None:
         """Load nothing, see `save_checkpoint`."""
 
+    def _ended(self) -> set[int]:
+        """Return the trials that have ended, as the driver says: also what was stopped.
+
+        A process that Ray started again reads here what the one before it had done.
+        """
+        found = beacon.get(self._context.folder, beacon.ENDED, self.trial_id)
+        return set(found) if isinstance(found, list) else set()
+
     def _begin(self, config: dict[str, Any], ended: set[int]) -> None:
+        context = self._context
+        # one for all: a trial that waits for the others goes on, too
+        pulse = Pulse(context.folder, self.trial_id, context.config.resources.hang_seconds)
+        pulse()
         configs = [own for own in config["trials"] if own["trial"] not in ended]
-        alive = self._signs_of_life([own["trial"] for own in configs])
-        alive()
-        self._running = [RunningTrial(own, self._context, self._device, alive) for own in configs]
+        self._running = [RunningTrial(own, context, self._device, pulse) for own in configs]
         self._models = {own["trial"]: own["model"] for own in configs}
-
-    def _signs_of_life(self, numbers: Sequence[int]) -> Callable[[], None]:
-        """Return what shows that all trials go on: one that waits for the others does."""
-        seconds = self._context.config.resources.hang_seconds
-        pulses = [Pulse(self._context.folder, number, seconds) for number in numbers]
-
-        def alive() -> None:
-            for pulse in pulses:
-                pulse()
-
-        return alive
 
     def _groups(self) -> Iterator[list[RunningTrial]]:
         by_model = sorted(self._running, key=lambda one: (self._models[one.number], one.number))
@@ -121,56 +122,6 @@ def _result(
         return one.reported(one.trial.report())
     except TrainingDivergedError as found:
         return one.diverged(found)
-
-
-class ScheduleTrainable(tune.Trainable):  # type: ignore[misc]
-    """Trains one schedule after the other in one process; nothing of a trial survives it."""
-
-    def setup(self, config: dict[str, Any], context: Context) -> None:
-        """Prepare the first trial of this process."""
-        self._context, self._device = context, prepared_device(context)
-        self._running: RunningTrial
-        self._evaluations: Iterator[Evaluation]
-        self._next: dict[str, Any] | None = config
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Prepare the next trial in the same process."""
-        # the old trial goes first, so that two models never share the memory
-        if self._next is None:
-            del self._evaluations, self._running
-        self._next = new_config
-        return True
-
-    def step(self) -> dict[str, Any]:
-        """Train up to the next evaluation and return it.
-
-        The first step also builds the trial: whatever fails or hangs does so in here, where it is
-        tried again and watched.
-
-        A trial whose loss or samples diverged ends with the reason as ``failure``. Any other
-        exception is for Ray to retry.
-        """
-        if self._next is not None:
-            self._begin(self._next)
-            self._next = None
-        self._running.save_if_due()
-        try:
-            return self._running.reported(next(self._evaluations))
-        except TrainingDivergedError as error:
-            return self._running.diverged(error)
-
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Write nothing: checkpoints lie in the search's folder, where any driver finds them."""
-
-    def load_checkpoint(self, checkpoint: str) -> None:
-        """Load nothing, see `save_checkpoint`."""
-
-    def _begin(self, config: dict[str, Any]) -> None:
-        context = self._context
-        pulse = Pulse(context.folder, config["trial"], context.config.resources.hang_seconds)
-        pulse()
-        self._running = RunningTrial(config, context, self._device, pulse)
-        self._evaluations = self._running.trial.run()
 
 
 def prepared_device(context: Context) -> torch.device:
@@ -232,9 +183,7 @@ class RunningTrial:
         done = evaluation.progress >= 1 or evaluation.failure is not None
         if done:
             self._write_samples(evaluation.samples)
-        row = asdict(evaluation)
-        del row["samples"]
-        return {**row, "device": self._device_name(), "done": done}
+        return {**evaluation.row(), "device": self._device_name(), "done": done}
 
     def diverged(self, error: TrainingDivergedError) -> dict[str, Any]:
         """Return Ray's result of a training that diverged.
@@ -244,11 +193,10 @@ class RunningTrial:
         return {"done": True, "failure": str(error), "step": self.trial.step}
 
     def _write_samples(self, pixels: npt.NDArray[np.uint8]) -> None:
-        filesystem, folder = resolve(self._context.folder)
-        path = f"{folder}/samples/{self.number:04d}.png"
+        name = f"samples/{self.number:04d}.png"
         # a picture is worth some waiting, but not the trial
-        with contextlib.suppress(OSError):
-            Retry(wait_seconds())(lambda: write_atomic(filesystem, path, picture(pixels)))
+        with contextlib.suppress(StorageError):
+            Folder(self._context.folder).write(name, picture(pixels), Retry(wait_seconds()))
 
     def _device_name(self) -> str:
         if self._device.type == "cuda":

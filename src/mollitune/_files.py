@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import posixpath
+import re
 import secrets
+from collections.abc import Callable
+from io import FileIO
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +19,34 @@ from ._errors import MollituneError
 
 # Folders are only parts of names there, and an upload shows when it is complete.
 _OBJECT_STORES = {"s3", "gcs", "abfs"}
+
+Opener = Callable[[str], tuple[fs.FileSystem, str]]
+"""Returns the file system of a URI, and the path on it."""
+
+STORAGE_VARIABLE = "MOLLITUNE_STORAGE"
+_OPENERS: dict[str, Opener] = {}
+
+
+def register_storage(scheme: str, opener: Opener) -> None:
+    """Let URIs of a scheme of one's own stand wherever a location may.
+
+    Every process that meets such a URI must have called this: the driver, the readers, and the
+    workers on all nodes. Where ``MOLLITUNE_STORAGE`` names the module that calls it, each of them
+    imports that module by itself.
+
+    Args:
+        scheme: What stands before ``://``: a lower-case letter, then also digits, ``+``, ``.``
+            and ``-``. It replaces an earlier one of this name, also one of PyArrow's.
+        opener: Returns the file system of a URI, of PyArrow's or wrapped by
+            `pyarrow.fs.PyFileSystem`, and the path on it. The file system must show a file only
+            once it is written whole.
+
+    Raises:
+        ValueError: If the scheme is none.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9+.-]*", scheme):
+        raise ValueError(f"scheme must be like 's3', lower case and without '://', got {scheme!r}")
+    _OPENERS[scheme] = opener
 
 
 def resolve(location: str | os.PathLike[str]) -> tuple[fs.FileSystem, str]:
@@ -30,15 +62,16 @@ def resolve(location: str | os.PathLike[str]) -> tuple[fs.FileSystem, str]:
     Raises:
         MollituneError: If the URI names no known file system or one that cannot be reached, it
             holds credentials, or the path is none: it holds a null character, or the home of an
-            unknown user.
+            unknown user. Or if ``MOLLITUNE_STORAGE`` names a module that cannot be imported.
     """
     text = os.fspath(location)
     if "://" not in text:
         return fs.LocalFileSystem(), _absolute(text)
     _refuse_credentials(text)
     shown = text.partition("?")[0]
+    opener = _opener(text.partition("://")[0])
     try:
-        filesystem, path = fs.FileSystem.from_uri(_with_single_puts(text))
+        filesystem, path = opener(text)
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = first_line(error)
         raise MollituneError(
@@ -65,6 +98,24 @@ def below(location: str, name: str) -> str:
         return f"{location.rstrip('/')}/{name}"
     folder, mark, query = location.partition("?")
     return f"{folder.rstrip('/')}/{name}{mark}{query}"
+
+
+def _opener(scheme: str) -> Opener:
+    name = os.environ.get(STORAGE_VARIABLE)
+    if scheme not in _OPENERS and name:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise MollituneError(
+                f"{STORAGE_VARIABLE} names the module {name!r}, which cannot be imported: "
+                f"{first_line(error)}; install it, or put it on PYTHONPATH"
+            ) from error
+    return _OPENERS.get(scheme, _open_with_arrow)
+
+
+def _open_with_arrow(uri: str) -> tuple[fs.FileSystem, str]:
+    filesystem, path = fs.FileSystem.from_uri(_with_single_puts(uri))
+    return filesystem, path
 
 
 def _refuse_credentials(uri: str) -> None:
@@ -138,6 +189,35 @@ def _write_local(path: Path, data: bytes) -> None:
             temporary.unlink()
         raise
     _sync_folder(path.parent)
+
+
+def append_synced(path: Path, data: bytes) -> None:
+    """Append to a local file and force it to disk, whole or not at all; create what is missing.
+
+    Args:
+        path: The file.
+        data: What to append.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    with _opened_to_append(path) as file:
+        end = file.tell()
+        try:
+            if file.write(data) != len(data):
+                raise OSError("the disk is full")
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(end)  # half a line would hide all that come after
+            raise
+
+
+def _opened_to_append(path: Path) -> FileIO:
+    try:
+        return path.open("ab", buffering=0)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("ab", buffering=0)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -2,7 +2,9 @@
 
 import dataclasses
 import io
-from collections.abc import Callable
+import itertools
+import json
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -51,16 +53,9 @@ class FakeTrial:
     def start_of_row(self) -> dict[str, Any]:
         params = {f"params.{k}": v for k, v in self.schedule.to_dict()["params"].items()}
         return {
-            "search": "fake",
-            "trial": self.number,
-            "configuration": self.group,
-            "attempt": 1,
-            "seed": self.seed,
-            "stage": self.stage,
-            "model": self.model,
-            "dataset": "digits",
-            "family": self.schedule.family,
-            **params,
+            **{"search": "fake", "trial": self.number, "configuration": self.group},
+            **{"attempt": 1, "seed": self.seed, "stage": self.stage, "model": self.model},
+            **{"dataset": "digits", "family": self.schedule.family, **params},
         }
 
     def evaluations(self) -> list[float]:
@@ -72,32 +67,17 @@ class FakeTrial:
         fid = self.final * (1 + (1 - progress)) + 100 * level
         return {
             **self.start_of_row(),
-            "step": round(STEPS * progress),
-            "progress": progress,
-            "level": level,
+            **{"step": round(STEPS * progress), "progress": progress, "level": level},
             "phase": "mollified" if mollified else "clean",
-            "comparable": progress == 1 and not mollified,
-            "fid": fid,
-            "extractor": "lenet",
-            "extractor_sha256": "0" * 64,
-            "extractor_resize": "none",
-            "ema": 0.0,
-            "kid": None,
-            "precision": None,
-            "recall": None,
-            "fid_infinity": None,
-            "probe_fid": None,
-            "probe_steps": 0,
-            "fid_samples": 500,
-            "fid_reference": "validation",
-            "fid_reference_size": 300,
-            "bpd": 3.0 + self.final / 100,
-            "train_loss": 2.0,
+            **{"comparable": progress == 1 and not mollified, "fid": fid, "ema": 0.0},
+            **{"extractor": "lenet", "extractor_sha256": "0" * 64, "extractor_resize": "none"},
+            **dict.fromkeys(("kid", "precision", "recall", "fid_infinity", "probe_fid")),
+            **{"probe_steps": 0, "fid_samples": 500},
+            **{"fid_reference": "validation", "fid_reference_size": 300},
+            **{"bpd": 3.0 + self.final / 100, "train_loss": 2.0},
             "non_finite_losses": self.non_finite // 2,
             "non_finite_samples": self.non_finite - self.non_finite // 2,
-            "step_seconds": 0.01,
-            "eval_seconds": 1.5,
-            "device": "cpu",
+            **{"step_seconds": 0.01, "eval_seconds": 1.5, "device": "cpu"},
             "time": START + timedelta(seconds=self.number * 100 + progress),
         }
 
@@ -105,21 +85,12 @@ class FakeTrial:
         report = self.report(progress)
         stop = self.status == "stopped" and progress == self.end
         clean = report["phase"] == "clean"
+        same = ("search", "trial", "configuration", "step", "progress", "phase", "time")
         return {
-            "search": "fake",
-            "trial": self.number,
-            "configuration": self.group,
-            "step": report["step"],
-            "progress": progress,
-            "policy": "asha",
-            "rung": rung,
+            **{name: report[name] for name in same},
+            **{"policy": "asha", "rung": rung, "reason": "made up", "value": report["fid"]},
             "action": "stop" if stop else ("continue" if clean else "skip"),
-            "value": report["fid"],
-            "cutoff": 40.0 if clean else None,
-            "competitors": self.number,
-            "phase": report["phase"],
-            "reason": "made up",
-            "time": report["time"],
+            **{"cutoff": 40.0 if clean else None, "competitors": self.number},
         }
 
     def row(self) -> dict[str, Any]:
@@ -139,6 +110,10 @@ class FakeTrial:
             **{f"shape.{name}": value for name, value in features.items()},
             "shape.clean_steps": round(STEPS * features["clean_share"]),
         }
+
+    def again(self, **changes: Any) -> "FakeTrial":
+        """Another run of the same configuration, or the same run with other fields."""
+        return dataclasses.replace(self, **{"configuration": self.group, **changes})
 
     def write(self, store: Store) -> None:
         for rung, progress in enumerate(self.evaluations()):
@@ -168,86 +143,100 @@ METADATA = {
     "elapsed_seconds": 3723.4,
 }
 
+_FAILED: dict[str, Any] = {
+    **{"status": "failed", "end": 0.2, "error": "no <memory>", "non_finite": 3}
+}
 TRIALS = (
     FakeTrial(0, build("vanilla"), 30.0),
     FakeTrial(1, build("linear", until=0.5), 25.0),
     FakeTrial(2, build("sigmoid", start=-2.0, end=3.0, tau=1.0, until=0.6), 20.0),
     FakeTrial(3, build("blur", sigma_max=4.0, until=0.3), 35.0),
     FakeTrial(4, build("cosine", until=0.5), 60.0, status="stopped", end=0.6),
-    FakeTrial(
-        5,
-        build("linear", until=0.9),
-        28.0,
-        status="failed",
-        end=0.2,
-        error="no <memory>",
-        non_finite=3,
-    ),
+    FakeTrial(5, build("linear", until=0.9), 28.0, **_FAILED),
     FakeTrial(6, build("vanilla"), 50.0, model="vae"),
     FakeTrial(7, build("linear", until=0.7), 55.0, model="vae"),
     FakeTrial(8, build("linear", until=0.4), 1.0, stage="confirm"),
 )
 
 LATE = build("linear", until=0.4)
+_ARMS = [(0, build("vanilla"), 30.0), (2, TRIALS[2].schedule, 24.0), (9, LATE, 20.0)]
+_SHIFTS = [(0.2, 0.0, 0.1), (0.0, 0.1, 0.3), (0.1, 0.3, 0.0)]
 CONFIRMED = tuple(
     FakeTrial(
-        CONFIRM_TRIALS + i,
+        CONFIRM_TRIALS + 3 * i + j,
         schedule,
-        fid + wiggle,
+        fid + shift,
         stage="confirm",
-        seed=10_000 + seed,
+        seed=10_001 + i,
         configuration=configuration,
     )
-    for i, (configuration, schedule, fid, seed, wiggle) in enumerate(
-        (configuration, schedule, fid, seed, wiggle)
-        for seed, shifts in enumerate([(0.2, 0.0, 0.1), (0.0, 0.1, 0.3), (0.1, 0.3, 0.0)], 1)
-        for (configuration, schedule, fid), wiggle in zip(
-            [
-                (0, build("vanilla"), 30.0),
-                (2, TRIALS[2].schedule, 24.0),
-                (9, LATE, 20.0),
-            ],
-            shifts,
-            strict=True,
-        )
-    )
+    for i, shifts in enumerate(_SHIFTS)
+    for j, ((configuration, schedule, fid), shift) in enumerate(zip(_ARMS, shifts, strict=True))
 )
 """A confirmation of three schedules on three seeds: the search's favourite comes second."""
 
 PLAN = {
-    "format": "mollitune.confirmation",
-    "number": 1,
-    "seeds": 3,
-    "first_seed": 10_001,
-    "fid_samples": 500,
-    "level": 0.95,
-    "reference": "test",
-    "reference_size": 300,
-    "status": "finished",
-    "created": START.isoformat(),
-    "machine": "Linux x86_64",
+    **{"format": "mollitune.confirmation", "number": 1, "seeds": 3, "first_seed": 10_001},
+    **{"fid_samples": 500, "level": 0.95, "reference": "test", "reference_size": 300},
+    **{"status": "finished", "created": START.isoformat(), "machine": "Linux x86_64"},
     "versions": {"torch": "2.11.0"},
 }
 """What the file of this confirmation says."""
 
 MakeSearch = Callable[..., str]
+Search = Callable[..., Results]
+Row = Mapping[str, Any]
+
+YOUNG = FakeTrial(0, build("vanilla"), 30.0, status="running", end=0.0)
+"""A run that was not evaluated yet."""
+UNLIKE = {**TRIALS[0].report(1.0), "fid_samples": 50000}
+"""An evaluation of the first trial that does not compare with the others."""
+
+
+def stranger(fid: float = 10.0, **params: float) -> dict[str, Any]:
+    """A complete evaluation of a family that is not registered here."""
+    own = {f"params.{name}": value for name, value in params.items()}
+    return {**FakeTrial(9, build("vanilla"), fid).report(1.0), "family": "stairs", **own}
+
+
+def runs_of(
+    schedule: Schedule, fids: Sequence[float], configuration: int, first: int, **more: Any
+) -> list[FakeTrial]:
+    """Runs of one configuration with the seeds 0, 1, ..., on trials from ``first`` on."""
+    one = FakeTrial(first, schedule, 0.0, configuration=configuration, **more)
+    return [one.again(number=first + i, final=fid, seed=i) for i, fid in enumerate(fids)]
 
 
 @pytest.fixture
 def make_search(tmp_path: Path) -> MakeSearch:
-    """A function that writes a search of the given trials and returns its location."""
+    """A function that writes a search and returns its location.
+
+    Rows of the tables that are given too come after those of the trials, and replace them.
+    """
 
     def make(
         trials: tuple[FakeTrial, ...] = TRIALS,
         name: str = "fake",
         metadata: dict[str, Any] | None = None,
         samples: bool = True,
+        *,
+        reports: Sequence[Row] = (),
+        decisions: Sequence[Row] = (),
+        ended: Sequence[Row] = (),
+        plan: Row | None = None,
+        root: str = "results",
     ) -> str:
-        location = create_search_folder(str(tmp_path / "results"), name)
+        location = create_search_folder(str(tmp_path / root), name)
         with Store.open(location, PARAMS) as store:
             store.write_metadata({**METADATA, **(metadata or {}), "name": name})
             for trial in trials:
                 trial.write(store)
+            writers = ((store.report, reports), (store.decision, decisions), (store.trial, ended))
+            for write, rows in writers:
+                for row in rows:
+                    write(row)
+            if plan is not None:
+                store.write_file("confirm/1.json", json.dumps(plan).encode())
             if samples:
                 for number, trial in enumerate(trials):
                     if trial.status == "completed":
@@ -256,6 +245,23 @@ def make_search(tmp_path: Path) -> MakeSearch:
         return location
 
     return make
+
+
+@pytest.fixture
+def search(make_search: MakeSearch) -> Search:
+    """A function that makes a search of the given trials, without pictures, and loads it."""
+    roots = (f"root-{i}" for i in itertools.count())
+
+    def load(*trials: FakeTrial, **more: Any) -> Results:
+        return load_results(make_search(trials, samples=False, root=next(roots), **more))
+
+    return load
+
+
+@pytest.fixture
+def unlike(search: Search) -> Results:
+    """A search whose FIDs were not all measured alike."""
+    return search(*TRIALS[:3], reports=[UNLIKE])
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -66,6 +67,23 @@ class Searches:
         time.sleep(delay)
         return self._kill(process)
 
+    def killed_on_the_way(
+        self, command: str, name: str, kills: int, *, seed: int, record: str = "journal"
+    ) -> int:
+        """Run a command again each time that it was killed; return how often it was.
+
+        A search is run from its config, and goes on with ``resume``.
+        """
+        rng, done = random.Random(seed), 0
+        process = self.start(command, f"{name}.yaml" if command == "search" else name)
+        while done < kills and self.kill_on_the_way(process, name, rng.uniform(0, 0.4), record):
+            done += 1
+            process = self.start("resume" if command == "search" else command, name)
+        text, _ = process.communicate()
+        assert process.returncode == 0, text
+        assert done > 0
+        return done
+
     def kill_in_a_trial(self, process: subprocess.Popen[str], name: str) -> bool:
         """Kill as soon as the record says that a trial runs; False if the search was over before.
 
@@ -104,13 +122,18 @@ class Searches:
     def results(self, name: str) -> Results:
         return load_results(name, self.folder / "results")
 
+    def assert_each_row_once(self, name: str) -> None:
+        """As the files have them, not as they are read."""
+        for table, key in KEYS.items():
+            written = pd.read_parquet(self.folder / "results" / name / table)
+            assert not written.duplicated(list(key)).any()
 
-def assert_same_tables(found: Results, wanted: Results) -> None:
-    """All rows and columns but those of the moment, with exact values."""
+
+def assert_same_tables(found: Results, wanted: Results, rtol: float = 0.0) -> None:
+    """All rows and columns but those of the moment, with exact values unless one may differ."""
+    exact: dict[str, Any] = {"rtol": rtol} if rtol else {"check_exact": True}
     for name in KEYS:
-        pd.testing.assert_frame_equal(
-            _comparable(found, name), _comparable(wanted, name), check_exact=True
-        )
+        pd.testing.assert_frame_equal(_comparable(found, name), _comparable(wanted, name), **exact)
 
 
 def _comparable(results: Results, name: str) -> pd.DataFrame:

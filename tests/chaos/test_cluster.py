@@ -19,11 +19,10 @@ from tests.chaos import faulty
 from tests.chaos.cluster import HEAD, OTHER, Node, free_port
 from tests.chaos.searches import Searches
 
-from mollitune.search.store.schema import KEYS
-
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux", reason="other loopback addresses are a Linux habit"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="other loopback addresses are of Linux"),
+]
 TRIALS, STEPS, EVERY = 3, 40, 4
 CONFIG: dict[str, Any] = {
     "families": ["linear"],
@@ -115,9 +114,7 @@ def check(searches: Searches, name: str) -> pd.DataFrame:
     marks = list(range(EVERY, STEPS + 1, EVERY))
     for _, reports in results.reports.groupby("trial"):
         assert reports["step"].tolist() == marks
-    for table in ("reports", "trials"):
-        written = pd.read_parquet(searches.folder / "results" / name / table)
-        assert not written.duplicated(list(KEYS[table])).any()
+    searches.assert_each_row_once(name)
     return results.trials
 
 
@@ -134,6 +131,7 @@ def test_trials_run_only_where_their_resources_are(
         seen |= other.pids()
         time.sleep(0.1)
     finished(process)
+    assert searches.results("pool").metadata["config"]["address"] == head
     trained = set(steps(searches, "pool"))
     assert 0 < len(trained) <= 2
     assert trained <= seen

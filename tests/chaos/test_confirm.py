@@ -1,7 +1,6 @@
 """A confirmation: real runs on fresh seeds, killed on the way, and the verdict in the end."""
 
 import json
-import random
 import shutil
 from typing import Any
 
@@ -12,6 +11,7 @@ from mollitune.analysis import load_results
 from mollitune.schedules import load
 from mollitune.search.store.schema import CONFIRM_TRIALS
 
+pytestmark = pytest.mark.slow
 TOP, SEEDS, SEARCHED = 2, 3, 8
 CONFIG: dict[str, Any] = {
     "model": "vae",
@@ -96,17 +96,8 @@ def test_a_confirmed_search_is_confirmed_once_more_only_if_asked(
 def test_killed_again_and_again_it_ends_with_the_same_verdict(
     searched: Searches, printed: str
 ) -> None:
-    rng = random.Random(7)
+    searched.killed_on_the_way("confirm", "killed", kills=3, seed=7, record="confirm/1")
     path = searched.folder / "results" / "killed"
-    process, kills = searched.start("confirm", "killed"), 0
-    while kills < 3 and searched.kill_on_the_way(
-        process, "killed", rng.uniform(0, 0.3), record="confirm/1"
-    ):
-        kills += 1
-        process = searched.start("confirm", "killed")
-    text, _ = process.communicate()
-    assert process.returncode == 0, text
-    assert kills > 0
     assert_same_tables(load_results(path), searched.results("whole"))
     verdicts = [
         json.loads((searched.folder / "results" / name / "verdict.json").read_text())

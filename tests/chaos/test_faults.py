@@ -8,8 +8,7 @@ import pytest
 from tests.chaos import faulty
 from tests.chaos.searches import Searches
 
-from mollitune.search.store.schema import KEYS
-
+pytestmark = pytest.mark.slow
 MODELS = ["Hanging", "OutOfGpuMemory", "Killed", "Damaging", "Slow", "Healthy"]
 HANG_SECONDS = 5
 # evaluated after steps 2, 4, ... 10, each time with a checkpoint; they go wrong in step 8
@@ -96,6 +95,4 @@ def test_the_search_goes_on_and_says_what_failed(searches: Searches, printed: st
     assert line.startswith("2 trials failed: 1 with ")
     assert "hung: " in line
     assert "CUDA out of memory" in line
-    for name in ("reports", "trials"):
-        table = pd.read_parquet(searches.folder / "results" / "faults" / name)
-        assert not table.duplicated(list(KEYS[name])).any()
+    searches.assert_each_row_once("faults")

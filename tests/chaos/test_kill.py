@@ -5,12 +5,12 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-import pandas as pd
+import pytest
 from tests.chaos.searches import Searches, assert_same_tables
 
 from mollitune.analysis import Results
-from mollitune.search.store.schema import KEYS
 
+pytestmark = pytest.mark.slow
 # with one worker, where all must be equal; a quarter of them with two, where nothing may be lost
 KILLS = int(os.environ.get("MOLLITUNE_CHAOS_KILLS", "8"))
 SEED = 3
@@ -77,9 +77,7 @@ def test_one_worker_ends_with_the_tables_of_an_uninterrupted_search(searches: Se
         whole, killed = uninterrupted(searches, seed), searches.results(f"killed-{seed}")
         folder = searches.folder / "results" / f"killed-{seed}"
         assert_same_tables(killed, whole)
-        for name in KEYS:
-            written = pd.read_parquet(folder / name)
-            assert not written.duplicated(list(KEYS[name])).any()
+        searches.assert_each_row_once(f"killed-{seed}")
         # every second kill was within a trial, which was started once more
         assert (killed.trials["attempt"] - 1).sum() >= (kills + 1) // 2
         assert {path.name for path in folder.iterdir()} == {
@@ -98,9 +96,7 @@ def check_nothing_lost(searches: Searches, name: str) -> None:
     results = searches.results(name)
     assert results.trials["trial"].tolist() == list(range(CONFIG["trials"]))
     assert set(results.trials["status"]) <= {"completed", "stopped"}
-    for kind in KEYS:
-        written = pd.read_parquet(searches.folder / "results" / name / kind)
-        assert not written.duplicated(list(KEYS[kind])).any()
+    searches.assert_each_row_once(name)
     # what the record decided when it was made is what the tables say in the end
     stopped = results.decisions[results.decisions["action"] == "stop"]["trial"]
     status = results.trials.set_index("trial")["status"]

@@ -1,17 +1,13 @@
 """Trials that share a process end as trials that have one each, whatever is killed on the way."""
 
-import random
 import shutil
 from typing import Any
 
-import pandas as pd
+import pytest
 from tests.chaos import faulty
-from tests.chaos.searches import OF_A_MOMENT, Searches
+from tests.chaos.searches import Searches, assert_same_tables
 
-from mollitune.analysis import Results
-from mollitune.search.store.schema import KEYS
-
-KILLS = 3
+pytestmark = pytest.mark.slow
 CONFIG: dict[str, Any] = {
     "model": [{"name": "vae", "steps": 24}, {"name": "realnvp", "steps": 12}],
     "families": ["linear", "sigmoid", "blur"],
@@ -22,34 +18,15 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def assert_alike(found: Results, wanted: Results) -> None:
-    """All rows, and all columns but those of the moment, to the rounding of the arithmetic."""
-    for name in KEYS:
-        one, two = (
-            getattr(results, name)
-            .drop(columns=OF_A_MOMENT, errors="ignore")
-            .sort_values(list(KEYS[name])[1:])
-            .reset_index(drop=True)
-            for results in (found, wanted)
-        )
-        pd.testing.assert_frame_equal(one, two, rtol=2e-3)
-        written = getattr(found, name)
-        assert not written.duplicated(list(KEYS[name])).any()
-
-
 def test_a_search_of_stacks_is_that_of_single_trials(searches: Searches) -> None:
     """Its driver is killed, and so are the stacks with it; they are filled anew."""
     resources = {"checkpoint_seconds": 0, "stack": 4}
     searches.run("search", searches.config("single", workers=1, **CONFIG))
-    config = searches.config("stacked", workers=1, resources=resources, **CONFIG)
-    process, rng, kills = searches.start("search", config), random.Random(0), 0
-    while kills < KILLS and searches.kill_on_the_way(process, "stacked", rng.uniform(0, 0.4)):
-        kills += 1
-        process = searches.start("resume", "stacked")
-    text, _ = process.communicate()
-    assert process.returncode == 0, text
-    assert kills > 0
-    assert_alike(searches.results("stacked"), searches.results("single"))
+    searches.config("stacked", workers=1, resources=resources, **CONFIG)
+    searches.killed_on_the_way("search", "stacked", kills=2, seed=0)
+    searches.assert_each_row_once("stacked")
+    # to the rounding of the arithmetic
+    assert_same_tables(searches.results("stacked"), searches.results("single"), rtol=2e-3)
 
 
 def test_a_stack_whose_process_is_killed_goes_on(searches: Searches) -> None:

@@ -1,7 +1,6 @@
 """The cluster files, and the commands that they and their guide tell one to type."""
 
 import re
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,12 +27,6 @@ def shown(page: Path) -> list[str]:
         return [line for block in blocks for line in block.splitlines()]
     found = (match.group().strip() for match in _COMMAND.finditer(text))
     return [command for command in found if "$" not in command and len(command.split()) > 2]
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "command" in metafunc.fixturenames:
-        commands = dict.fromkeys(command for page in pages() for command in shown(page))
-        metafunc.parametrize("command", [shlex.split(line) for line in commands], ids=commands)
 
 
 def documents() -> tuple[dict[str, Any], dict[str, Any]]:

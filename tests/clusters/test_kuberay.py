@@ -1,5 +1,6 @@
 """The RayJob has the fields of KubeRay's API, and says what its pods need."""
 
+import itertools
 import shlex
 import subprocess
 from collections.abc import Callable
@@ -8,8 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.clusters.conftest import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "clusters" / "kuberay-rayjob.yaml"
 # The fields of ray.io/v1 that a search may use; a key beside them is a slip.
 JOB = {
@@ -43,10 +44,7 @@ def test_it_is_a_rayjob_with_known_fields(rayjob: dict[str, Any]) -> None:
     for group in cluster["workerGroupSpecs"]:
         assert set(group) == GROUP
         assert 0 <= group["minReplicas"] <= group["replicas"] <= group["maxReplicas"]
-
-
-def test_rays_options_are_strings_as_the_api_wants(rayjob: dict[str, Any]) -> None:
-    for group in groups(rayjob):
+    for group in groups(rayjob):  # the API wants texts
         assert all(isinstance(value, str) for value in group["rayStartParams"].values())
 
 
@@ -58,33 +56,28 @@ def test_the_cluster_is_guarded_and_goes_with_the_search(rayjob: dict[str, Any])
 
 
 def test_every_container_states_its_resources(rayjob: dict[str, Any]) -> None:
-    for pod in pods(rayjob):
-        for container in pod["containers"]:
-            resources = container["resources"]
-            assert set(resources) == {"requests", "limits"}
-            # Ray counts the limits, the scheduler the requests
-            assert resources["requests"] == resources["limits"]
-            assert {"cpu", "memory"} <= set(resources["limits"])
-
-
-def test_the_head_is_a_cpu_pod_and_takes_no_trials(rayjob: dict[str, Any]) -> None:
-    head, *workers = pods(rayjob)
-    assert "nvidia.com/gpu" not in head["containers"][0]["resources"]["limits"]
+    head, *workers = ([c["resources"] for c in pod["containers"]] for pod in pods(rayjob))
+    for resources in itertools.chain(head, *workers):
+        assert set(resources) == {"requests", "limits"}
+        # Ray counts the limits, the scheduler the requests
+        assert resources["requests"] == resources["limits"]
+        assert {"cpu", "memory"} <= set(resources["limits"])
+    # the head is a CPU pod and takes no trials
+    assert "nvidia.com/gpu" not in head[0]["limits"]
     assert groups(rayjob)[0]["rayStartParams"]["num-cpus"] == "0"
     assert workers
-    for worker in workers:
-        assert int(worker["containers"][0]["resources"]["limits"]["nvidia.com/gpu"]) >= 1
+    assert all(int(worker[0]["limits"]["nvidia.com/gpu"]) >= 1 for worker in workers)
 
 
 def test_all_pods_run_one_image_and_mount_only_volumes_that_exist(rayjob: dict[str, Any]) -> None:
-    containers = [container for pod in pods(rayjob) for container in pod["containers"]]
-    dockerfile = (ROOT / "clusters" / "Dockerfile").read_text("utf-8")
-    (image,) = {container["image"] for container in containers}
-    assert f"--tag {image} " in dockerfile
+    images = set()
     for pod in pods(rayjob):
         volumes = {volume["name"] for volume in pod["volumes"]}
         for container in pod["containers"]:
+            images.add(container["image"])
             assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
+    (image,) = images
+    assert f"--tag {image} " in (ROOT / "clusters" / "Dockerfile").read_text("utf-8")
 
 
 def test_the_entrypoint_reads_the_config_that_is_mounted(rayjob: dict[str, Any]) -> None:

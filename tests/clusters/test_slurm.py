@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.clusters.conftest import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "clusters" / "slurm.sh"
 
 NOTE = 'printf "%s\\n" "$(basename "$0") $*" >> "$NOTES"\n'
@@ -43,13 +43,9 @@ class Job:
 
     def start(self, *args: str, **environment: str) -> "subprocess.Popen[str]":
         base = {
-            "PATH": f"{self.folder / 'bin'}:/usr/bin:/bin",
-            "HOME": str(self.folder),
-            "NOTES": str(self.notes),
-            "SLURM_JOB_ID": self.id,
-            "SLURM_JOB_NUM_NODES": "2",
-            "TENTHS": "0",
-            "EXIT_CODE": "0",
+            **{"PATH": f"{self.folder / 'bin'}:/usr/bin:/bin", "HOME": str(self.folder)},
+            **{"NOTES": str(self.notes), "SLURM_JOB_ID": self.id, "SLURM_JOB_NUM_NODES": "2"},
+            **{"TENTHS": "0", "EXIT_CODE": "0"},
         }
         return subprocess.Popen(
             ["bash", str(SCRIPT), *args],
@@ -107,31 +103,17 @@ def test_it_starts_one_ray_node_per_machine_and_one_search(job: Job) -> None:
     (search,) = job.lines("mollitune")
     results = f"results={job.folder}/searches"
     assert search == f"mollitune search examples/digits.yaml --address auto {results} workers=16"
-    assert job.lines("scontrol") == []
-
-
-def test_the_search_has_a_token_that_only_its_owner_reads(job: Job) -> None:
-    assert job.run() == 0
-    assert job.lines("token") == ["token 600 64"]  # 32 bytes in hexadecimal
+    assert job.lines("token") == ["token 600 64"]  # 32 bytes in hexadecimal, for its owner only
     assert job.lines("mode") == [f"mode token, tmp /tmp/mt-{job.id}"]
-
-
-def test_it_leaves_nothing_behind(job: Job) -> None:
-    assert job.run() == 0
+    assert job.lines("scontrol") == []
     assert job.leftovers == []
 
 
-@pytest.mark.parametrize("how", ["argument", "requeued"])
-def test_it_resumes_when_told_and_when_slurm_starts_it_again(job: Job, how: str) -> None:
-    if how == "argument":
-        assert job.run("resume") == 0
-    else:
-        assert job.run(SLURM_RESTART_COUNT="1") == 0
-    assert job.lines("mollitune") == [f"mollitune resume digits --results {job.folder}/searches"]
-
-
-def test_the_exit_code_is_that_of_the_search(job: Job) -> None:
-    assert job.run(EXIT_CODE="2") == 2
+def test_it_resumes_when_told_and_when_slurm_starts_it_again(job: Job) -> None:
+    assert job.run("resume") == 0
+    assert job.run(SLURM_RESTART_COUNT="1", EXIT_CODE="2") == 2  # that of the search
+    line = f"mollitune resume digits --results {job.folder}/searches"
+    assert job.lines("mollitune") == [line, line]
     assert job.lines("scontrol") == []
     assert job.leftovers == []
 

@@ -1,13 +1,9 @@
 """What the cluster files install is what the lock holds."""
 
 import re
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-INSTRUCTIONS = {"FROM", "RUN", "COPY", "USER", "WORKDIR"}
+from tests.clusters.conftest import ROOT, pages
 
 
 def instructions() -> list[tuple[str, str]]:
@@ -19,33 +15,21 @@ def instructions() -> list[tuple[str, str]]:
     ]
 
 
-def test_the_dockerfile_parses() -> None:
-    parsed = instructions()
-    assert parsed[0][0] == "FROM"
-    assert {name for name, _ in parsed} == INSTRUCTIONS
-    assert all(rest for _, rest in parsed)
-
-
 def test_the_image_installs_the_lock_with_hashes_and_then_only_the_wheel() -> None:
-    pip = [rest for name, rest in instructions() if name == "RUN" and "pip install" in rest]
-    lock, ray, wheel = pip
+    parsed = instructions()
+    assert {name for name, _ in parsed} == {"FROM", "RUN", "COPY", "USER", "WORKDIR"}
+    assert all(rest for _, rest in parsed)
+    assert ("USER", "1000") in parsed  # not root
+    (python,) = set(re.findall(r"--python-version (\S+)", (ROOT / "Makefile").read_text("utf-8")))
+    assert parsed[0] == ("FROM", f"python:{python}-slim")
+    lock, ray, wheel = (rest for name, rest in parsed if name == "RUN" and "pip install" in rest)
     assert "--require-hashes --requirement /tmp/requirements.lock" in lock
     assert '"ray[default]==' in ray
     assert wheel.endswith("--no-deps /tmp/mollitune-*.whl")
-    copied = [rest.split()[0] for name, rest in instructions() if name == "COPY"]
+    copied = [rest.split()[0] for name, rest in parsed if name == "COPY"]
     assert copied == ["requirements.lock", "dist/mollitune-*.whl"]
     ignore = (ROOT / "clusters" / "Dockerfile.dockerignore").read_text("utf-8").splitlines()
     assert ignore[1:] == ["*", "!requirements.lock", "!dist/*.whl"]
-
-
-def test_the_image_is_not_run_as_root() -> None:
-    assert [rest for name, rest in instructions() if name == "USER"] == ["1000"]
-
-
-def test_the_python_is_that_of_the_lock() -> None:
-    (base,) = [rest for name, rest in instructions() if name == "FROM"]
-    (python,) = set(re.findall(r"--python-version (\S+)", (ROOT / "Makefile").read_text("utf-8")))
-    assert base == f"python:{python}-slim"
 
 
 def test_torch_comes_from_the_lock_with_cuda(lock: dict[str, str]) -> None:
@@ -56,27 +40,13 @@ def test_torch_comes_from_the_lock_with_cuda(lock: dict[str, str]) -> None:
     assert re.findall(r"driver for CUDA (\d+)", text) == [major]
 
 
-def pinned() -> list[tuple[str, str, str]]:
-    pages = [*sorted((ROOT / "clusters").iterdir()), ROOT / "docs" / "clusters.md"]
+def test_a_pinned_version_is_the_locked_one(rayjob: dict[str, Any], lock: dict[str, str]) -> None:
     pin = re.compile(r"\b([A-Za-z][\w.-]*)(?:\[[\w,-]+\])?==([\w.]+)")
-    return [
-        (page.name, *found) for page in pages for found in pin.findall(page.read_text("utf-8"))
-    ]
-
-
-@pytest.mark.parametrize(("page", "package", "version"), pinned())
-def test_a_pinned_version_is_the_locked_one(
-    page: str, package: str, version: str, lock: dict[str, str]
-) -> None:
-    assert version == lock[package], page
-
-
-def test_something_is_pinned_in_both_ways_to_a_cluster() -> None:
-    assert {page for page, package, _ in pinned() if package == "ray"} >= {
-        "Dockerfile",
-        "ray-cluster.yaml",
-    }
-
-
-def test_kuberay_is_told_the_locked_ray(rayjob: dict[str, Any], lock: dict[str, str]) -> None:
+    with_ray = set()
+    for page in pages():
+        for package, version in pin.findall(page.read_text("utf-8")):
+            assert version == lock[package], page
+            if package == "ray":
+                with_ray.add(page.name)
+    assert with_ray >= {"Dockerfile", "ray-cluster.yaml"}
     assert rayjob["spec"]["rayClusterSpec"]["rayVersion"] == lock["ray"]

@@ -11,6 +11,7 @@ from mollitune.models import build
 from mollitune.schedules import Schedule, Sigmoid, Vanilla
 from mollitune.search.config import load_config
 
+pytestmark = pytest.mark.slow
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 

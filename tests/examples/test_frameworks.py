@@ -15,6 +15,7 @@ import pytest
 
 from mollitune.schedules import Sigmoid
 
+pytestmark = pytest.mark.slow
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 MOLLIFY = Sigmoid(until=0.6)
 STEPS = 24

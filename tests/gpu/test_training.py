@@ -12,6 +12,7 @@ from mollitune.models import models
 from mollitune.schedules import Sigmoid
 from mollitune.search.data.images import Images, Splits
 from mollitune.search.metrics.reference import Reference
+from mollitune.search.training.settings import Training
 from mollitune.search.training.spec import TrialSpec
 from mollitune.search.training.stack import train_together
 from mollitune.search.training.trial import Trial
@@ -22,9 +23,10 @@ def trials(
 ) -> list[Trial]:
     compiled = more.pop("compiled", False)
     settings = {"batch_size": 32, "hparams": SMALL[model], "steps": 12, "every": 1.0, **more}
+    how = {name: settings.pop(name) for name in Training.model_fields if name in settings}
     return [
         Trial(
-            TrialSpec(model, schedule, seed, **settings),
+            TrialSpec(model, schedule, seed, training=Training(**how), **settings),
             splits,
             reference,
             80,

@@ -3,12 +3,11 @@
 import dataclasses
 import json
 from collections import Counter
-from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import pytest
+from markupsafe import escape
 from tests.analysis.conftest import CONFIRMED, METADATA, PARAMS, PLAN, TRIALS, FakeTrial
 from tests.analysis.report.test_importance_card import FOUND
 from tests.analysis.report.test_verdict_card import ARMS, VERDICT
@@ -20,16 +19,10 @@ from mollitune.schedules import build
 from mollitune.search.store.writer import Store, create_search_folder
 
 ATTACKS = [
-    "<script>alert(1)</script>",
-    "</script><script>alert(1)</script>",
-    "</title></style></pre><img src=x onerror=alert(1)>",
-    '"><svg onload=alert(1)>',
-    "' onmouseover='alert(1)' x='",
-    "<!--",
-    "]]>",
-    "<a href='javascript:alert(1)'>x</a>",
-    "&lt;b&gt; &#60;i&#62;",
-    "%{customdata} ${alert(1)} {{7*7}}",
+    *("<script>alert(1)</script>", "</script><script>alert(1)</script>"),
+    *("</title></style></pre><img src=x onerror=alert(1)>", '"><svg onload=alert(1)>'),
+    *("' onmouseover='alert(1)' x='", "<!--", "]]>", "<a href='javascript:alert(1)'>x</a>"),
+    *("&lt;b&gt; &#60;i&#62;", "%{customdata} ${alert(1)} {{7*7}}"),
 ]
 
 
@@ -85,38 +78,32 @@ def _page(folder: Path, text: str) -> str:
     return write_report(load_results(folder / "s")).read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-def harmless(tmp_path_factory: pytest.TempPathFactory) -> Elements:
-    return Elements(_page(tmp_path_factory.mktemp("page"), "harmless"))
+def _cards(text: str) -> str:
+    arms = tuple(
+        dataclasses.replace(arm, text=text, out=text if arm.out else None) for arm in ARMS
+    )
+    verdict = dataclasses.replace(
+        VERDICT, model=text, dataset=text, extractor=text, reference=text, arms=arms
+    )
+    shares = FOUND.assign(name=text, within=["all", text, "all"])
+    return verdict_card(verdict) + shares_card(shares)
 
 
-@pytest.mark.parametrize("attack", ATTACKS)
-def test_no_element_or_attribute_comes_from_data(
-    tmp_path: Path, harmless: Elements, attack: str
-) -> None:
-    page = _page(tmp_path, attack)
-    found = Elements(page)
-    assert found.found == harmless.found
-    assert found.other == harmless.other
-    assert not [a for a in found.addresses if not a.startswith(("#", "data:"))]
-    assert escape(attack) in page
+def test_no_element_or_attribute_comes_from_data(tmp_path: Path) -> None:
+    def made(text: str) -> list[str]:
+        folder = tmp_path / text.encode().hex()[:50]
+        folder.mkdir()
+        return [_page(folder, text), _cards(text)]
 
-
-@pytest.mark.parametrize("attack", ATTACKS)
-def test_cards_of_verdict_and_importance_are_escaped(attack: str) -> None:
-    def cards(text: str) -> tuple[Elements, str]:
-        arms = tuple(
-            dataclasses.replace(arm, text=text, out=text if arm.out else None) for arm in ARMS
-        )
-        verdict = dataclasses.replace(
-            VERDICT, model=text, dataset=text, extractor=text, reference=text, arms=arms
-        )
-        shares = FOUND.assign(name=text, within=["all", text, "all"])
-        html = verdict_card(verdict) + shares_card(shares)
-        return Elements(html), html
-
-    found, html = cards(attack)
-    harmless, _ = cards("harmless")
-    assert found.found == harmless.found
-    assert found.other == harmless.other
-    assert escape(attack) in html
+    harmless = [Elements(html) for html in made("harmless")]
+    # one page with all attacks in every place, and cards with each by itself
+    every = " ".join(ATTACKS)
+    for page, other, text in (
+        *((html, other, every) for html, other in zip(made(every), harmless, strict=True)),
+        *((_cards(attack), harmless[1], attack) for attack in ATTACKS),
+    ):
+        found = Elements(page)
+        assert found.found == other.found
+        assert found.other == other.other
+        assert not [a for a in found.addresses if not a.startswith(("#", "data:"))]
+        assert escape(text) in page

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
-from mollitune.models import build
+from mollitune.models import GenerativeModel, build
 from mollitune.models._vae_base import LatentVariableModel
 from mollitune.models._vae_iaf import VAEIAF
 
@@ -39,7 +39,7 @@ class LinearGaussian(NamedTuple):
 
     def encoder_gradients(self, x: Tensor, draws: int) -> Tensor:
         """Gradients of the loss of ``x`` in the encoder's bias, one row for each of many draws."""
-        bias, skeleton = "model.encoder.1.bias", _Loss(self.model)
+        bias, skeleton = "model.encoder.1.bias", Loss(self.model)
         state = {key: value.detach() for key, value in skeleton.named_parameters()}
 
         def loss(value: Tensor, x: Tensor) -> Tensor:
@@ -51,10 +51,10 @@ class LinearGaussian(NamedTuple):
         return gradients
 
 
-class _Loss(nn.Module):
+class Loss(nn.Module):
     """``functional_call`` calls a module's forward; this one's is a model's loss."""
 
-    def __init__(self, model: LatentVariableModel) -> None:
+    def __init__(self, model: GenerativeModel) -> None:
         super().__init__()
         self.model = model
 

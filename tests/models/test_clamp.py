@@ -1,4 +1,3 @@
-import pytest
 import torch
 
 from mollitune.models._clamp import clamp_inward
@@ -14,25 +13,9 @@ def test_inside_the_gradient_is_one() -> None:
     assert torch.autograd.gradcheck(lambda v: clamp_inward(v, -1, 2), x)
 
 
-@pytest.mark.parametrize(
-    ("start", "upstream", "passes"),
-    [
-        (-5.0, -1.0, True),  # below the range, descent raises x: back in
-        (-5.0, 1.0, False),  # below the range, descent would lower x: further out
-        (5.0, 1.0, True),
-        (5.0, -1.0, False),
-    ],
-)
-def test_outside_only_the_inward_gradient_passes(
-    start: float, upstream: float, passes: bool
-) -> None:
-    x = torch.tensor(start, requires_grad=True)
-    (upstream * clamp_inward(x, -1, 1)).backward()
+def test_outside_only_the_inward_gradient_passes() -> None:
+    # Below the range, descent by -1 raises x: back in; by 1 it would lower it: further out.
+    x = torch.tensor([-5.0, -5.0, 5.0, 5.0], requires_grad=True)
+    (torch.tensor([-1.0, 1.0, 1.0, -1.0]) * clamp_inward(x, -1, 1)).sum().backward()
     assert x.grad is not None
-    assert x.grad.item() == (upstream if passes else 0.0)
-
-
-def test_works_under_vmap() -> None:
-    x = torch.tensor([-5.0, 0.0, 5.0])
-    grads = torch.vmap(torch.func.grad(lambda v: clamp_inward(v, -1, 1)))(x)
-    assert grads.tolist() == [0.0, 1.0, 1.0]
+    assert x.grad.tolist() == [-1.0, 0.0, 1.0, 0.0]

@@ -9,7 +9,6 @@ from torch import Tensor
 from mollitune.models import HVAE, build
 from mollitune.models._gaussian import diagonal_log_prob, standard_normal_log_prob
 from mollitune.models._leapfrog import leapfrog
-from mollitune.models._vae_base import LatentVariableModel
 
 MASSES = ["encoder", "identity"]
 
@@ -23,18 +22,13 @@ def _batch(n: int = 6) -> Tensor:
     return torch.randn(n, 1, 4, 4, dtype=torch.float64)
 
 
-def _misplace(model: LatentVariableModel, deviations: float) -> None:
-    """Moves the linear encoder's means away from the exact posterior's."""
-    encoder = model.encoder[1]  # type: ignore[index]
-    with torch.no_grad():
-        std = torch.exp(0.5 * encoder.bias[LATENT : 2 * LATENT])
-        encoder.bias[:LATENT] += deviations * std
-
-
-def _misplaced(name: str, deviations: float = 2.0, **hparams: Any) -> LinearGaussian:
+def _misplaced(name: str, **hparams: Any) -> LinearGaussian:
+    """The linear encoder's means lie two deviations away from the exact posterior's."""
     torch.manual_seed(0)
     exact = linear_gaussian(name, shrink=1.0, **hparams)
-    _misplace(exact.model, deviations)
+    bias = exact.model.encoder[1].bias  # type: ignore[index]
+    with torch.no_grad():
+        bias[:LATENT] += 2 * torch.exp(0.5 * bias[LATENT : 2 * LATENT])
     return exact
 
 
@@ -73,39 +67,18 @@ def test_weights_are_those_of_the_change_of_variables(tempering: str, mass: str)
 
 
 @pytest.mark.parametrize("mass", MASSES)
-@pytest.mark.parametrize("tempering", ["none", "fixed"])
-@pytest.mark.parametrize("step_size", [0.1, 0.2, 0.4])
-def test_the_bound_is_between_the_elbo_and_the_likelihood(
-    step_size: float, tempering: str, mass: str
-) -> None:
+def test_the_bound_is_between_the_elbo_and_the_likelihood(mass: str) -> None:
     """With an encoder that is off by two standard deviations, so that there is much to gain."""
     vae = _misplaced("vae")
-    hvae = _misplaced("hvae", leapfrog=5, tempering=tempering, step_size=step_size, mass=mass)
-    x = vae.sample(4000)
-    bound = _seeded_bound(hvae, x)
-    for gap in (bound - _seeded_bound(vae, x), vae.log_p(x) - bound):
-        assert gap.mean() > 4 * gap.std() / math.sqrt(len(gap))
-
-
-def test_cooling_is_what_helps() -> None:
-    """The dynamics keep the energy, and with it the ELBO; friction lets the pair settle."""
-    bounds = {
-        kind: _seeded_bound(model, model.sample(2000)).mean()
-        for kind in ("none", "fixed")
-        for model in [_misplaced("hvae", leapfrog=5, tempering=kind, step_size=0.2)]
-    }
-    assert bounds["fixed"] > bounds["none"] + 0.3
-
-
-def test_fine_steps_without_tempering_leave_every_weight() -> None:
-    vae = _misplaced("vae")
-    hvae = _misplaced("hvae", leapfrog=20, tempering="none", step_size=0.01, mass="encoder")
-    x = vae.sample(50)
-    code = hvae.model._code(x)
-    z, _ = hvae.model._latents(x, code, torch.Generator().manual_seed(1))
-    # Far from where it started, and yet each image's bound is that of the plain VAE.
-    assert (z - code.draw(torch.Generator().manual_seed(1))).abs().max() > 0.05
-    torch.testing.assert_close(_seeded_bound(hvae, x), _seeded_bound(vae, x), rtol=0, atol=1e-2)
+    x, bounds = vae.sample(4000), {}
+    for step_size, kind in ((0.1, "none"), (0.2, "none"), (0.2, "fixed"), (0.4, "fixed")):
+        hvae = _misplaced("hvae", leapfrog=5, tempering=kind, step_size=step_size, mass=mass)
+        bound = _seeded_bound(hvae, x)
+        for gap in (bound - _seeded_bound(vae, x), vae.log_p(x) - bound):
+            assert gap.mean() > 4 * gap.std() / math.sqrt(len(gap))
+        bounds[kind, step_size] = bound.mean()
+    # The dynamics keep the energy, and with it the ELBO; friction lets the pair settle.
+    assert mass == "identity" or bounds["fixed", 0.2] > bounds["none", 0.2] + 0.3
 
 
 def test_encoder_mass_keeps_the_steps_stable_as_sigma_falls() -> None:
@@ -162,28 +135,13 @@ def test_one_decoder_gradient_more_than_steps() -> None:
     assert len(calls) == 4 + 1 + 1  # and once for the reconstruction
 
 
-@pytest.mark.parametrize("step_size", [0.05, 0.4])
-def test_steps_start_as_asked_and_stay_bounded(step_size: float) -> None:
-    model, x = _hvae(step_size=step_size, mass="identity"), _batch()
-    code = model._code(x)
-    torch.testing.assert_close(model._steps(code), torch.full((3,), step_size).double())
+def test_steps_start_as_asked_and_stay_bounded() -> None:
+    for step_size in (0.05, 0.4):
+        model = _hvae(step_size=step_size, mass="identity")
+        code = model._code(_batch())
+        torch.testing.assert_close(model._steps(code), torch.full((3,), step_size).double())
     with torch.no_grad():
         model.raw_step.fill_(100.0)
     assert (model._steps(code) <= 0.5).all()
     model.mass = "encoder"
     torch.testing.assert_close(model._steps(code), 0.5 * (0.5 * code.log_variance).exp())
-
-
-@pytest.mark.parametrize("step_size", [0, 0.5, 1])
-def test_bad_step_size(step_size: float) -> None:
-    with pytest.raises(ValueError, match=rf"step_size must be in \(0, 0.5\), got {step_size}"):
-        _hvae(step_size=step_size)
-
-
-def test_bad_arguments() -> None:
-    with pytest.raises(ValueError, match="leapfrog must be an integer >= 1, got 0"):
-        _hvae(leapfrog=0)
-    with pytest.raises(ValueError, match="unknown mass 'unit'; allowed: encoder, identity"):
-        _hvae(mass="unit")
-    with pytest.raises(ValueError, match="unknown tempering 'hot'; allowed: fixed, free, none"):
-        _hvae(tempering="hot")

@@ -27,61 +27,14 @@ def test_one_step_by_hand() -> None:
     assert p.item() == 0.5 * (-0.25 - 0.21875)
 
 
-@pytest.mark.parametrize("steps", [1, 2, 7])
-def test_it_is_reversible(steps: int) -> None:
+def test_it_is_reversible() -> None:
     z, p, step = _start(50)
-    there = leapfrog(z, p, _force, step, [ONE] * steps)
-    back = leapfrog(there[0], -there[1], _force, step, [ONE] * steps)
-    assert (there[0] - z).abs().max() > 0.1
-    assert (back[0] - z).abs().max() <= 1e-12
-    assert (-back[1] - p).abs().max() <= 1e-12
-
-
-@pytest.mark.parametrize("tempering", ["none", "fixed", "free"])
-@pytest.mark.parametrize("steps", [1, 3])
-def test_the_determinant_is_that_of_the_factors(tempering: str, steps: int) -> None:
-    latent = 3
-    z, p, step = _start(1, latent)
-    factors = make_tempering(tempering, steps).double().factors()
-
-    def flow(pair: Tensor) -> Tensor:
-        return torch.cat(leapfrog(pair[:latent], pair[latent:], _force, step[0], factors))
-
-    jacobian = torch.autograd.functional.jacobian(flow, torch.cat((z[0], p[0])))
-    sign, log_det = torch.linalg.slogdet(jacobian)
-    assert sign == 1
-    torch.testing.assert_close(log_det, latent * factors.log().sum(), rtol=0, atol=1e-9)
-    assert (log_det.abs() > 0.1) == (tempering != "none")
-
-
-def test_a_harmonic_oscillator_keeps_its_shadow_energy() -> None:
-    """For ``U = z^2 / 2`` leapfrog conserves ``(1 - step^2 / 4) z^2 + p^2`` exactly."""
-    z, p, step = _start(50)
-    energy = (1 - step.square() / 4) * z.square() + p.square()
-    z, p = leapfrog(z, p, lambda z: -z, step, [ONE] * 9)
-    torch.testing.assert_close((1 - step.square() / 4) * z.square() + p.square(), energy)
-
-
-@pytest.mark.parametrize("steps", [1, 2, 5])
-def test_one_gradient_more_than_steps(steps: int) -> None:
-    calls = 0
-
-    def force(z: Tensor) -> Tensor:
-        nonlocal calls
-        calls += 1
-        return -z
-
-    z, p, step = _start(2)
-    leapfrog(z, p, force, step, [ONE] * steps)
-    assert calls == steps + 1
-
-
-def test_steps_of_different_rows_do_not_mix() -> None:
-    z, p, step = _start(4)
-    together = leapfrog(z, p, _force, step, [0.9 * ONE] * 3)
-    alone = leapfrog(z[2:3], p[2:3], _force, step[2:3], [0.9 * ONE] * 3)
-    for rows, row in zip(together, alone, strict=True):
-        assert torch.equal(rows[2:3], row)
+    for steps in (1, 2, 7):
+        there = leapfrog(z, p, _force, step, [ONE] * steps)
+        back = leapfrog(there[0], -there[1], _force, step, [ONE] * steps)
+        assert (there[0] - z).abs().max() > 0.1
+        assert (back[0] - z).abs().max() <= 1e-12
+        assert (-back[1] - p).abs().max() <= 1e-12
 
 
 def test_fine_steps_follow_the_true_path() -> None:
@@ -92,3 +45,32 @@ def test_fine_steps_follow_the_true_path() -> None:
         errors.append(math.hypot(z.item() - math.cos(1), p.item() + math.sin(1)))
     assert errors[0] < 1e-3
     assert errors[0] / errors[1] == pytest.approx(4, rel=0.01)
+
+
+def test_the_factors_end_at_temperature_one() -> None:
+    for kind, temperature, steps in (("none", 1.0, 2), ("fixed", 1.5, 1), ("fixed", 1.5, 5)):
+        factors = make_tempering(kind, steps).factors()
+        assert factors.shape == (steps,)
+        assert factors.prod().item() == pytest.approx(temperature**-0.5)
+
+
+def test_fixed_tempering_is_quadratic() -> None:
+    tempering = make_tempering("fixed", 3)
+    with torch.no_grad():
+        for parameter in tempering.parameters():
+            parameter.fill_(math.log(8.0))
+    # Temperatures 9, 9 - 8/9, 9 - 32/9 and 1.
+    expected = torch.tensor([73 / 81, 49 / 73, 9 / 49]).sqrt()
+    torch.testing.assert_close(tempering.factors(), expected)
+
+
+def test_learned_factors_cool_whatever_the_parameters() -> None:
+    torch.testing.assert_close(make_tempering("free", 4).factors(), torch.full((4,), 0.9))
+    for kind in ("fixed", "free"):
+        tempering = make_tempering(kind, 3)
+        for value in (-10.0, 0.0, 10.0):
+            with torch.no_grad():
+                for parameter in tempering.parameters():
+                    parameter.fill_(value)
+            factors = tempering.factors()
+            assert ((factors > 0) & (factors <= 1)).all()

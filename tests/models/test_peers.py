@@ -8,17 +8,14 @@ from typing import Any, cast
 
 import pytest
 import torch
+from tests.models.flows import perturb
 from torch import Tensor, nn
 
 from mollitune.models import MAF, Glow, build
 from mollitune.models._actnorm import ActNorm
-from mollitune.models._coupling import AffineCoupling, SigmoidScale, TanhScale
-from mollitune.models._coupling_nets import GlowNet, ResNet
+from mollitune.models._coupling import AffineCoupling
+from mollitune.models._coupling_nets import GlowNet
 from mollitune.models._invertible import Invertible1x1
-from mollitune.models._multiscale import Chain
-from mollitune.models._squeeze import squeeze
-
-Perturb = Callable[[nn.Module, float], None]
 
 pytestmark = [
     pytest.mark.peers,
@@ -45,104 +42,8 @@ def _close(ours: Tensor, theirs: Tensor) -> None:
 # where they exponentiate it; and they interleave shifts and log-scales where we have halves.
 
 
-class _Interleaved(nn.Module):
-    """Our network in their order of outputs, for the map from latents to data."""
-
-    def __init__(self, net: nn.Module, scale: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.net, self.scale = net, scale
-
-    def forward(self, a: Tensor) -> Tensor:
-        raw, shift = self.net(a).chunk(2, dim=1)
-        return torch.stack((-shift, self.scale(raw)), dim=2).flatten(1, 2)
-
-
-@pytest.mark.parametrize("flip", [False, True])
-@pytest.mark.parametrize("scale_map", ["exp", "sigmoid"])
-def test_affine_coupling(normflows: Any, flip: bool, scale_map: str, perturb: Perturb) -> None:
-    scale: nn.Module = TanhScale(3) if scale_map == "exp" else SigmoidScale()
-    coupling = AffineCoupling(ResNet(3, 8, 6, blocks=1), scale, flip=flip).double()
-    # Small enough to stay above our floor of the sigmoid, which they do not have.
-    perturb(coupling, 0.15)
-    # For "sigmoid" they add the 2 and take the sigmoid themselves.
-    theirs_scale = (lambda raw: -scale(raw)) if scale_map == "exp" else (lambda raw: raw)
-    peer = normflows.flows.AffineCouplingBlock(
-        _Interleaved(coupling.net, theirs_scale),
-        scale_map=scale_map,
-        split_mode="channel_inv" if flip else "channel",
-    )
-    x = torch.randn(5, 6, 4, 4, dtype=torch.float64)
-    z, log_det = coupling(x)
-    peer_z, peer_log_det = peer.inverse(x)
-    assert (z - x).abs().max() > 0.1
-    _close(z, peer_z)
-    _close(log_det, peer_log_det)
-    _close(coupling.inverse(x), peer(x)[0])
-
-
-def test_masked_affine_chain(normflows: Any, perturb: Perturb) -> None:
-    """A RealNVP on vectors: theirs masks the input, ours cuts it in two."""
-    chain = Chain(
-        AffineCoupling(ResNet(2, 8, 4, blocks=1), TanhScale(2), flip=k % 2 == 1) for k in range(4)
-    ).double()
-    perturb(chain, 0.3)
-    peers = []
-    for layer in chain:
-        coupling = cast("AffineCoupling", layer)
-        mask = torch.tensor([0, 0, 1, 1] if coupling.flip else [1, 1, 0, 0]).double()
-        peers.append(
-            normflows.flows.MaskedAffineFlow(
-                mask.reshape(4, 1, 1),
-                _Masked(coupling, shift=True),
-                _Masked(coupling, shift=False),
-            )
-        )
-    # Their flow runs from latents to data.
-    base = normflows.distributions.DiagGaussian((4, 1, 1), trainable=False).double()
-    peer = normflows.NormalizingFlow(base, peers[::-1])
-    x = torch.randn(6, 4, 1, 1, dtype=torch.float64)
-    z, log_det = chain(x)
-    log_prob = torch.distributions.Normal(0, 1).log_prob(z).flatten(1).sum(1) + log_det
-    _close(log_prob, peer.log_prob(x))
-    _close(chain.inverse(x), peer.forward(x))
-
-
-class _Masked(nn.Module):
-    """One output of our coupling's network as a function of their masked input."""
-
-    def __init__(self, coupling: AffineCoupling, *, shift: bool) -> None:
-        super().__init__()
-        self.coupling, self.shift = coupling, shift
-
-    def forward(self, masked: Tensor) -> Tensor:
-        first, second = masked.chunk(2, dim=1)
-        raw, shift = self.coupling.net(second if self.coupling.flip else first).chunk(2, dim=1)
-        # Towards the data: x = z exp(-s) - t.
-        out = -shift if self.shift else -self.coupling.scale(raw)
-        return torch.cat((out, out), dim=1)
-
-
-def test_invertible_convolution(normflows: Any, perturb: Perturb) -> None:
-    layer = Invertible1x1(12).double()
-    perturb(layer, 0.1)
-    peer = normflows.flows.Invertible1x1Conv(12, use_lu=True).double()
-    _copy_mixing(layer, peer, torch.arange(12))
-    x = torch.randn(4, 12, 3, 5, dtype=torch.float64)
-    z, log_det = layer(x)
-    peer_z, peer_log_det = peer.inverse(x)
-    _close(z, peer_z)
-    _close(log_det, peer_log_det.expand(4))
-    _close(layer.inverse(x), peer(x)[0])
-
-
-def test_squeeze_orders_channels_by_position_where_the_peer_does_by_colour(normflows: Any) -> None:
-    x = torch.randn(2, 3, 4, 6)
-    theirs, _ = normflows.flows.Squeeze().inverse(x)
-    assert torch.equal(squeeze(x), theirs[:, _by_position(12)])
-
-
 @pytest.mark.parametrize(("levels", "steps"), [(1, 2), (2, 2), (3, 1)])
-def test_glow(normflows: Any, levels: int, steps: int, perturb: Perturb) -> None:
+def test_glow(normflows: Any, levels: int, steps: int) -> None:
     """A whole Glow: same latents and same density.
 
     The peer's prior of the latents that leave knows nothing of those that stay, so the weights of
@@ -259,7 +160,7 @@ def _parts(module: object) -> Any:
 
 
 @pytest.mark.parametrize("dims", [2, 3, 8])
-def test_maf(zuko: Any, dims: int, perturb: Perturb) -> None:
+def test_maf(zuko: Any, dims: int) -> None:
     """Their masks, their Jacobian and their inverse, one dimension after the other."""
     flow = cast("MAF", build("maf", shape=(dims,), blocks=3, hidden=dims - 1)).double()
     perturb(flow, 0.3)
@@ -294,10 +195,7 @@ def _peer_autoregressive(zuko: Any, block: Any, dims: int) -> Any:
         return torch.distributions.AffineTransform(shift * scale, scale)
 
     peer = zuko.flows.MaskedAutoregressiveTransform(
-        dims,
-        hidden_features=(dims - 1, dims - 1),
-        activation=nn.SiLU,
-        univariate=affine,
+        dims, hidden_features=(dims - 1, dims - 1), activation=nn.SiLU, univariate=affine
     ).double()
     layers = [layer for layer in peer.hyper if isinstance(layer, nn.Linear)]
     ours = [*block.net.hidden, block.net.last]

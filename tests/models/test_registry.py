@@ -1,10 +1,11 @@
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from mollitune.models import VAE, GenerativeModel, RealNVP, build, models, preset, register
+from mollitune.models import VAE, RealNVP, build, models, preset, register
 from mollitune.models._registry import by_side
 
 USER_MODULE = '''
@@ -51,99 +52,114 @@ def _user_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(tmp_path)
 
 
-def test_names_are_sorted_and_complete() -> None:
+def test_names_are_sorted_and_build_their_class() -> None:
     assert list(models()) == sorted(models())
-    assert {"realnvp", "vae"} <= set(models())
-
-
-@pytest.mark.parametrize(("name", "cls"), [("vae", VAE), ("realnvp", RealNVP)])
-def test_build_returns_the_registered_class(name: str, cls: type[GenerativeModel]) -> None:
-    assert type(build(name, shape=(1, 8, 8))) is cls
-
-
-def test_hparams_override_the_preset() -> None:
+    assert type(build("vae", shape=(1, 8, 8))) is VAE
+    assert type(build("realnvp", shape=(1, 8, 8))) is RealNVP
+    # hyperparameters override the preset, which is a copy
+    preset("vae", (1, 8, 8))["latent"] = 999
+    assert preset("vae", (1, 8, 8))["latent"] != 999
     with torch.device("meta"):
         assert build("vae", shape=(1, 8, 8), latent=3).decoder[0][0].in_features == 3  # type: ignore[index,union-attr]
 
 
 @pytest.mark.parametrize("name", models())
-@pytest.mark.parametrize(
-    "shape",
-    [(1, 4, 4), (1, 8, 8), (1, 10, 10), (3, 28, 20), (1, 28, 28), (3, 32, 32), (3, 64, 64)],
-)
-def test_presets_fit_their_shape(name: str, shape: tuple[int, int, int]) -> None:
+def test_presets_fit_their_shape(name: str) -> None:
     # The meta device computes shapes only, so full-size models cost nothing.
-    with torch.device("meta"):
-        model = build(name, shape=shape)
-        assert model.loss(torch.zeros(2, *shape)).shape == ()
-        if name != "maf":  # its inverse ends when the values say so
-            assert model.sample(2).shape == (2, *shape)
+    sides = [(1, 4, 4), (1, 10, 10), (3, 28, 20), (1, 28, 28), (3, 32, 32), (3, 64, 64)]
+    for shape in sides:
+        with torch.device("meta"):
+            model = build(name, shape=shape)
+            assert model.loss(torch.zeros(2, *shape)).shape == ()
+            if name != "maf":  # its inverse ends when the values say so
+                assert model.sample(2).shape == (2, *shape)
 
 
-def test_a_preset_is_a_copy() -> None:
-    preset("vae", (1, 8, 8))["latent"] = 999
-    assert preset("vae", (1, 8, 8))["latent"] != 999
-
-
-@pytest.mark.parametrize(("side", "expected"), [(4, 8), (8, 8), (27, 8), (28, 28), (500, 32)])
-def test_presets_are_chosen_by_side(side: int, expected: int) -> None:
+def test_presets_are_chosen_by_side() -> None:
     table = {key: {"width": key} for key in (8, 28, 32)}
-    assert by_side(table, (3, 2, side)) == {"width": expected}
+    for side, expected in ((4, 8), (8, 8), (27, 8), (28, 28), (500, 32)):
+        assert by_side(table, (3, 2, side)) == {"width": expected}
 
 
-def test_unknown_model() -> None:
+def test_unknown_names() -> None:
     with pytest.raises(ValueError, match=r"unknown model 'relnvp', did you mean 'realnvp'\? all"):
         build("relnvp", shape=(1, 8, 8))
     with pytest.raises(ValueError, match=r"unknown model 'xyz'; allowed: .*realnvp, vae"):
         preset("xyz", (1, 8, 8))
-
-
-def test_unknown_hparam() -> None:
     message = (
-        "unknown realnvp hyperparameter 'hiden', did you mean 'hidden'? "
+        r"unknown realnvp hyperparameter 'hiden', did you mean 'hidden'\? "
         "allowed: blocks, hidden, scales"
     )
-    with pytest.raises(ValueError, match=re.escape(message)):
+    with pytest.raises(ValueError, match=message):
         build("realnvp", shape=(1, 8, 8), hiden=8)
 
 
-@pytest.mark.parametrize(
-    ("name", "key", "value", "message"),
-    [
+def test_bad_values() -> None:
+    cases: list[tuple[str, str, Any, str]] = [
         ("realnvp", "scales", 0, "scales must be an integer >= 1, got 0"),
         ("realnvp", "scales", 4, "scales=4 needs sides divisible by 16, got 8x8"),
         ("realnvp", "hidden", "32", "hidden must be an integer >= 1, got '32'"),
         ("realnvp", "blocks", -1, "blocks must be an integer >= 0, got -1"),
-        ("realnvp", "blocks", float("nan"), "blocks must be an integer >= 0, got nan"),
+        *(
+            ("glow", key, 0, f"{key} must be an integer >= 1, got 0")
+            for key in ("levels", "steps")
+        ),
+        ("glow", "hidden", 2.0, "hidden must be an integer >= 1, got 2.0"),
+        ("maf", "blocks", 0, "blocks must be an integer >= 1, got 0"),
+        ("maf", "hidden", 1.5, "hidden must be an integer >= 1, got 1.5"),
+        *(
+            (f, "actnorm_init", "noisy", "unknown actnorm_init 'noisy'; allowed: clean, mollified")
+            for f in ("maf", "glow")
+        ),
         ("vae", "latent", 0, "latent must be an integer >= 1, got 0"),
         ("vae", "hidden", True, "hidden must be an integer >= 1, got True"),
         ("vae", "net", "cnn", "unknown net 'cnn'"),
         ("vae", "sigma", 1.0, "unknown sigma 1.0"),
-    ],
-)
-def test_bad_values(name: str, key: str, value: object, message: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(message)):
-        build(name, shape=(1, 8, 8), **{key: value})  # type: ignore[arg-type]
+        ("vae", "sigma", "unit", "unknown sigma 'unit'; allowed: analytic, learned"),
+        ("beta_vae", "sigma", "units", "unknown sigma 'units', did you mean 'unit'"),
+        *(
+            ("beta_vae", "beta", beta, "beta must be a finite number >= 0.0001, got")
+            for beta in (0, float("nan"), float("inf"), "1", True)
+        ),
+        *(("iwae", "samples", n, "samples must be an integer >= 1, got") for n in (0, 2.5, True)),
+        *(("iwae", "dreg", d, f"dreg must be true or false, got {d!r}") for d in (1, "no", None)),
+        *(
+            ("hvae", "step_size", step, f"step_size must be in (0, 0.5), got {step}")
+            for step in (0, 0.5, 1)
+        ),
+        ("hvae", "leapfrog", 0, "leapfrog must be an integer >= 1, got 0"),
+        ("hvae", "mass", "unit", "unknown mass 'unit'; allowed: encoder, identity"),
+        ("hvae", "tempering", "hot", "unknown tempering 'hot'; allowed: fixed, free, none"),
+        ("vae_iaf", "flows", 0, "flows must be an integer >= 1, got 0"),
+        ("vae_iaf", "flow_hidden", 0, "flow_hidden must be an integer >= 1, got 0"),
+        ("vae_iaf", "context", -1, "context must be an integer >= 0, got -1"),
+    ]
+    for name, key, value, message in cases:
+        with pytest.raises(ValueError, match=re.escape(message)):
+            build(name, shape=(1, 8, 8), **{key: value})
 
 
-@pytest.mark.parametrize("shape", [(8, 8), (1, 8, 8, 1), (1, -8, 8), None])
-def test_bad_shape(shape: object) -> None:
-    with pytest.raises(ValueError, match="shape must be"):
-        build("vae", shape=shape)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="shape must be"):
-        preset("vae", shape)  # type: ignore[arg-type]
+def test_bad_shapes() -> None:
+    """All that are none are in ``test_base``."""
+    none: list[Any] = [(1, 8, 8, 1), None]
+    for shape in none:
+        for call in (build, preset):
+            with pytest.raises(ValueError, match="shape must be"):
+                call("vae", shape)
+    for vector in ((2, 3), ()):
+        with pytest.raises(ValueError, match=r"shape must be three integers .* or one"):
+            build("maf", shape=vector)
+    for name in ("vae", "realnvp", "glow"):
+        with pytest.raises(ValueError, match="shape"):
+            build(name, shape=(8,))
 
 
-@pytest.mark.parametrize("name", ["vae", "realnvp"])
-def test_a_taken_name_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=f"model '{name}' is already registered"):
-        register(name)
-
-
-@pytest.mark.parametrize("name", ["", "my model", "a:b"])
-def test_a_malformed_name_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="name must be letters, digits and underscores"):
-        register(name)
+def test_names_that_cannot_be_registered() -> None:
+    with pytest.raises(ValueError, match="model 'vae' is already registered"):
+        register("vae")
+    for name in ("", "my model", "a:b"):
+        with pytest.raises(ValueError, match="name must be letters, digits and underscores"):
+            register(name)
 
 
 def test_registering_makes_a_model_buildable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,29 +178,23 @@ def test_user_class() -> None:
     assert model.shape == (1, 4, 4)
     assert model.loss(torch.ones(2, 1, 4, 4)).item() == 1.0
     assert preset("users_own_models:Good", (1, 4, 4)) == {}
+    with pytest.raises(ValueError, match=r"cannot be called with \(shape, depth\): .*'depth'"):
+        build("users_own_models:Good", shape=(1, 4, 4), depth=2)
 
 
 @pytest.mark.usefixtures("_user_module")
-@pytest.mark.parametrize(
-    ("path", "message"),
-    [
+def test_bad_user_classes() -> None:
+    for path, message in (
         ("users_own_models:NoLoss", "lacks the method 'loss'"),
         ("users_own_models:NotAModule", "must be a torch.nn.Module, got NotAModule"),
         ("users_own_models:NUMBER", "must be a class, got int"),
         ("users_own_models:Goood", "has no 'Goood', did you mean 'Good'"),
         ("users_own_module:Good", "cannot import 'users_own_module'"),
         ("users_broken_models:Good", "No module named 'no_such_dependency'"),
-        (":Good", "must look like 'package.module:Class'"),
-        ("users_own_models:", "must look like 'package.module:Class'"),
-        ("users own:Good", "must look like 'package.module:Class'"),
-    ],
-)
-def test_bad_user_class(path: str, message: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(message)):
-        build(path, shape=(1, 4, 4))
-
-
-@pytest.mark.usefixtures("_user_module")
-def test_user_class_with_an_unknown_hparam() -> None:
-    with pytest.raises(ValueError, match=r"cannot be called with \(shape, depth\): .*'depth'"):
-        build("users_own_models:Good", shape=(1, 4, 4), depth=2)
+        *(
+            (path, "must look like 'package.module:Class'")
+            for path in (":Good", "users_own_models:", "users own:Good")
+        ),
+    ):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            build(path, shape=(1, 4, 4))

@@ -12,6 +12,7 @@ from mollitune.schedules import (
     Exponential,
     Knots,
     Linear,
+    Mollifier,
     Polynomial,
     Schedule,
     Sigmoid,
@@ -32,9 +33,8 @@ KEYS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("schedule", "values"),
-    [
+def test_closed_forms() -> None:
+    cases: list[tuple[Schedule, list[float]]] = [
         (Vanilla(), [0.0, 0.0, 1.0, 0.0, 1.0, 0.0]),
         (Linear(), [0.5, 0.5, 0.0, 0.9, 0.01, 1.0]),
         (Linear(until=0.4), [0.2, 0.2, 0.6, 0.36, 0.604, 2.5]),
@@ -61,12 +61,12 @@ KEYS = [
             Polynomial(until=0.5),
             [1 / 6, 0.5 - math.sqrt(0.125), 0.5, 0.5 - 0.5 * math.sqrt(0.1), 0.55, 0.0],
         ),
-    ],
-)
-def test_closed_forms(schedule: Schedule, values: list[float]) -> None:
-    features = shape_features(schedule)
-    assert list(features) == KEYS
-    assert list(features.values()) == pytest.approx(values, abs=1e-8)
+    ]
+    for schedule, values in cases:
+        features = shape_features(schedule)
+        assert list(features) == KEYS
+        assert list(features.values()) == pytest.approx(values, abs=1e-8)
+        assert {type(value) for value in features.values()} == {float}
 
 
 def test_sigmoid_against_the_integral_and_the_derivative() -> None:
@@ -79,16 +79,15 @@ def test_sigmoid_against_the_integral_and_the_derivative() -> None:
     assert features["end_slope"] == pytest.approx(u * s * (1 - s) / (s - 0.5) / until, rel=1e-4)
 
 
-@pytest.mark.parametrize("schedule", [Sigmoid(until=0.6), Cosine(tau=3), Blur(sigma_max=4)])
-def test_crossings_lie_where_the_level_says(schedule: Schedule) -> None:
-    features = shape_features(schedule)
-    crossings = {
-        0.5: features["half_life"],
-        0.1: features["share_above_tenth"],
-        0.01: 1.0 - features["share_below_hundredth"],
-    }
-    for share, at in crossings.items():
-        assert schedule.level(at + 1e-9) <= share * schedule.level(0.0) < schedule.level(at - 1e-9)
+def test_crossings_lie_where_the_level_says() -> None:
+    for schedule in (Sigmoid(until=0.6), Cosine(tau=3), Blur(sigma_max=4)):
+        features, level = shape_features(schedule), schedule.level
+        for share, at in (
+            (0.5, features["half_life"]),
+            (0.1, features["share_above_tenth"]),
+            (0.01, 1.0 - features["share_below_hundredth"]),
+        ):
+            assert level(at + 1e-9) <= share * level(0.0) < level(at - 1e-9)
 
 
 def mean_on_a_dense_grid(schedule: Schedule) -> float:
@@ -123,35 +122,34 @@ EXTREMES = [
 ]
 
 
-@pytest.mark.parametrize("schedule", EXTREMES, ids=str)
-def test_area_of_extreme_curves(schedule: Schedule) -> None:
-    area = shape_features(schedule)["area"]
-    assert area == pytest.approx(mean_on_a_dense_grid(schedule), abs=1e-6)
+def test_area_of_extreme_curves() -> None:
+    for schedule in EXTREMES:
+        area = shape_features(schedule)["area"]
+        assert area == pytest.approx(mean_on_a_dense_grid(schedule), abs=1e-6), schedule
 
 
-@pytest.mark.parametrize("family", families())
+@pytest.mark.parametrize("family", [family for family in families() if family != "vanilla"])
 def test_area_over_the_search_space(family: str) -> None:
     cls, rng = lookup(family), random.Random(2)
     for _ in range(8):
         schedule = cls.from_point({k: v.sample(rng) for k, v in cls.search_space(32).items()})
-        if schedule.mollified(0.0):
-            area = shape_features(schedule)["area"]
-            assert area == pytest.approx(mean_on_a_dense_grid(schedule), abs=1e-6)
+        area = shape_features(schedule)["area"]
+        assert area == pytest.approx(mean_on_a_dense_grid(schedule), abs=1e-6)
 
 
-@pytest.mark.parametrize("family", families())
-def test_few_evaluations_are_needed(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    cls: type[Schedule] = lookup(family)
+def test_few_evaluations_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[float] = []
-    original = cls.level
+    original = Mollifier.level
 
-    def counting(schedule: Schedule, progress: float) -> float:
+    def counting(schedule: Mollifier, progress: float) -> float:
         asked.append(progress)
         return original(schedule, progress)
 
-    monkeypatch.setattr(cls, "level", counting)
-    shape_features(Blur(sigma_max=4) if family == "blur" else build(family))
-    assert 1 <= len(asked) <= 300
+    monkeypatch.setattr(Mollifier, "level", counting)
+    for family in families():
+        shape_features(Blur(sigma_max=4) if family == "blur" else build(family))
+        assert (family != "vanilla") <= len(asked) <= 300
+        asked.clear()
 
 
 def test_a_step_is_described_without_trouble() -> None:
@@ -159,10 +157,5 @@ def test_a_step_is_described_without_trouble() -> None:
     assert features["area"] == pytest.approx(0.25, abs=1e-3)
     assert features["half_life"] == pytest.approx(0.25, abs=1e-12)
     assert features["end_slope"] == 0.0
-
-
-@pytest.mark.parametrize("schedule", [Vanilla(), Sigmoid(), Blur(sigma_max=1e-300)])
-def test_plain_finite_floats(schedule: Schedule) -> None:
-    for value in shape_features(schedule).values():
-        assert type(value) is float
+    for value in shape_features(Blur(sigma_max=1e-300)).values():
         assert math.isfinite(value)

@@ -26,21 +26,15 @@ def test_global_draws_do_not_move_the_noise() -> None:
     assert torch.equal(Linear()(X, 0.1), expected[1])
 
 
-def test_seed_changes_reseed_the_noise() -> None:
-    def first(seed: int) -> torch.Tensor:
+def test_seed_changes_reseed_the_noise_and_the_same_seed_goes_on() -> None:
+    def after(seed: int) -> torch.Tensor:
         torch.manual_seed(seed)
         return Linear()(X, 0.1)
 
-    one, two, again = first(1), first(2), first(1)
+    one, two, again, further = after(1), after(2), after(1), after(1)
     assert torch.equal(one, again)
     assert not torch.equal(one, two)
-
-
-def test_the_same_seed_again_goes_on() -> None:
-    torch.manual_seed(1)
-    first = Linear()(X, 0.1)
-    torch.manual_seed(1)
-    assert not torch.equal(Linear()(X, 0.1), first)
+    assert not torch.equal(one, further)
 
 
 def test_noise_differs_from_the_global_stream_of_the_same_seed() -> None:

@@ -29,20 +29,17 @@ print(json.dumps({"loaded": loaded, "noise": noise, "saved": saved, "families": 
 """
 
 
-def fresh_process(hash_seed: str) -> dict[str, Any]:
-    env = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(sys.path)}
+@pytest.fixture(scope="module")
+def process() -> dict[str, Any]:
+    """What a process says that hashes strings otherwise than this one."""
+    seed = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
+    env = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", SCRIPT]
     done = subprocess.run(
         command, env=env, capture_output=True, text=True, check=True, timeout=120
     )
     result: dict[str, Any] = json.loads(done.stdout)
     return result
-
-
-@pytest.fixture(scope="module")
-def process() -> dict[str, Any]:
-    """A process that hashes strings otherwise than this one."""
-    return fresh_process("1" if os.environ.get("PYTHONHASHSEED") != "1" else "2")
 
 
 def test_nothing_heavy_is_imported(process: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -48,18 +48,8 @@ def registry_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_families_are_the_baseline_and_then_sorted() -> None:
-    assert families() == (
-        "vanilla",
-        "blur",
-        "cosine",
-        "cosine_shift",
-        "edm",
-        "exponential",
-        "knots",
-        "linear",
-        "polynomial",
-        "sigmoid",
-    )
+    noise = "cosine cosine_shift edm exponential knots linear polynomial sigmoid"
+    assert families() == ("vanilla", "blur", *noise.split())
 
 
 def test_every_public_module_holds_the_family_of_its_name() -> None:
@@ -82,28 +72,18 @@ def test_build_by_name() -> None:
     assert lookup("linear") is Linear
 
 
-@pytest.mark.parametrize(
-    ("family", "params", "message"),
-    [
-        (
-            "sigmod",
-            {},
-            r"family must be one of vanilla, blur, .*, got 'sigmod'; did you mean 'sig",
-        ),
+def test_build_rejects() -> None:
+    cases: list[tuple[str, dict[str, float], str]] = [
+        ("sigmod", {}, r"one of vanilla, blur, .*, got 'sigmod'; did you mean 'sigmoid'"),
         ("zzz", {}, r"family must be one of .*, got 'zzz'; import the module that registers it"),
-        (
-            "linear",
-            {"tau": 1.0},
-            r"parameters of linear must be among until, peak, floor, got tau",
-        ),
+        ("linear", {"tau": 1.0}, r"of linear must be among until, peak, floor, got tau"),
         ("vanilla", {"until": 1.0}, r"parameters of vanilla must be among none, got until"),
         ("blur", {"until": 0.5}, r"sigma_max must be given: blur has no default for it"),
         ("linear", {"until": 0}, r"until must be in \(0, 1\], got 0.0"),
-    ],
-)
-def test_build_rejects(family: str, params: dict[str, float], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        build(family, **params)
+    ]
+    for family, params, message in cases:
+        with pytest.raises(ValueError, match=message):
+            build(family, **params)
 
 
 def test_a_file_dropped_into_a_package_is_found(
@@ -141,9 +121,7 @@ def make(name: object, base: type = NoiseSchedule) -> type[Schedule]:
 
 def test_a_taken_name_is_rejected() -> None:
     cls = dataclass(frozen=True, kw_only=True)(make("linear"))
-    with pytest.raises(
-        ValueError, match=r"'linear' is taken by mollitune\.schedules\.linear\.Lin"
-    ):
+    with pytest.raises(ValueError, match=r"'linear' is taken by mollitune\.schedules\.linear\."):
         register(cls)
     assert lookup("linear") is Linear
 
@@ -155,30 +133,21 @@ def test_a_class_defined_again_replaces_itself() -> None:
     assert lookup("again") is second
 
 
-@pytest.mark.parametrize("name", ["", "two words", None, 3])
-def test_an_unfit_name_is_rejected(name: object) -> None:
-    with pytest.raises(ValueError, match=r"Made\.family must be an identifier, got"):
-        register(make(name))
-
-
-def test_an_inherited_name_is_rejected() -> None:
+def test_unfit_classes_are_rejected() -> None:
     @dataclass(frozen=True, kw_only=True)
     class Steeper(Linear):
         pass
 
-    with pytest.raises(ValueError, match=r"Steeper\.family must be an identifier, got None"):
-        register(Steeper)
-
-
-def test_a_class_that_is_no_dataclass_itself_is_rejected() -> None:
-    with pytest.raises(ValueError, match=r"Made must be decorated with @dataclass"):
-        register(make("plain"))
-
-
-def test_an_abstract_class_is_rejected() -> None:
     @dataclass(frozen=True, kw_only=True)
     class Unfinished(NoiseSchedule):
         family: ClassVar[str] = "unfinished"
 
-    with pytest.raises(ValueError, match=r"Unfinished must define .* missing: h, search_space"):
-        register(Unfinished)
+    cases: list[tuple[Any, str]] = [
+        *((make(name), r"Made\.family must be an ident") for name in ("", "two words", None, 3)),
+        (Steeper, r"Steeper\.family must be an identifier, got None"),  # it is inherited
+        (make("plain"), r"Made must be decorated with @dataclass"),
+        (Unfinished, r"Unfinished must define .* missing: h, search_space"),
+    ]
+    for cls, message in cases:
+        with pytest.raises(ValueError, match=message):
+            register(cls)

@@ -11,6 +11,7 @@ import torch
 from mollitune.schedules import Schedule, Sigmoid
 from mollitune.search.data.images import Splits
 from mollitune.search.metrics.reference import Reference
+from mollitune.search.training.settings import Training
 from mollitune.search.training.trial import Evaluation, Trial, TrialSpec
 
 CPU = torch.device("cpu")
@@ -30,14 +31,18 @@ class Faulty(nn.Module):
     """Gives a NaN loss on every call from number ``first`` on, up to ``count`` of them."""
 
     def __init__(
-        self, shape, first=0, count=0, bad_samples=0, gradient_only=False, steepness=1.0
+        self, shape, first=0, count=0, bad_samples=0, gradient_only=False, steepness=1.0,
+        own_noise=False,
     ):
         super().__init__()
         self.mean = nn.Parameter(torch.zeros(shape))
         self.calls, self.first, self.count, self.bad_samples = 0, first, count, bad_samples
         self.gradient_only, self.steepness = gradient_only, steepness
+        self.own_noise = own_noise  # drawn from torch's global generator
 
     def loss(self, x):
+        if self.own_noise:
+            x = x + torch.randn_like(x)
         loss = self.steepness * (x - self.mean).square().mean()
         self.calls += 1
         bad = self.first < self.calls <= self.first + self.count
@@ -77,11 +82,17 @@ class Bench:
         steps: int = 40,
         every: float = 0.25,
         alive: Callable[[], None] = lambda: None,
+        compiled: bool = False,
         **more: Any,
     ) -> Trial:
         settings = {"batch_size": 32, "hparams": HPARAMS.get(model, {}), **more}
-        spec = TrialSpec(model, schedule, seed, steps, every, **settings)
-        return Trial(spec, self._digits, self._reference, FID_SAMPLES, CPU, alive=alive)
+        how = {name: settings.pop(name) for name in Training.model_fields if name in settings}
+        spec = TrialSpec(model, schedule, seed, steps, every, Training(**how), **settings)
+        return Trial(
+            *(spec, self._digits, self._reference, FID_SAMPLES, CPU),
+            alive=alive,
+            compiled=compiled,
+        )
 
 
 def numbers(evaluation: Evaluation) -> dict[str, Any]:

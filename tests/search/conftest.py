@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from tests.search.bench import Bench, write_faulty
 from torch import Tensor
 from torch_fidelity import feature_extractor_inceptionv3 as inception_module
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
@@ -19,7 +20,6 @@ from mollitune.search.metrics.extractors.extractor import (
     cache_folder,
     prepare_extractor,
 )
-from mollitune.search.metrics.extras import Extra
 from mollitune.search.metrics.fid import FidMeter, Measurement
 from mollitune.search.metrics.reference import Reference
 
@@ -50,6 +50,24 @@ def reference(lenet: Extractor, digits: Splits) -> Reference:
     return Reference.measure(lenet, digits.validation, "validation")
 
 
+@pytest.fixture(scope="session")
+def kept(lenet: Extractor, digits: Splits) -> Reference:
+    """As ``reference``, with the features of the real images."""
+    return Reference.measure(lenet, digits.validation, "validation", keep_features=True)
+
+
+@pytest.fixture
+def bench(digits: Splits, reference: Reference) -> Bench:
+    return Bench(digits, reference)
+
+
+@pytest.fixture
+def faulty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A user's own model that fails when it is told to."""
+    monkeypatch.syspath_prepend(tmp_path)
+    return write_faulty(tmp_path)
+
+
 Pixels = npt.NDArray[np.uint8]
 Features = npt.NDArray[np.float64]
 
@@ -69,7 +87,7 @@ def draw_from(pixels: Pixels) -> Callable[[int], Tensor]:
 def measure() -> Callable[..., Measurement]:
     """A function that measures given bytes as if a generator had made them."""
 
-    def run(reference: Reference, pixels: Pixels, extras: tuple[Extra, ...] = ()) -> Measurement:
+    def run(reference: Reference, pixels: Pixels, extras: tuple[str, ...] = ()) -> Measurement:
         meter = FidMeter(reference, len(pixels), torch.device("cpu"), extras)
         return meter.measure(draw_from(pixels))
 

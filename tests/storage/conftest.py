@@ -93,8 +93,8 @@ class Commands(Searches):
         super().__init__(folder, short, folder / "cache")
         self.environment["PYTHONUNBUFFERED"] = "1"
 
-    def config(self, name: str, **place: str) -> str:
-        return super().config(name, **CONFIG, **place)
+    def config(self, name: str, **values: Any) -> str:
+        return super().config(name, **{**CONFIG, **values})
 
 
 @pytest.fixture(scope="module")

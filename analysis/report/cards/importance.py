@@ -4,10 +4,11 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 import pandas as pd
+from markupsafe import Markup
 
 from mollitune._errors import MollituneError
 from mollitune.analysis.diagnostics.importance import FEWEST, importance
-from mollitune.analysis.report.html import Cell, Safe, card, join, table
+from mollitune.analysis.report.html import Cell, card, small, table
 from mollitune.analysis.report.strip import Scale, axis, bar, interval, strip, upright
 from mollitune.analysis.tables.results import Results
 from mollitune.analysis.words import count_of
@@ -32,7 +33,7 @@ _SHAPES = {
 }
 
 
-def importance_card(results: Results, model: str) -> Safe:
+def importance_card(results: Results, model: str) -> Markup:
     """How much of the differences in FID each parameter and feature of the shape explains.
 
     Args:
@@ -46,7 +47,7 @@ def importance_card(results: Results, model: str) -> Safe:
     return shares_card(found)
 
 
-def shares_card(found: pd.DataFrame) -> Safe:
+def shares_card(found: pd.DataFrame) -> Markup:
     """Draw what `importance` found for one model, or say that it is too little.
 
     Args:
@@ -59,15 +60,15 @@ def shares_card(found: pd.DataFrame) -> Safe:
     # the shape first: it is what all families have in common
     groups = sorted(found.groupby(["kind", "within"]), key=lambda group: group[0][0] != "shape")
     tables = (_table(str(kind), str(within), rows, scale) for (kind, within), rows in groups)
-    return Safe(f'<div class="importance">{card(_TITLE, _NOTE, *tables)}</div>')
+    return Markup('<div class="importance">{}</div>').format(card(_TITLE, _NOTE, *tables))
 
 
-def _table(kind: str, within: str, rows: pd.DataFrame, scale: Scale) -> Safe:
+def _table(kind: str, within: str, rows: pd.DataFrame, scale: Scale) -> Markup:
     owner = "all schedules" if within == "all" else within
     name = "feature of the shape" if kind == "shape" else f"parameter of {owner}"
     count = count_of(int(rows["configurations"].iloc[0]), "configuration")
     head = [
-        Cell(Safe(f"{join([name])}<small>{count}</small>")),
+        Cell(small(name, count)),
         Cell(axis(scale, " %"), kind="strips"),
         Cell("share", number=True),
     ]
@@ -82,10 +83,9 @@ def _row(row: Mapping[Hashable, Any], within: str, scale: Scale) -> tuple[str, l
     name = str(row["name"]).removeprefix(f"{within}.")
     shown = _SHAPES.get(name, name) if row["kind"] == "shape" else name
     shapes = (bar(scale, share), interval(scale, low, high), upright(scale, chance, "zero"))
-    span = Safe(f"<small>{low:.0f} to {high:.0f} %</small>")
     cells = [
         Cell(shown, kind="name"),
         Cell(strip(f"{share:.0f} %, chance {chance:.0f} %", "share", *shapes), kind="strips"),
-        Cell(Safe(f"{share:.0f} %{span}"), number=True),
+        Cell(small(f"{share:.0f} %", f"{low:.0f} to {high:.0f} %"), number=True),
     ]
     return "" if share > chance else "out", cells

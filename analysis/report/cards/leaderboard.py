@@ -5,14 +5,15 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 import pandas as pd
+from markupsafe import Markup
 
 from mollitune.analysis.report.html import (
     Cell,
-    Safe,
     card,
     chip,
     details,
     join,
+    small,
     table,
     trial_button,
 )
@@ -21,7 +22,7 @@ from mollitune.analysis.words import MINUS, number, signed_share
 _SHOWN = 15
 
 
-def board_card(board: pd.DataFrame) -> Safe:
+def board_card(board: pd.DataFrame) -> Markup:
     """The ranking of the configurations of one model.
 
     Args:
@@ -41,10 +42,11 @@ def board_card(board: pd.DataFrame) -> Safe:
         more = _board_table(board.iloc[_SHOWN:], largest, "Rest of the leaderboard")
         rest = [details(f"{len(board) - _SHOWN} more", more)]
     first = _board_table(board.iloc[:_SHOWN], largest, "Leaderboard")
-    return Safe(f'<div class="board">{card("Leaderboard", note, first, *rest)}</div>')
+    box = Markup('<div class="board">{}</div>')
+    return box.format(card("Leaderboard", note, first, *rest))
 
 
-def _board_table(board: pd.DataFrame, largest: float, label: str) -> Safe:
+def _board_table(board: pd.DataFrame, largest: float, label: str) -> Markup:
     head = [
         Cell("", number=True),
         Cell("schedule"),
@@ -58,10 +60,9 @@ def _board_table(board: pd.DataFrame, largest: float, label: str) -> Safe:
     ]
     rows = []
     for row in board.to_dict("records"):
-        name = Safe(f"{chip(row['family'])}{join([row['schedule']])}")
         cells = [
             Cell(str(row["rank"]), number=True),
-            Cell(name, kind="schedule"),
+            Cell(chip(row["family"]) + row["schedule"], kind="schedule"),
             _expected(row),
             _difference(row, largest),
             Cell(str(row["runs"]), number=True),
@@ -80,14 +81,14 @@ def _expected(row: Mapping[Hashable, Any]) -> Cell:
     if math.isnan(row["fid_low"]):
         return Cell(value, number=True)
     interval = f"{row['fid_low']:.2f} to {row['fid_high']:.2f}"
-    return Cell(Safe(f"{value}<small>{interval}</small>"), number=True)
+    return Cell(small(value, interval), number=True)
 
 
 def _mean(row: Mapping[Hashable, Any]) -> Cell:
     value = f"{row['fid_mean']:.2f}"
     if math.isnan(row["fid_sd"]):
         return Cell(value, number=True)
-    return Cell(Safe(f"{value}<small>sd {row['fid_sd']:.2f}</small>"), number=True)
+    return Cell(small(value, f"sd {row['fid_sd']:.2f}"), number=True)
 
 
 def _difference(row: Mapping[Hashable, Any], largest: float) -> Cell:
@@ -97,6 +98,7 @@ def _difference(row: Mapping[Hashable, Any], largest: float) -> Cell:
         return Cell("reference" if row["family"] == "vanilla" else "", number=True)
     kind = "better" if difference < 0 else "worse"
     value = f"{difference:+.2f}".replace("-", MINUS)
-    bar = f'<span class="bar" style="width:{100 * abs(difference) / (largest or 1):.1f}%"></span>'
-    label = f"{value} ({signed_share(difference / row['vanilla_expected'])}){bar}"
-    return Cell(Safe(label), number=True, kind=kind)
+    share = signed_share(difference / row["vanilla_expected"])
+    label = Markup('{} ({})<span class="bar" style="width:{:.1f}%"></span>')
+    width = 100 * abs(difference) / (largest or 1)
+    return Cell(label.format(value, share, width), number=True, kind=kind)

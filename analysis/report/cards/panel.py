@@ -6,9 +6,11 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
+from markupsafe import Markup
 
+from mollitune.analysis.report.assets import asset
 from mollitune.analysis.report.figures.palette import family_color
-from mollitune.analysis.report.html import Safe, data_url, join, script_json
+from mollitune.analysis.report.html import data_url, join, script_json
 from mollitune.analysis.report.pictures import Picture, file_of
 from mollitune.analysis.tables.results import Results
 from mollitune.analysis.tables.schedules import schedule_text
@@ -38,32 +40,12 @@ class Caption(NamedTuple):
     state: str
 
 
-_PANEL = """
-<dialog id="panel" aria-labelledby="panel-title">
-<div class="bar"><h2 id="panel-title" tabindex="-1"></h2>
-<button type="button" class="step" data-step="-1" aria-label="Previous trial" title="previous">
-&#8592;</button>
-<button type="button" class="step" data-step="1" aria-label="Next trial" title="next">
-&#8594;</button>
-<button type="button" class="close" aria-label="Close">&#215;</button></div>
-<p class="schedule"><span class="chip"></span><span data-panel="schedule"></span></p>
-<dl class="facts"><div><dt>FID</dt><dd data-panel="fid"></dd></div>
-<div><dt>seed</dt><dd data-panel="seed"></dd></div>
-<div><dt>configuration</dt><dd data-panel="configuration"></dd></div>
-<div><dt>state</dt><dd class="words" data-panel="state"></dd></div></dl>
-<div class="grids"><figure class="own"><figcaption><b>Samples</b></figcaption></figure>
-<figure class="real"><figcaption><b>Real images</b></figcaption></figure></div>
-<p class="note" data-panel="note"></p>
-</dialog>
-"""
-
-
 def panel(
     captions: Mapping[int, Caption],
     orders: Sequence[Sequence[int]],
     pictures: Mapping[int, Picture],
     missing: Mapping[int, str],
-) -> Safe:
+) -> Markup:
     """The panel, closed, with what it may show.
 
     Args:
@@ -89,7 +71,7 @@ def panel(
         script_json("trials", json.dumps(words)),
         script_json("pictures", json.dumps(shown)),
     )
-    return join([Safe(_PANEL), *documents])
+    return join([asset("panel.html"), *documents])
 
 
 def _place(number: int) -> str:

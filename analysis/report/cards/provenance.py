@@ -6,14 +6,15 @@ from datetime import timedelta
 from typing import Any
 
 import pandas as pd
+from markupsafe import Markup
 
-from mollitune.analysis.report.html import Safe, card, details, pairs, text
+from mollitune.analysis.report.html import card, details, pairs
 from mollitune.analysis.tables.results import Results, confirmation_files
 
 _MANY_SEEDS = 12
 
 
-def provenance(results: Results) -> Safe:
+def provenance(results: Results) -> Markup:
     """Versions, machine, seeds, data and extractor with hashes, confirmations, and the config."""
     metadata = results.metadata
     if not metadata:
@@ -32,7 +33,7 @@ def provenance(results: Results) -> Safe:
     shown |= _measured(results.reports)
     shown |= _confirmations(results)
     config = json.dumps(metadata.get("config", {}), indent=2)
-    folded = details("Configuration", Safe(f"<pre>{text(config)}</pre>"))
+    folded = details("Configuration", Markup("<pre>{}</pre>").format(config))
     return card("Provenance", "", pairs({k: v for k, v in shown.items() if v}), folded)
 
 

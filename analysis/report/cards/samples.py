@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from markupsafe import Markup
+
 from mollitune.analysis.confirmation.arms import Arm
-from mollitune.analysis.report.html import Safe, image, join, opener
+from mollitune.analysis.report.html import image, join, opener
 from mollitune.analysis.report.pictures import file_of, shown_picture
 from mollitune.analysis.report.view import View
 from mollitune.analysis.tables.comparable import comparable_reports
@@ -16,21 +18,21 @@ class _Run(NamedTuple):
     trial: int
 
 
-def gallery(results: Results, view: View) -> Safe:
+def gallery(results: Results, view: View) -> Markup:
     """Real images, samples of vanilla, and of the best schedule, side by side."""
     figures = [_real(results), _vanilla(results, view), _best(results, view)]
     shown = join(figure for figure in figures if figure)
-    return Safe(f'<div class="card grids">{shown}</div>') if shown else Safe("")
+    return Markup('<div class="card grids">{}</div>').format(shown) if shown else Markup()
 
 
-def _real(results: Results) -> Safe:
+def _real(results: Results) -> Markup:
     picture = shown_picture(results, "samples/real.png")
     if picture is None:
-        return Safe("")
+        return Markup()
     return _figure("real", "Real images", "", image(picture.data, picture.kind, "Real images"), "")
 
 
-def _vanilla(results: Results, view: View) -> Safe:
+def _vanilla(results: Results, view: View) -> Markup:
     arm = (
         next((arm for arm in view.verdict.arms if arm.is_vanilla), None) if view.verdict else None
     )
@@ -41,9 +43,9 @@ def _vanilla(results: Results, view: View) -> Safe:
     return _shown(results, title, "", [*_middle_first(_runs(arm)), *_middle_first(searched)])
 
 
-def _best(results: Results, view: View) -> Safe:
+def _best(results: Results, view: View) -> Markup:
     if _is_vanilla(view):
-        return Safe("")
+        return Markup()
     if view.choice is not None:
         arm = view.choice
         points = [p for p in view.points if p.configuration == arm.configuration]
@@ -51,7 +53,7 @@ def _best(results: Results, view: View) -> Safe:
         runs = [*_middle_first(_runs(arm)), *_middle_first(searched)]
         return _shown(results, "Choice of the confirmation", arm.text, runs, "winner")
     if view.best is None:
-        return Safe("")
+        return Markup()
     own = _Run(view.best.trial_fid, view.best.trial)
     return _shown(results, "Recommended", view.best.text, [own], "winner")
 
@@ -76,7 +78,7 @@ def _middle_first(runs: Iterable[_Run]) -> list[_Run]:
 
 def _shown(
     results: Results, title: str, schedule: str, runs: Iterable[_Run], kind: str = ""
-) -> Safe:
+) -> Markup:
     """The first of some runs that has a picture."""
     for run in runs:
         picture = shown_picture(results, file_of(run.trial))
@@ -84,12 +86,11 @@ def _shown(
             own = opener(run.trial, image(picture.data, picture.kind, title))
             text = f"{schedule}, trial {run.trial}" if schedule else f"trial {run.trial}"
             return _figure(kind, title, f"FID {run.fid:.4g}", own, text)
-    return Safe("")
+    return Markup()
 
 
-def _figure(kind: str, title: str, fid: str, content: Safe, text: str) -> Safe:
-    value = f'<span class="fid">{join([fid])}</span>' if fid else ""
-    return Safe(
-        f'<figure class="{kind}"><figcaption><b>{join([title])}</b>{value}</figcaption>'
-        f"{content}<p>{join([text])}</p></figure>"
-    )
+def _figure(kind: str, title: str, fid: str, content: Markup, text: str) -> Markup:
+    value = Markup('<span class="fid">{}</span>').format(fid) if fid else ""
+    return Markup(
+        '<figure class="{}"><figcaption><b>{}</b>{}</figcaption>{}<p>{}</p></figure>'
+    ).format(kind, title, value, content, text)

@@ -3,10 +3,12 @@
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+from markupsafe import Markup
+
 from mollitune._errors import MollituneError
 from mollitune.analysis.diagnostics.audit import PolicyAudit, audit
 from mollitune.analysis.report.data import ACTIONS, StoppingSummary, stopping_summary
-from mollitune.analysis.report.html import Cell, Safe, card, join, pairs, table
+from mollitune.analysis.report.html import Cell, card, join, out_of, pairs, table
 from mollitune.analysis.tables.results import Results
 from mollitune.analysis.words import count_of, number
 
@@ -24,8 +26,14 @@ _NOTES = {
     "promote": "Promoted: the configuration got another seed.",
 }
 
+_EXPLAINED = Markup(
+    "<p class=\"note\">Spearman's, with 90 % intervals (Fisher's transform), over the runs that "
+    "were judged there and trained to their end; without the stopping it would usually be "
+    "higher.</p>"
+)
 
-def decisions_card(results: Results, model: str) -> Safe:
+
+def decisions_card(results: Results, model: str) -> Markup:
     """What was decided at each rung of each rule, on one model."""
     summary = stopping_summary(results, model)
     rungs = summary.rungs
@@ -53,27 +61,23 @@ def decisions_card(results: Results, model: str) -> Safe:
     return card("Decisions", note.strip(), table("Decisions", head, rows), _steps(summary))
 
 
-def _steps(summary: StoppingSummary) -> Safe:
+def _steps(summary: StoppingSummary) -> Markup:
     """A bar of all planned training steps: in runs that went on, in stopped runs, and saved."""
     if not summary.stopped:
-        return Safe("")
+        return Markup()
     kinds = {
         "kept": ("runs that were not stopped", 1 - summary.spent - summary.saved),
         "spent": ("in stopped runs", summary.spent),
         "saved": ("saved by stopping", summary.saved),
     }
-    parts = "".join(
-        f'<span class="{kind}" style="width:{100 * share:.1f}%"></span>'
-        for kind, (_, share) in kinds.items()
-    )
-    words = "".join(
-        f'<li><span class="key {kind}"></span>{text} <b>{share:.0%}</b></li>'
-        for kind, (text, share) in kinds.items()
-    )
-    return Safe(
+    part = Markup('<span class="{}" style="width:{:.1f}%"></span>')
+    parts = (part.format(kind, 100 * share) for kind, (_, share) in kinds.items())
+    word = Markup('<li><span class="key {}"></span>{} <b>{:.0%}</b></li>')
+    words = (word.format(kind, text, share) for kind, (text, share) in kinds.items())
+    return Markup(
         '<div class="steps"><p>Planned training steps</p>'
-        f'<div class="stack" aria-hidden="true">{parts}</div><ul>{words}</ul></div>'
-    )
+        '<div class="stack" aria-hidden="true">{}</div><ul>{}</ul></div>'
+    ).format(Markup().join(parts), Markup().join(words))
 
 
 def _rule(row: Mapping[Hashable, Any]) -> str:
@@ -82,7 +86,7 @@ def _rule(row: Mapping[Hashable, Any]) -> str:
     return f"{row['policy']} at {row['progress']:.0%}"
 
 
-def audit_card(results: Results, model: str) -> Safe:
+def audit_card(results: Results, model: str) -> Markup:
     """Whether stopping was safe, as far as the audit knows."""
     title = "Was stopping safe?"
     try:
@@ -94,19 +98,17 @@ def audit_card(results: Results, model: str) -> Safe:
     return card(title, "", *(_policy(each) for each in summary.policies))
 
 
-def _policy(found: PolicyAudit) -> Safe:
+def _policy(found: PolicyAudit) -> Markup:
     facts = {"stopped": str(found.stopped), "steps saved": f"{found.share_saved:.0%}"}
     if found.false_stops is not None:
-        rest = Safe(f"{found.false_stops} <small>of {found.finished} audited</small>")
-        facts["false stops"] = rest
-    return join(
-        [Safe(f"<p>{join([found.sentence])}</p>"), pairs(facts, "facts"), _correlations(found)]
-    )
+        facts["false stops"] = out_of(found.false_stops, f"{found.finished} audited")
+    sentence = Markup("<p>{}</p>").format(found.sentence)
+    return join([sentence, pairs(facts, "facts"), _correlations(found)])
 
 
-def _correlations(found: PolicyAudit) -> Safe:
+def _correlations(found: PolicyAudit) -> Markup:
     if not found.rungs:
-        return Safe("<p>No run was judged on clean data and trained to its end.</p>")
+        return Markup("<p>No run was judged on clean data and trained to its end.</p>")
     head = [
         Cell("value at"),
         Cell("runs", number=True),
@@ -120,9 +122,5 @@ def _correlations(found: PolicyAudit) -> Safe:
             text = f"{rung.correlation:.2f}{interval}"
         place = Cell(f"{rung.progress:.0%} of training")
         rows.append(("", [place, Cell(str(rung.runs), number=True), Cell(text, number=True)]))
-    note = (
-        "Spearman's, with 90 % intervals (Fisher's transform), over the runs that were judged "
-        "there and trained to their end; without the stopping it would usually be higher."
-    )
     label = f"How well {found.policy} foretold, {count_of(len(rows), 'rung')}"
-    return join([table(label, head, rows), Safe(f'<p class="note">{note}</p>')])
+    return join([table(label, head, rows), _EXPLAINED])

@@ -3,15 +3,17 @@
 import math
 from collections.abc import Iterator
 
+from markupsafe import Markup
+
 from mollitune.analysis.confirmation.arms import Arm, Verdict
-from mollitune.analysis.report.html import Cell, Safe, chip, join, table, trial_button
+from mollitune.analysis.report.html import Cell, chip, join, small, table, trial_button
 from mollitune.analysis.report.strip import Scale, axis, dot, interval, scale_of, strip, upright
 from mollitune.analysis.words import MINUS, count_of
 
 _OUTSIDE = 1.4  # how far beyond the arms that were kept the others are still shown
 
 
-def verdict_card(verdict: Verdict, details: str = "") -> Safe:
+def verdict_card(verdict: Verdict, details: str = "") -> Markup:
     """The verdict in one large sentence, and each schedule with its difference to vanilla.
 
     Args:
@@ -29,11 +31,10 @@ def verdict_card(verdict: Verdict, details: str = "") -> Safe:
     ]
     rows = [(_kind(verdict, arm), _cells(verdict, arm, scale)) for arm in verdict.arms]
     label = f"Schedules of the confirmation of {verdict.model}"
-    return Safe(
-        f'<div class="card verdict"><p class="sentence">{join([verdict.sentence])}</p>'
-        f"<p>{join([details])}</p><p>{join([_how(verdict)])}</p>{table(label, head, rows)}"
-        f'<p class="note">{_LEGEND}</p></div>'
-    )
+    return Markup(
+        '<div class="card verdict"><p class="sentence">{}</p><p>{}</p><p>{}</p>{}'
+        '<p class="note">{}</p></div>'
+    ).format(verdict.sentence, details, _how(verdict), table(label, head, rows), _LEGEND)
 
 
 _LEGEND = (
@@ -94,7 +95,7 @@ def _cells(verdict: Verdict, arm: Arm, scale: Scale) -> list[Cell]:
     ]
 
 
-def _name(verdict: Verdict, arm: Arm) -> Safe:
+def _name(verdict: Verdict, arm: Arm) -> Markup:
     tags = []
     if _is_choice(verdict, arm):
         tags.append("choice")
@@ -102,10 +103,11 @@ def _name(verdict: Verdict, arm: Arm) -> Safe:
         tags.append("tied")
     if arm.beats_vanilla:
         tags.append("beats vanilla")
-    marks = "".join(f'<span class="tag {tag.split()[0]}">{tag}</span>' for tag in tags)
-    reason = Safe(f"<small>{join([f'out: {arm.out}'])}</small>") if arm.out is not None else ""
-    line = f' <span class="tags">{marks}</span>' if marks else ""
-    return Safe(f"{chip(arm.schedule.family)}{join([arm.text])}{line}{reason}")
+    mark = Markup('<span class="tag {}">{}</span>')
+    marks = Markup().join(mark.format(tag.split()[0], tag) for tag in tags)
+    line = Markup(' <span class="tags">{}</span>').format(marks) if marks else ""
+    name = chip(arm.schedule.family) + arm.text + line
+    return name if arm.out is None else small(name, f"out: {arm.out}")
 
 
 def _mean(arm: Arm) -> str:
@@ -115,15 +117,15 @@ def _mean(arm: Arm) -> str:
     return f"{arm.mean:.2f}{error}"
 
 
-def _difference(arm: Arm) -> Safe | str:
+def _difference(arm: Arm) -> str:
     if arm.is_vanilla:
         return "reference"
     if arm.difference is None:
         return "no seed in common"
     value = _signed(arm.difference)
     if arm.low is None or arm.high is None:
-        return Safe(f"{value}<small>no interval yet</small>")
-    return Safe(f"{value}<small>{_signed(arm.low)} to {_signed(arm.high)}</small>")
+        return small(value, "no interval yet")
+    return small(value, f"{_signed(arm.low)} to {_signed(arm.high)}")
 
 
 def _direction(arm: Arm) -> str:
@@ -132,13 +134,15 @@ def _direction(arm: Arm) -> str:
     return "better" if arm.high < 0 else "worse" if arm.low > 0 else ""
 
 
-def _drawn(verdict: Verdict, arm: Arm, scale: Scale) -> Safe | str:
+def _drawn(verdict: Verdict, arm: Arm, scale: Scale) -> Markup:
     zero = upright(scale, 0.0, "zero")
     if arm.is_vanilla:
         return strip("vanilla, the reference at zero", "none", zero, dot(scale, 0.0))
     if arm.difference is None:
         return strip("no difference yet", "none", zero)
-    ends = "" if arm.low is None or arm.high is None else interval(scale, arm.low, arm.high)
+    ends = Markup()
+    if arm.low is not None and arm.high is not None:
+        ends = interval(scale, arm.low, arm.high)
     radius = 7 if _is_choice(verdict, arm) else 5
     label = f"{arm.text}: {_signed(arm.difference)}"
     shown = dot(scale, arm.difference, radius)

@@ -95,22 +95,15 @@ def test_only_shared_seeds_count() -> None:
     del arms[0][103]  # a run of vanilla failed
     three = by_seed([50, 60, 55], [60, 71, 67])
     assert clearly_out(arms, VANILLA, 5) == clearly_out(three, VANILLA, 5) != {}
-
-
-def test_an_arm_without_runs_is_left_aside() -> None:
-    arms = by_seed([50, 60, 55], [60, 71, 67])
-    out = clearly_out(arms, VANILLA, 5)
-    assert clearly_out(arms | {7: {}}, VANILLA, 5, arms=2) == out
+    # an arm without runs is left aside
+    assert clearly_out(three | {7: {}}, VANILLA, 5, arms=2) == clearly_out(three, VANILLA, 5)
     assert clearly_out({0: {}, 1: arms[1]}, VANILLA, 5) == {}
     assert clearly_out({}, VANILLA, 5) == {}
 
 
-def test_noise_free_arms() -> None:
+def test_noise_free_arms_and_what_is_not_finite() -> None:
     assert set(clearly_out(by_seed([50] * 3, [50] * 3, [51] * 3), VANILLA, 5)) == {2}
     assert clearly_out(by_seed([50] * 3, [50] * 3), VANILLA, 5) == {}
-
-
-def test_what_is_not_finite_is_refused() -> None:
     with pytest.raises(ValueError, match="FIDs must be finite"):
         clearly_out(by_seed([50, 60, 55], [60, math.nan, 67]), VANILLA, 5)
 

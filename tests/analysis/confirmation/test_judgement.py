@@ -65,7 +65,7 @@ def test_seeds_that_vanilla_lacks_are_left_out() -> None:
     assert found.mean == pytest.approx(np.mean([55.9, 62.1, 54.0]) - np.mean([70.1, 74.8, 69.0]))
 
 
-def test_too_few_seeds() -> None:
+def test_too_few_seeds_and_what_is_not_finite() -> None:
     one = judge(by_seed([[70.0], [50.0], [90.0]]), VANILLA, 5)
     assert one.differences == {1: (-20, None, None, 1), 2: (20, None, None, 1)}
     assert one.tied == {0, 1, 2}  # nothing tells them apart
@@ -73,9 +73,6 @@ def test_too_few_seeds() -> None:
     assert none.differences == {}
     assert none.tied == {1}
     assert judge({0: {1: 70.0}, 1: {0: 50.0}}, VANILLA, 5).differences == {}
-
-
-def test_what_is_not_finite_is_refused() -> None:
     with pytest.raises(ValueError, match="must be finite"):
         judge(by_seed([[70.0, math.nan], [50.0, 51.0]]), VANILLA, 2)
 

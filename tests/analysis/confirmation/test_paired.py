@@ -29,12 +29,9 @@ def test_same_as_scipy() -> None:
     assert paired_interval(values, 6) == pytest.approx((np.mean(values), low, high))
 
 
-def test_one_seed_shows_no_spread() -> None:
+def test_one_seed_and_differences_that_are_all_alike_show_no_spread() -> None:
     assert paired_interval([3.0]) is None
     assert paired_interval([]) is None
-
-
-def test_differences_that_are_all_alike() -> None:
     assert paired_interval([-2.0, -2.0]) == (-2, -2, -2)
     assert paired_interval([-2.0, -2.0], least_sd=1.0) == pytest.approx(
         (-2, -2 - 12.7062047 / math.sqrt(2), -2 + 12.7062047 / math.sqrt(2))
@@ -99,6 +96,9 @@ def test_seeds_needed_at_the_ends() -> None:
     assert seeds_needed(1e9, 1) == 2
     assert seeds_needed(0.2, 1, most=198) is None
     assert seeds_needed(0.2, 1, most=199) == 199
+    # with one seed nothing is detectable
+    assert detectable(3, 1) is None
+    assert detectable(0, 2) == 0
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5, 10, 50])
@@ -107,11 +107,6 @@ def test_detectable_and_seeds_needed_agree(seeds: int) -> None:
     assert gap is not None
     assert seeds_needed(gap * 1.001, 3, 5, 0.96, 0.9) == seeds
     assert seeds_needed(gap * 0.999, 3, 5, 0.96, 0.9) == seeds + 1
-
-
-def test_nothing_is_detectable_with_one_seed() -> None:
-    assert detectable(3, 1) is None
-    assert detectable(0, 2) == 0
 
 
 def test_power_as_simulated() -> None:

@@ -4,43 +4,31 @@ import dataclasses
 import math
 
 import pytest
-from tests.analysis.conftest import TRIALS, FakeTrial, MakeSearch
+from tests.analysis.conftest import TRIALS, FakeTrial, Search, runs_of
 
-from mollitune.analysis import Results, detectable, load_results, seeds_needed
+from mollitune.analysis import Results, detectable, seeds_needed
 from mollitune.analysis.confirmation.judgement import kept_level
 from mollitune.analysis.confirmation.power import paired_noise, power_sentence
 from mollitune.schedules import build
 
 # three configurations on three seeds; what seed 2 adds to all of them is no noise of a difference
 FIDS = {10: [20.0, 22.0, 34.0], 11: [30.0, 34.0, 44.0], 12: [40.0, 40.0, 54.0]}
+REPEATED = [
+    run
+    for number, fids in FIDS.items()
+    for run in runs_of(build("linear", until=number / 100), fids, number, 100 * number)
+]
+# differences: (-10, -12, -10), (-20, -18, -20), (-10, -6, -10); two degrees of freedom each
+NOISE = math.sqrt((8 / 3 + 8 / 3 + 32 / 3) / 6)
 
 
-def repeated() -> list[FakeTrial]:
-    return [
-        FakeTrial(
-            100 * configuration + seed,
-            build("linear", until=configuration / 100),
-            fid,
-            seed=seed,
-            configuration=configuration,
-        )
-        for configuration, fids in FIDS.items()
-        for seed, fid in enumerate(fids)
-    ]
-
-
-def test_the_noise_is_that_of_differences_on_the_same_seed(make_search: MakeSearch) -> None:
-    results = load_results(make_search(repeated()))
-    # differences: (-10, -12, -10), (-20, -18, -20), (-10, -6, -10); two degrees of freedom each
-    squares = 8 / 3 + 8 / 3 + 32 / 3
-    assert paired_noise(results, "glow") == pytest.approx(math.sqrt(squares / 6))
-
-
-def test_runs_of_a_confirmation_and_single_runs_do_not_count(make_search: MakeSearch) -> None:
+def test_the_noise_is_that_of_differences_on_the_same_seed(search: Search) -> None:
+    assert paired_noise(search(*REPEATED), "glow") == pytest.approx(NOISE)
+    # runs of a confirmation and single runs do not count
     alone = FakeTrial(7, build("linear", until=0.9), 90.0, seed=0)
     confirmed = [dataclasses.replace(t, stage="confirm", number=10**6 + t.number) for t in TRIALS]
-    results = load_results(make_search([*repeated(), alone, *confirmed[:4]]))
-    assert paired_noise(results, "glow") == pytest.approx(math.sqrt(16 / 6))
+    results = search(*REPEATED, alone, *confirmed[:4])
+    assert paired_noise(results, "glow") == pytest.approx(NOISE)
 
 
 def test_nothing_is_known_of_a_search_that_repeated_no_seed(results: Results) -> None:
@@ -48,13 +36,10 @@ def test_nothing_is_known_of_a_search_that_repeated_no_seed(results: Results) ->
     assert "repeated too few seeds to tell" in power_sentence(results, "glow", 3, 5, 0.95)
 
 
-def test_the_sentence_holds_what_the_seeds_find(make_search: MakeSearch) -> None:
-    results = load_results(make_search(repeated()))
-    sd = paired_noise(results, "glow")
-    assert sd is not None
+def test_the_sentence_holds_what_the_seeds_find(search: Search) -> None:
     level = kept_level(0.95)
-    gap = detectable(sd, 5, 3, level, 0.8)
+    gap = detectable(NOISE, 5, 3, level, 0.8)
     assert gap is not None
-    text = power_sentence(results, "glow", 3, 5, 0.95)
+    text = power_sentence(search(*REPEATED), "glow", 3, 5, 0.95)
     assert f"5 seeds find a true one of {gap:.3g} to vanilla in 80% of cases" in text
-    assert text.endswith(f"half of that takes {seeds_needed(gap / 2, sd, 3, level, 0.8)} seeds")
+    assert text.endswith(f"half of that takes {seeds_needed(gap / 2, NOISE, 3, level, 0.8)} seeds")

@@ -8,55 +8,52 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
-from tests.analysis.conftest import PARAMS, TRIALS, FakeTrial, MakeSearch
+from tests.analysis.conftest import FakeTrial, Search
 
 from mollitune._errors import MollituneError
-from mollitune.analysis import Results, load_results
+from mollitune.analysis import Results
 from mollitune.analysis.diagnostics.importance import FEWEST, importance
 from mollitune.schedules import Schedule, build, shape_features
-from mollitune.search.store.writer import Store
 
 FidOf = Callable[[Schedule, np.random.Generator], float]
 
 
 def pool(count: int, rng: np.random.Generator) -> list[Schedule]:
     """Schedules of three families, as a search draws them, after vanilla."""
-    kinds = (
-        lambda: build("linear", until=rng.uniform(0.1, 0.9)),
-        lambda: build(
-            "sigmoid",
-            start=rng.uniform(-3, 0),
-            end=rng.uniform(1, 6),
-            tau=rng.uniform(0.2, 1.5),
-            until=rng.uniform(0.1, 0.9),
-        ),
-        lambda: build(
-            "blur",
-            sigma_max=rng.uniform(0.5, 8),
-            until=rng.uniform(0.1, 0.9),
-            curve=str(rng.choice(["linear", "sine"])),
-        ),
-    )
+
+    def draw(low: float, high: float) -> float:
+        return float(rng.uniform(low, high))
+
+    def sigmoid() -> Schedule:
+        own = {"start": draw(-3, 0), "end": draw(1, 6), "tau": draw(0.2, 1.5)}
+        return build("sigmoid", **own, until=draw(0.1, 0.9))
+
+    def blur() -> Schedule:
+        own = {"sigma_max": draw(0.5, 8), "until": draw(0.1, 0.9)}
+        return build("blur", **own, curve=str(rng.choice(["linear", "sine"])))
+
+    kinds = (lambda: build("linear", until=draw(0.1, 0.9)), sigmoid, blur)
     return [build("vanilla"), *(kinds[i % len(kinds)]() for i in range(count - 1))]
 
 
-def searched(make_search: MakeSearch, count: int, fid: FidOf, seeds: int = 1) -> Results:
+@dataclasses.dataclass
+class Ended(FakeTrial):
+    """A run whose last evaluation is all that is looked at."""
+
+    def evaluations(self) -> list[float]:
+        return [1.0]
+
+
+def searched(search: Search, count: int, fid: FidOf, seeds: int = 1) -> Results:
     """A search whose final FIDs follow a law, twice as high with each further seed."""
     rng = np.random.default_rng(4)
-    location = make_search((), name="law")
-    with Store.open(location, PARAMS) as store:
-        for number, schedule in enumerate(pool(count, rng)):
-            for seed in range(seeds):
-                trial = FakeTrial(
-                    number + seed * count,
-                    schedule,
-                    fid(schedule, rng) * 2**seed,
-                    seed=seed,
-                    configuration=number,
-                )
-                store.report(trial.report(1.0))
-                store.trial(trial.row())
-    return load_results(location)
+    return search(
+        *(
+            Ended(n + i * count, schedule, fid(schedule, rng) * 2**i, seed=i, configuration=n)
+            for n, schedule in enumerate(pool(count, rng))
+            for i in range(seeds)
+        )
+    )
 
 
 def by_length(schedule: Schedule, rng: np.random.Generator) -> float:
@@ -94,9 +91,9 @@ def first_of(table: pd.DataFrame, kind: str, within: str = "all") -> pd.Series:
     ],
 )
 def test_what_drives_fid_comes_first_and_is_no_luck(
-    make_search: MakeSearch, fid: FidOf, kind: str, within: str, name: str
+    search: Search, fid: FidOf, kind: str, within: str, name: str
 ) -> None:
-    table = importance(searched(make_search, 60, fid), kind=kind)
+    table = importance(searched(search, 60, fid), kind=kind)
     found = first_of(table, kind, within)
     assert found["name"] == name
     assert found["low"] > 0.5
@@ -105,17 +102,17 @@ def test_what_drives_fid_comes_first_and_is_no_luck(
     assert (others["importance"] < 0.3).all()
 
 
-def test_noise_is_important_to_nobody(make_search: MakeSearch) -> None:
+def test_noise_is_important_to_nobody(search: Search) -> None:
     """24 trials are the default of a search: luck makes large shares, and the table says so."""
-    table = importance(searched(make_search, 24, noise))
+    table = importance(searched(search, 24, noise))
     assert (table["importance"] < table["chance"]).mean() > 0.7
     shape = table[table["kind"] == "shape"]
     assert (shape["low"] < 0.05).all()
     assert (shape["high"] - shape["low"] > 0.2).sum() >= 2
 
 
-def test_the_table_reads_from_the_general_to_the_special(make_search: MakeSearch) -> None:
-    table = importance(searched(make_search, 60, by_tau))
+def test_the_table_reads_from_the_general_to_the_special(search: Search) -> None:
+    table = importance(searched(search, 60, by_tau))
     groups = list(dict.fromkeys(zip(table["kind"], table["within"], strict=True)))
     assert groups == [("parameter", "all"), ("parameter", "sigmoid"), ("shape", "all")]
     for _, own in table.groupby(["kind", "within"]):
@@ -129,42 +126,39 @@ def test_the_table_reads_from_the_general_to_the_special(make_search: MakeSearch
     assert counts == {"all": 60, "sigmoid": 20}
 
 
-def test_another_family_and_its_choices(make_search: MakeSearch) -> None:
+def test_another_family_and_its_choices(search: Search) -> None:
     def by_curve(schedule: Schedule, rng: np.random.Generator) -> float:
         return (20 if getattr(schedule, "curve", "") == "sine" else 40) + float(rng.normal())
 
-    results = searched(make_search, 60, by_curve)
+    results = searched(search, 60, by_curve)
     table = importance(results, kind="parameter", family="blur")
     assert first_of(table, "parameter", "blur")["name"] == "blur.curve"
     assert "linear" not in set(table["within"])
 
 
-def test_seeds_are_averaged_before_anything_else(make_search: MakeSearch) -> None:
+def test_seeds_are_averaged_before_anything_else(search: Search) -> None:
     """Seeds that move FID more than schedules do, but alike for all, hide nothing."""
-    table = importance(searched(make_search, 30, by_length, seeds=3), kind="parameter")
+    table = importance(searched(search, 30, by_length, seeds=3), kind="parameter")
     found = first_of(table, "parameter")
     assert (found["name"], found["configurations"]) == ("until", 30)
     assert found["low"] > 0.5
 
 
-def test_the_same_results_give_the_same_numbers(make_search: MakeSearch) -> None:
-    results = searched(make_search, 12, noise)
-    assert importance(results, kind="shape").equals(importance(results, kind="shape"))
-
-
-def test_few_configurations_say_nothing(make_search: MakeSearch, results: Results) -> None:
+def test_few_configurations_say_nothing(search: Search, results: Results) -> None:
     empty = importance(results)
     assert len(empty) == 0
-    enough = importance(searched(make_search, FEWEST, noise), kind="shape")
+    few = searched(search, FEWEST, noise)
+    enough = importance(few, kind="shape")
+    assert enough.equals(importance(few, kind="shape"))  # the same numbers every time
     assert set(enough["configurations"]) == {FEWEST}
     assert empty.dtypes.to_dict() == enough.dtypes.to_dict()
 
 
-def test_models_are_analysed_apart(make_search: MakeSearch) -> None:
+def test_models_are_analysed_apart(search: Search) -> None:
     rng = np.random.default_rng(0)
     glow = [FakeTrial(i, s, by_length(s, rng)) for i, s in enumerate(pool(12, rng))]
     vae = [dataclasses.replace(t, number=t.number + 50, model="vae", final=9.0) for t in glow]
-    results = load_results(make_search((*glow, *vae)))
+    results = search(*glow, *vae)
     table = importance(results, kind="shape")
     assert list(dict.fromkeys(table["model"])) == ["glow", "vae"]
     assert table[table["model"] == "glow"].equals(importance(results, "glow", "shape"))
@@ -173,17 +167,12 @@ def test_models_are_analysed_apart(make_search: MakeSearch) -> None:
     assert (table.loc[table["model"] == "vae", numbers] == 0).all(axis=None)
 
 
-def test_what_never_varied_is_left_out(make_search: MakeSearch) -> None:
-    rng = np.random.default_rng(0)
-    trials = [
-        FakeTrial(i, build("linear", until=u), 30 + float(rng.normal()))
-        for i, u in enumerate(np.linspace(0.1, 0.9, 9))
-    ]
-    table = importance(load_results(make_search(tuple(trials))), kind="parameter")
-    assert list(zip(table["within"], table["name"], strict=True)) == [
-        ("all", "until"),
-        ("linear", "linear.until"),
-    ]
+def test_what_never_varied_is_left_out(search: Search) -> None:
+    finals = np.random.default_rng(0).normal(30, 1, 9).tolist()
+    trials = (FakeTrial(i, build("linear", until=(i + 1) / 10), f) for i, f in enumerate(finals))
+    table = importance(search(*trials), kind="parameter")
+    names = list(zip(table["within"], table["name"], strict=True))
+    assert names == [("all", "until"), ("linear", "linear.until")]
 
 
 @pytest.mark.parametrize(
@@ -200,21 +189,18 @@ def test_what_is_not_there(results: Results, arguments: dict[str, str], message:
         importance(results, **arguments)
 
 
-def test_fids_measured_in_different_ways_are_refused(make_search: MakeSearch) -> None:
-    location = make_search(TRIALS[:3])
-    with Store.open(location, PARAMS) as store:
-        store.report({**FakeTrial(9, build("vanilla"), 10.0).report(1.0), "fid_samples": 5000})
+def test_fids_measured_in_different_ways_are_refused(unlike: Results) -> None:
     with pytest.raises(MollituneError, match="they differ in fid_samples"):
-        importance(load_results(location))
+        importance(unlike)
 
 
 def test_optuna_stays_silent_and_as_it_was(
-    make_search: MakeSearch, capfd: pytest.CaptureFixture[str]
+    search: Search, capfd: pytest.CaptureFixture[str]
 ) -> None:
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(logging.INFO)
     try:
-        importance(searched(make_search, FEWEST, noise), kind="shape")
+        importance(searched(search, FEWEST, noise), kind="shape")
         assert optuna.logging.get_verbosity() == logging.INFO
     finally:
         optuna.logging.set_verbosity(before)

@@ -1,12 +1,10 @@
 import dataclasses
 
 import pytest
-from tests.analysis.conftest import EVALUATIONS, PARAMS, TRIALS, FakeTrial, MakeSearch
+from tests.analysis.conftest import EVALUATIONS, TRIALS, YOUNG, Search, stranger
 
 from mollitune._errors import MollituneError
-from mollitune.analysis import Results, learning_curves, learning_figure, load_results
-from mollitune.schedules import build
-from mollitune.search.store.writer import Store
+from mollitune.analysis import Results, learning_curves, learning_figure
 
 
 def test_every_evaluation_has_a_row_in_the_order_of_training(results: Results) -> None:
@@ -29,9 +27,9 @@ def test_one_run(results: Results) -> None:
     assert curve["bpd"].tolist() == [3.25] * 5
 
 
-def test_runs_that_were_stopped_or_go_on_are_there(make_search: MakeSearch) -> None:
+def test_runs_that_were_stopped_or_go_on_are_there(search: Search) -> None:
     running = dataclasses.replace(TRIALS[0], number=20, status="running", end=0.4)
-    curves = learning_curves(load_results(make_search((*TRIALS, running))))
+    curves = learning_curves(search(*TRIALS, running))
     reached = curves.groupby("trial")["progress"].max()
     assert (reached[4], reached[5], reached[20]) == (0.6, 0.2, 0.4)
 
@@ -56,30 +54,19 @@ def test_what_is_not_there(
             function(results, model, trials)
 
 
-def test_no_runs_and_no_evaluations_give_no_rows(
-    results: Results, make_search: MakeSearch
-) -> None:
-    none = learning_curves(results, trials=[])
-    early = make_search(
-        (FakeTrial(0, build("vanilla"), 30.0, status="running", end=0.0),), "early"
-    )
-    empty = learning_curves(load_results(early))
+def test_no_runs_and_no_evaluations_give_no_rows(results: Results, search: Search) -> None:
+    early = search(YOUNG, name="early")
+    none, empty = learning_curves(results, trials=[]), learning_curves(early)
     assert len(none) == len(empty) == 0
     full = learning_curves(results).dtypes.to_dict()
     assert none.dtypes.to_dict() == empty.dtypes.to_dict() == full
     with pytest.raises(MollituneError, match="no FID of 'early' to draw"):
-        learning_figure(load_results(early))
+        learning_figure(early)
 
 
-def test_a_family_that_is_not_registered_here(make_search: MakeSearch) -> None:
-    location = make_search(TRIALS[:1])
-    with Store.open(location, PARAMS) as store:
-        row = FakeTrial(9, build("vanilla"), 10.0).report(1.0)
-        store.report({**row, "family": "stairs", "params.until": 0.25})
-    assert set(learning_curves(load_results(location))["schedule"]) == {
-        "vanilla",
-        "stairs(until=0.25)",
-    }
+def test_a_family_that_is_not_registered_here(search: Search) -> None:
+    curves = learning_curves(search(TRIALS[0], reports=[stranger(until=0.25)]))
+    assert set(curves["schedule"]) == {"vanilla", "stairs(until=0.25)"}
 
 
 def test_the_figure_is_that_of_the_report(results: Results) -> None:

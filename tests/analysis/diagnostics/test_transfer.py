@@ -1,18 +1,18 @@
 import math
+from itertools import permutations
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import spearmanr
-from tests.analysis.conftest import PARAMS, FakeTrial, MakeSearch
+from tests.analysis.conftest import FakeTrial, Search, stranger
 
 from mollitune._errors import MollituneError
-from mollitune.analysis import Results, load_results
+from mollitune.analysis import Results
 from mollitune.analysis.diagnostics.transfer import transfer
 from mollitune.analysis.ranking.leaderboard import leaderboard
 from mollitune.schedules import Schedule, build
 from mollitune.search.policy.surrogate import ShapeSurrogate
-from mollitune.search.store.writer import Store
 
 VANILLA = build("vanilla")
 
@@ -30,6 +30,7 @@ def lines(*untils: float) -> list[Schedule]:
 SHORT, MIDDLE, LONG = lines(0.2, 0.5, 0.8)
 GLOW = {VANILLA: 30.0, SHORT: 20.0, MIDDLE: 25.0, LONG: 40.0}
 VAE = {VANILLA: 50.0, SHORT: 60.0, MIDDLE: 45.0, LONG: 70.0}
+ON_VAE = tried("vae", 10, VAE)
 
 
 def row(results: Results, winner_of: str, on: str) -> pd.Series:
@@ -38,8 +39,8 @@ def row(results: Results, winner_of: str, on: str) -> pd.Series:
 
 
 @pytest.fixture
-def two_models(make_search: MakeSearch) -> Results:
-    return load_results(make_search((*tried("glow", 0, GLOW), *tried("vae", 10, VAE))))
+def two_models(search: Search) -> Results:
+    return search(*tried("glow", 0, GLOW), *ON_VAE)
 
 
 def test_where_the_winner_of_one_model_stands_on_the_other(two_models: Results) -> None:
@@ -53,18 +54,10 @@ def test_where_the_winner_of_one_model_stands_on_the_other(two_models: Results) 
     assert back["regret"] == 5.0
 
 
-def test_every_ordered_pair_has_a_row(make_search: MakeSearch) -> None:
-    third = tried("maf", 20, {VANILLA: 3.0})
-    results = load_results(make_search((*tried("glow", 0, GLOW), *tried("vae", 10, VAE), *third)))
-    table = transfer(results)
-    assert list(zip(table["winner_of"], table["on"], strict=True)) == [
-        ("glow", "maf"),
-        ("glow", "vae"),
-        ("maf", "glow"),
-        ("maf", "vae"),
-        ("vae", "glow"),
-        ("vae", "maf"),
-    ]
+def test_every_ordered_pair_has_a_row(search: Search) -> None:
+    table = transfer(search(*tried("glow", 0, GLOW), *ON_VAE, *tried("maf", 20, {VANILLA: 3.0})))
+    pairs = list(zip(table["winner_of"], table["on"], strict=True))
+    assert pairs == list(permutations(["glow", "maf", "vae"], 2))
 
 
 def test_correlation_is_over_what_both_tried(two_models: Results) -> None:
@@ -75,37 +68,35 @@ def test_correlation_is_over_what_both_tried(two_models: Results) -> None:
     assert row(two_models, "vae", "glow")["correlation"] == pytest.approx(expected)
 
 
-def test_few_in_common_have_no_correlation(make_search: MakeSearch) -> None:
+def test_few_in_common_have_no_correlation(search: Search) -> None:
     fewer = {VANILLA: 50.0, MIDDLE: 45.0, SHORT: 60.0}
-    results = load_results(make_search((*tried("glow", 0, GLOW), *tried("vae", 10, fewer))))
-    found = row(results, "glow", "vae")
+    found = row(search(*tried("glow", 0, GLOW), *tried("vae", 10, fewer)), "glow", "vae")
     assert found["common"] == 3
     assert np.isnan([found["correlation"], found["correlation_low"]]).all()
 
 
-def test_curves_are_matched_and_not_names(make_search: MakeSearch) -> None:
+def test_curves_are_matched_and_not_names(search: Search) -> None:
     """A sigmoid of the same curve with other numbers, and one that is a little further off."""
     winner = build("sigmoid", start=0.0, end=3.0, tau=1.0, until=0.6)
     twin = build("sigmoid", start=0.0, end=6.0, tau=2.0, until=0.6)
     near = build("sigmoid", start=0.0, end=3.0, tau=1.0, until=0.605)
     glow = tried("glow", 0, {VANILLA: 30.0, winner: 20.0})
     vae = tried("vae", 10, {VANILLA: 50.0, near: 1.0, twin: 45.0})
-    found = row(load_results(make_search((*glow, *vae))), "glow", "vae")
+    found = row(search(*glow, *vae), "glow", "vae")
     assert (found["configuration_on"], found["source"]) == (12, "measured")
 
 
-def test_vanilla_may_win_and_transfers_too(make_search: MakeSearch) -> None:
-    glow = {VANILLA: 10.0, MIDDLE: 20.0}
-    results = load_results(make_search((*tried("glow", 0, glow), *tried("vae", 10, VAE))))
-    found = row(results, "glow", "vae")
+def test_vanilla_may_win_and_transfers_too(search: Search) -> None:
+    glow = tried("glow", 0, {VANILLA: 10.0, MIDDLE: 20.0})
+    found = row(search(*glow, *ON_VAE), "glow", "vae")
     assert (found["schedule"], found["configuration_on"], found["rank"]) == ("vanilla", 10, 2)
 
 
-def test_what_was_not_tried_is_predicted_and_says_so(make_search: MakeSearch) -> None:
+def test_what_was_not_tried_is_predicted_and_says_so(search: Search) -> None:
     """On glow long noise is good; the vae has tried nine others and gets worse with length."""
     others = dict(zip(lines(*np.linspace(0.1, 0.65, 9)), np.linspace(50, 61, 9), strict=True))
     glow = {VANILLA: 30.0, LONG: 20.0}
-    results = load_results(make_search((*tried("glow", 0, glow), *tried("vae", 10, others))))
+    results = search(*tried("glow", 0, glow), *tried("vae", 10, others))
     found = row(results, "glow", "vae")
     assert (found["source"], found["runs"], found["common"]) == ("predicted", 0, 0)
     assert pd.isna(found["configuration_on"])
@@ -121,36 +112,31 @@ def test_what_was_not_tried_is_predicted_and_says_so(make_search: MakeSearch) ->
     assert math.isnan(found["vanilla_expected"])
 
 
-def test_with_too_few_schedules_nothing_is_predicted(make_search: MakeSearch) -> None:
-    glow = {VANILLA: 30.0, build("cosine", until=0.9): 20.0}
-    results = load_results(make_search((*tried("glow", 0, glow), *tried("vae", 10, VAE))))
-    found = row(results, "glow", "vae")
+def test_with_too_few_schedules_nothing_is_predicted(search: Search) -> None:
+    glow = tried("glow", 0, {VANILLA: 30.0, build("cosine", until=0.9): 20.0})
+    found = row(search(*glow, *ON_VAE), "glow", "vae")
     assert found["source"] == "unknown"
     assert pd.isna(found["rank"])
     assert np.isnan([found["fid_expected"], found["regret"]]).all()
     assert found["best_expected"] == 45.0
 
 
-def test_a_family_that_is_not_registered_here_is_unknown(make_search: MakeSearch) -> None:
+def test_a_family_that_is_not_registered_here_is_unknown(search: Search) -> None:
     many = dict(zip(lines(*np.linspace(0.1, 0.9, 9)), np.linspace(50, 60, 9), strict=True))
-    location = make_search((*tried("glow", 0, {VANILLA: 30.0}), *tried("vae", 10, many)))
-    with Store.open(location, PARAMS) as store:
-        stranger = {"family": "stairs", "params.until": 0.25}
-        store.report({**FakeTrial(9, VANILLA, 10.0).report(1.0), **stranger})
-    found = row(load_results(location), "glow", "vae")
+    trials = (*tried("glow", 0, {VANILLA: 30.0}), *tried("vae", 10, many))
+    results = search(*trials, reports=[stranger(until=0.25)])
+    found = row(results, "glow", "vae")
     assert (found["schedule"], found["source"]) == ("stairs(until=0.25)", "unknown")
-    assert row(load_results(location), "vae", "glow")["ranked"] == 2
+    assert row(results, "vae", "glow")["ranked"] == 2
 
 
-def test_one_model_gives_no_rows(make_search: MakeSearch, two_models: Results) -> None:
-    alone = transfer(load_results(make_search(tuple(tried("vae", 0, VAE)), "alone")))
+def test_one_model_gives_no_rows(search: Search, two_models: Results) -> None:
+    alone = transfer(search(*ON_VAE))
     assert len(alone) == 0
     assert alone.dtypes.to_dict() == transfer(two_models).dtypes.to_dict()
 
 
-def test_fids_measured_in_different_ways_are_refused(make_search: MakeSearch) -> None:
-    location = make_search((*tried("glow", 0, GLOW), *tried("vae", 10, VAE)))
-    with Store.open(location, PARAMS) as store:
-        store.report({**FakeTrial(30, MIDDLE, 1.0).report(1.0), "fid_samples": 5000})
+def test_fids_measured_in_different_ways_are_refused(search: Search) -> None:
+    other = {**FakeTrial(30, MIDDLE, 1.0).report(1.0), "fid_samples": 5000}
     with pytest.raises(MollituneError, match=r"cannot be ranked: they differ in fid_samples"):
-        transfer(load_results(location))
+        transfer(search(*tried("glow", 0, GLOW), *ON_VAE, reports=[other]))

@@ -3,46 +3,25 @@ import dataclasses
 import numpy as np
 import pytest
 from scipy.stats import ttest_rel
-from tests.analysis.conftest import PARAMS, TRIALS, FakeTrial, MakeSearch
+from tests.analysis.conftest import TRIALS, Search
+from tests.analysis.conftest import runs_of as runs
 
 from mollitune._errors import MollituneError
-from mollitune.analysis import Results, load_results, paired_fids
+from mollitune.analysis import Results, paired_fids
 from mollitune.analysis.ranking import compare, leaderboard
-from mollitune.schedules import Schedule, build
-from mollitune.search.store.writer import Store
+from mollitune.schedules import build
 
 VANILLA, LINEAR = build("vanilla"), build("linear", until=0.5)
 FIDS = {"vanilla": [30.0, 34.0, 31.0, 40.0], "linear": [25.0, 31.0, 24.0]}
 
 
-def runs(
-    schedule: Schedule,
-    fids: list[float],
-    configuration: int,
-    first: int,
-    stage: str = "search",
-    model: str = "glow",
-) -> list[FakeTrial]:
-    """Runs of one configuration with the seeds 0, 1, ..., on trials from ``first`` on."""
-    return [
-        FakeTrial(
-            first + seed,
-            schedule,
-            fid,
-            model=model,
-            stage=stage,
-            seed=seed,
-            configuration=configuration,
-        )
-        for seed, fid in enumerate(fids)
-    ]
+PAIR = (*runs(VANILLA, [30.0, 34.0], 0, 0), *runs(LINEAR, [20.0, 22.0], 1, 10))
 
 
 @pytest.fixture
-def paired(make_search: MakeSearch) -> Results:
+def paired(search: Search) -> Results:
     """Vanilla as configuration 0 with four seeds, linear as 1 with three of them."""
-    trials = [*runs(VANILLA, FIDS["vanilla"], 0, 0), *runs(LINEAR, FIDS["linear"], 1, 10)]
-    return load_results(make_search(tuple(trials)))
+    return search(*runs(VANILLA, FIDS["vanilla"], 0, 0), *runs(LINEAR, FIDS["linear"], 1, 10))
 
 
 def test_pairs_by_seed(paired: Results) -> None:
@@ -72,51 +51,25 @@ def test_the_other_way_round(paired: Results) -> None:
     assert (back["low"], back["high"]) == pytest.approx((-forth["high"], -forth["low"]))
 
 
-def test_a_family_stands_for_its_best_configuration(make_search: MakeSearch) -> None:
-    trials = [
-        *runs(VANILLA, [30.0, 34.0], 0, 0),
-        *runs(LINEAR, [29.0, 31.0], 1, 10),
-        *runs(build("linear", until=0.7), [25.0, 26.0], 2, 20),
-    ]
-    results = load_results(make_search(tuple(trials)))
+def test_a_family_stands_for_its_best_configuration(search: Search) -> None:
+    results = search(*PAIR, *runs(build("linear", until=0.7), [15.0, 16.0], 2, 20))
     assert compare(results, "linear").equals(compare(results, 2, 0))
     number = leaderboard(results)["configuration"].iloc[0]  # NumPy's integers are numbers too
     assert compare(results, number, "vanilla").equals(compare(results, 2, 0))
 
 
-def test_a_number_tells_the_model_of_a_family(make_search: MakeSearch) -> None:
-    trials = [
-        *runs(VANILLA, [30.0, 34.0], 0, 0),
-        *runs(VANILLA, [50.0, 54.0], 1, 10, model="vae"),
-        *runs(LINEAR, [20.0, 22.0], 2, 20),
-    ]
-    row = compare(load_results(make_search(tuple(trials))), 2).iloc[0]
+def test_a_number_tells_the_model_of_a_family(search: Search) -> None:
+    row = compare(search(*PAIR, *runs(VANILLA, [50.0, 54.0], 2, 20, model="vae")), 1).iloc[0]
     assert (row["model"], row["other"], row["difference"]) == ("glow", 0, -11.0)
 
 
-def test_confirmation_stands_apart(make_search: MakeSearch) -> None:
-    trials = [
-        *runs(VANILLA, [30.0, 34.0], 0, 0),
-        *runs(LINEAR, [20.0, 22.0], 1, 10),
-        *runs(VANILLA, [31.0, 33.0, 32.0], 0, 20, "confirm"),
-        *runs(LINEAR, [30.0, 32.0, 34.0], 1, 30, "confirm"),
-    ]
-    table = compare(load_results(make_search(tuple(trials))), 1, 0)
-    found = table[["stage", "seeds", "difference"]]
-    assert list(found.itertuples(index=False, name=None)) == [
-        ("search", 2, -11.0),
-        ("confirm", 3, 0.0),
-    ]
-
-
-def test_a_single_seed_has_no_interval(make_search: MakeSearch) -> None:
-    trials = [
-        *runs(VANILLA, [30.0, 34.0], 0, 0),
-        *runs(LINEAR, [20.0, 22.0], 1, 10),
-        *runs(VANILLA, [31.0], 0, 20, "confirm"),
-        *runs(LINEAR, [30.0], 1, 30, "confirm"),
-    ]
-    row = compare(load_results(make_search(tuple(trials))), 1, 0).iloc[1]
+def test_confirmation_stands_apart(search: Search) -> None:
+    fresh = runs(VANILLA, [31.0, 33.0, 32.0], 0, 20, stage="confirm")
+    fresh += runs(LINEAR, [30.0, 32.0, 34.0], 1, 30, stage="confirm")
+    table = compare(search(*PAIR, *fresh), 1, 0)[["stage", "seeds", "difference"]]
+    assert table.to_numpy().tolist() == [["search", 2, -11.0], ["confirm", 3, 0.0]]
+    # a single seed has no interval
+    row = compare(search(*PAIR, fresh[0], fresh[3]), 1, 0).iloc[1]
     assert (row["seeds"], row["difference"]) == (1, -1.0)
     assert np.isnan([row["error"], row["low"], row["high"]]).all()
 
@@ -125,28 +78,20 @@ def test_a_single_seed_has_no_interval(make_search: MakeSearch) -> None:
     "change", [{"fid_samples": 5000}, {"fid_reference": "test"}, {"ema": 0.1}]
 )
 def test_fids_measured_in_different_ways_are_never_paired(
-    make_search: MakeSearch, change: dict[str, object]
+    search: Search, change: dict[str, object]
 ) -> None:
-    both = [*runs(VANILLA, [30.0, 34.0], 0, 0), *runs(LINEAR, [20.0, 22.0], 1, 10)]
-    location = make_search(tuple(both))
     other = [*runs(VANILLA, [0.0] * 4, 0, 20), *runs(LINEAR, [7.0] * 3, 1, 30)]
-    with Store.open(location, PARAMS) as store:
-        for trial in other:
-            store.report({**trial.report(1.0), **change})
-        # only one of the two was measured so for seed 9
-        store.report({**dataclasses.replace(other[0], number=40, seed=9).report(1.0)})
-    table = compare(load_results(location), 1, 0)
+    rows = [{**trial.report(1.0), **change} for trial in other]
+    # only one of the two was measured so for seed 9
+    rows.append(dataclasses.replace(other[0], number=40, seed=9).report(1.0))
+    table = compare(search(*PAIR, reports=rows), 1, 0)
     assert sorted(zip(table["seeds"], table["difference"], strict=True)) == [(2, -11.0), (3, 7.0)]
 
 
-def test_runs_that_were_stopped_do_not_count(make_search: MakeSearch) -> None:
-    short = [
-        dataclasses.replace(run, status="stopped", end=0.6)
-        for run in runs(LINEAR, [1.0, 1.0], 1, 10)
-    ]
-    results = load_results(make_search((*runs(VANILLA, [30.0, 34.0], 0, 0), *short)))
+def test_runs_that_were_stopped_do_not_count(search: Search) -> None:
+    short = runs(LINEAR, [1.0, 1.0], 1, 10, status="stopped", end=0.6)
     with pytest.raises(MollituneError, match="fewer than 2 seeds in common"):
-        compare(results, 1, 0)
+        compare(search(*PAIR[:2], *short), 1, 0)
 
 
 def test_too_few_seeds_in_common(results: Results) -> None:
@@ -167,12 +112,7 @@ def test_too_few_seeds_in_common(results: Results) -> None:
         (6, 7, "glow", "configuration 6 of 'fake' is of model vae, not of glow"),
         (0, "vanilla", "glow", "0 and 'vanilla' are the same configuration 0"),
         ("linear", "vanilla", None, "tried on several models of 'fake': glow, vae; name the mod"),
-        (
-            "knots",
-            0,
-            "glow",
-            "no complete run of the family 'knots' in 'fake'; there are: blur, l",
-        ),
+        ("knots", 0, "glow", "no complete run of the family 'knots' in 'fake'; there are: blur, "),
         (0, 1, "gan", "has no model 'gan'"),
     ],
 )
@@ -183,8 +123,7 @@ def test_what_cannot_be_compared(
         compare(results, one, other, model)
 
 
-def test_nothing_has_finished(make_search: MakeSearch) -> None:
+def test_nothing_has_finished(search: Search) -> None:
     running = dataclasses.replace(TRIALS[1], status="running", end=0.4)
-    results = load_results(make_search((running,)))
     with pytest.raises(MollituneError, match=r"no complete run of the family 'linear'.*none yet"):
-        compare(results, "linear")
+        compare(search(running), "linear")

@@ -4,46 +4,65 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.analysis.conftest import CONFIRMED, LATE, TRIALS, MakeSearch
+import pytest
+from tests.analysis.conftest import CONFIRMED, LATE, METADATA, TRIALS, Search
 
-from mollitune.analysis import Results, export_best, load_results
+from mollitune._errors import MollituneError
+from mollitune.analysis import Results, export_best
 from mollitune.analysis.confirmation import verdict
-from mollitune.schedules import load
+from mollitune.schedules import Vanilla, load
 from mollitune.search.config import SearchConfig
 
+PAPER = {"name": "glow", "preset": "paper", "hparams": {"steps": 4}, "batch_size": 32}
 CONFIG = SearchConfig.model_validate(
-    {
-        "name": "fake",
-        "model": [
-            "vae",
-            {"name": "glow", "preset": "paper", "hparams": {"steps": 4}, "batch_size": 32},
-        ],
-        "fid": {"ema": 0.02},
-    }
+    {"name": "fake", "model": ["vae", PAPER], "fid": {"ema": 0.02}}
 )
-METADATA = {
-    "config": CONFIG.to_dict(),
-    "dataset": {"name": "digits", "sha256": "d" * 64, "train": 1200},
-    "extractor": {"name": "lenet", "sha256": "e" * 64, "resize": "none", "features": 84},
-}
+UNCONFIRMED = "lowest expected FID of one search, not yet confirmed on fresh seeds"
 
 
 def exported(results: Results, path: Path, model: str | None = None) -> dict[str, Any]:
     file = export_best(results, path / f"{model}.json", model)
+    assert file == path / f"{model}.json"
     document: dict[str, Any] = json.loads(file.read_text())
     return document
 
 
-def test_it_tells_how_the_search_trained(make_search: MakeSearch, tmp_path: Path) -> None:
-    provenance = exported(load_results(make_search(metadata=METADATA)), tmp_path)["provenance"]
+def test_round_trip_with_provenance(results: Results, tmp_path: Path) -> None:
+    document = exported(results, tmp_path)
+    assert load(tmp_path / "None.json") == TRIALS[2].schedule
+    assert document["verdict"] is None
+    fids = ("trial_fid", "fid_expected", "fid_mean", "fid_lowest", "lowest_fid")
+    unknown = ("fid_low", "fid_high", "dataset_sha256", "extractor_sha256", "extractor_resize")
+    assert document["provenance"] == {
+        "search": "fake",
+        "model": "glow",
+        "dataset": "digits",
+        **dict.fromkeys(("configuration", "trial", "lowest_configuration"), 2),
+        **dict.fromkeys(("runs", "vanilla_runs", "lowest_runs"), 1),
+        "seeds": [7],
+        **dict.fromkeys(fids, 20.0),
+        **dict.fromkeys(("vanilla_expected", "vanilla_mean"), 30.0),
+        "lowest_text": "sigmoid(start=-2, tau=1, until=0.6)",
+        "extractor": "lenet",
+        "fid_samples": 500,
+        "steps": 1000,
+        **dict.fromkeys(unknown),
+        "training": {},
+        "note": UNCONFIRMED,
+        "versions": METADATA["versions"],
+    }
+
+
+def test_it_tells_how_the_search_trained(search: Search, tmp_path: Path) -> None:
+    metadata = {
+        "config": CONFIG.to_dict(),
+        "dataset": {"name": "digits", "sha256": "d" * 64, "train": 1200},
+        "extractor": {"name": "lenet", "sha256": "e" * 64, "resize": "none", "features": 84},
+    }
+    provenance = exported(search(*TRIALS, metadata=metadata), tmp_path)["provenance"]
     assert provenance["training"] == {
-        "preset": "paper",
-        "hparams": {"steps": 4},
-        "batch_size": 32,
-        "lr": 0.001,
-        "clip_norm": 10.0,
-        "precision": "fp32",
-        "ema": 0.02,
+        **{name: PAPER[name] for name in ("preset", "hparams", "batch_size")},
+        **{"lr": 0.001, "clip_norm": 10.0, "precision": "fp32", "ema": 0.02},
     }
     assert provenance["dataset_sha256"] == "d" * 64
     assert (provenance["extractor"], provenance["extractor_sha256"]) == ("lenet", "e" * 64)
@@ -59,10 +78,8 @@ def test_it_tells_how_to_rescale(results: Results, tmp_path: Path) -> None:
     assert (vanilla["until"], vanilla["search_mollified_steps"]) == (0, 0)
 
 
-def test_a_confirmed_schedule_comes_with_its_verdict(
-    make_search: MakeSearch, tmp_path: Path
-) -> None:
-    results = load_results(make_search((*TRIALS, *CONFIRMED)))
+def test_a_confirmed_schedule_comes_with_its_verdict(search: Search, tmp_path: Path) -> None:
+    results = search(*TRIALS, *CONFIRMED)
     document = exported(results, tmp_path, "glow")
     assert load(tmp_path / "glow.json") == LATE
     assert document["verdict"] == verdict(results, "glow").to_dict()
@@ -71,21 +88,9 @@ def test_a_confirmed_schedule_comes_with_its_verdict(
     assert document["rescale"]["until"] == LATE.until
     # the figures of the search stay those of the search's own recommendation
     assert document["provenance"]["configuration"] == 2
-
-
-def test_before_a_confirmation_it_says_so(results: Results, tmp_path: Path) -> None:
-    document = exported(results, tmp_path)
-    assert document["verdict"] is None
-    assert "not yet confirmed on fresh seeds" in document["provenance"]["note"]
-
-
-def test_a_verdict_on_other_models_is_none_on_this_one(
-    make_search: MakeSearch, tmp_path: Path
-) -> None:
-    results = load_results(make_search((*TRIALS, *CONFIRMED)))
-    document = exported(results, tmp_path, "vae")
-    assert document["verdict"] is None
-    assert "not yet confirmed" in document["provenance"]["note"]
+    # a verdict on one model is none on another
+    other = exported(results, tmp_path, "vae")
+    assert (other["verdict"], other["provenance"]["note"]) == (None, UNCONFIRMED)
 
 
 def test_a_file_of_an_earlier_version_still_loads(tmp_path: Path) -> None:
@@ -96,3 +101,15 @@ def test_a_file_of_an_earlier_version_still_loads(tmp_path: Path) -> None:
     path = tmp_path / "old.json"
     path.write_text(json.dumps({**old, "provenance": provenance}))
     assert load(path) == schedule
+
+
+def test_a_file_is_replaced_only_when_told(results: Results, tmp_path: Path) -> None:
+    path = tmp_path / "best.json"
+    path.write_text("mine")
+    with pytest.raises(MollituneError, match=r"best.json exists already"):
+        export_best(results, path)
+    assert path.read_text() == "mine"
+    export_best(results, path, model="vae", overwrite=True)
+    assert load(path) == Vanilla()
+    with pytest.raises(MollituneError, match=r"cannot write .*best.json/a.json"):
+        export_best(results, path / "a.json")

@@ -1,48 +1,57 @@
 import dataclasses
 import math
+from importlib import import_module
+from typing import Any
 
+import pandas as pd
 import pytest
-from tests.analysis.conftest import PARAMS, TRIALS, FakeTrial, MakeSearch
+from tests.analysis.conftest import TRIALS, FakeTrial, Search, stranger
 
 from mollitune._errors import MollituneError
-from mollitune.analysis import Results, load_results
-from mollitune.analysis.ranking import leaderboard
+from mollitune.analysis import Results, write_report
+from mollitune.analysis.ranking import best, leaderboard
+from mollitune.analysis.ranking.expectation import Expectation, expectations
 from mollitune.schedules import build
-from mollitune.search.store.writer import Store
 
 
 def test_finished_configurations_are_ranked_within_their_model(results: Results) -> None:
     board = leaderboard(results)
-    found = board[["model", "rank", "configuration", "fid_expected", "difference"]]
-    assert list(found.itertuples(index=False, name=None)) == [
-        ("glow", 1, 2, 20.0, -10.0),
-        ("glow", 2, 1, 25.0, -5.0),
-        ("glow", 3, 0, 30.0, 0.0),
-        ("glow", 4, 3, 35.0, 5.0),
-        ("vae", 1, 6, 50.0, 0.0),
-        ("vae", 2, 7, 55.0, 5.0),
+    columns = ["model", "rank", "configuration", "fid_expected", "difference", "schedule"]
+    assert list(board[columns].itertuples(index=False, name=None)) == [
+        ("glow", 1, 2, 20.0, -10.0, "sigmoid(start=-2, tau=1, until=0.6)"),
+        ("glow", 2, 1, 25.0, -5.0, "linear(until=0.5)"),
+        ("glow", 3, 0, 30.0, 0.0, "vanilla"),
+        ("glow", 4, 3, 35.0, 5.0, "blur(sigma_max=4, until=0.3)"),
+        ("vae", 1, 6, 50.0, 0.0, "vanilla"),
+        ("vae", 2, 7, 55.0, 5.0, "linear(until=0.7)"),
     ]
+    vae = board[board["model"] == "vae"].reset_index(drop=True)
+    assert leaderboard(results, "vae").equals(vae)
 
 
-def test_one_model(results: Results) -> None:
-    assert set(leaderboard(results, "vae")["model"]) == {"vae"}
+def test_a_report_fits_each_model_once(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+
+    def counted(*arguments: Any) -> list[Expectation]:
+        sizes.append(len(arguments[0]))
+        return expectations(*arguments)
+
+    module = import_module("mollitune.analysis.ranking.leaderboard")
+    monkeypatch.setattr(module, "expectations", counted)
+    write_report(results)
+    assert sizes == [4, 2]  # configurations of glow and of vae
+    board = leaderboard(results)
+    board["fid_expected"] = 0.0  # whoever changes a board changes his own
+    assert best(results).fid_expected == 20.0
+    assert sizes == [4, 2]
 
 
-def test_schedules_are_readable(results: Results) -> None:
-    assert leaderboard(results, "glow")["schedule"].tolist() == [
-        "sigmoid(start=-2, tau=1, until=0.6)",
-        "linear(until=0.5)",
-        "vanilla",
-        "blur(sigma_max=4, until=0.3)",
-    ]
+def row_of(board: pd.DataFrame, configuration: int) -> pd.Series:
+    return board[board["configuration"] == configuration].iloc[0]
 
 
-def test_unregistered_family_shows_all_parameters(make_search: MakeSearch) -> None:
-    location = make_search(TRIALS[:1])
-    with Store.open(location, PARAMS) as store:
-        stranger = {"family": "stairs", "params.until": 0.25, "params.peak": 1.0}
-        store.report({**FakeTrial(9, build("vanilla"), 10.0).report(1.0), **stranger})
-    board = leaderboard(load_results(location))
+def test_unregistered_family_shows_all_parameters(search: Search) -> None:
+    board = leaderboard(search(TRIALS[0], reports=[stranger(until=0.25, peak=1.0)]))
     assert board["schedule"].iloc[0] == "stairs(peak=1, until=0.25)"
 
 
@@ -51,45 +60,38 @@ def test_unknown_model(results: Results) -> None:
         leaderboard(results, "gan")
 
 
-def test_nothing_finished(make_search: MakeSearch) -> None:
+def test_nothing_finished(search: Search, results: Results) -> None:
     running = FakeTrial(0, build("vanilla"), 30.0, status="running", end=0.4)
-    board = leaderboard(load_results(make_search((running,))))
+    board = leaderboard(search(running))
     assert len(board) == 0
-    full = leaderboard(load_results(make_search(name="full")))
-    assert board.dtypes.to_dict() == full.dtypes.to_dict()
+    assert board.dtypes.to_dict() == leaderboard(results).dtypes.to_dict()
 
 
-def test_without_vanilla_there_is_no_difference(make_search: MakeSearch) -> None:
-    board = leaderboard(load_results(make_search(TRIALS[1:3])))
+def test_without_vanilla_there_is_no_difference(search: Search) -> None:
+    board = leaderboard(search(*TRIALS[1:3]))
     assert board["difference"].isna().all()
     assert board["rank"].tolist() == [1, 2]
 
 
-def test_seeds_of_a_configuration_share_a_row(make_search: MakeSearch) -> None:
-    again = dataclasses.replace(TRIALS[1], number=20, configuration=1, final=29.0, seed=8)
-    board = leaderboard(load_results(make_search((*TRIALS[:3], again))))
-    row = board[board["configuration"] == 1].iloc[0]
+def test_seeds_of_a_configuration_share_a_row(search: Search) -> None:
+    again = TRIALS[1].again(number=20, final=29.0, seed=8)
+    vanilla = TRIALS[0].again(number=21, final=40.0, seed=8)
+    board = leaderboard(search(*TRIALS[:3], again, vanilla))
+    row, alone = row_of(board, 1), row_of(board, 2)
     assert (row["runs"], row["trials"]) == (2, "1, 20")
     assert (row["fid_mean"], row["fid_lowest"], row["fid_expected"]) == (27.0, 25.0, 27.0)
     assert row["fid_sd"] == pytest.approx(8**0.5)
     assert row["fid_low"] < 27 < row["fid_high"]
     assert row["bpd_mean"] == pytest.approx(3.27)
-    alone = board[board["configuration"] == 2].iloc[0]
     assert math.isnan(alone["fid_sd"])
     assert alone["fid_high"] / 20 > row["fid_high"] / 27
+    assert set(board["vanilla_mean"]) == set(board["vanilla_expected"]) == {35.0}
 
 
-def test_vanilla_is_the_mean_over_its_seeds(make_search: MakeSearch) -> None:
-    again = dataclasses.replace(TRIALS[0], number=20, configuration=0, final=40.0, seed=8)
-    board = leaderboard(load_results(make_search((*TRIALS[:3], again))))
-    assert set(board["vanilla_mean"]) == {35.0}
-    assert set(board["vanilla_expected"]) == {35.0}
-
-
-def test_differences_are_those_of_the_expected_fids(make_search: MakeSearch) -> None:
+def test_differences_are_those_of_the_expected_fids(search: Search) -> None:
     """From 8 configurations on, vanilla's one lucky run is pulled up like any other."""
     weak = [FakeTrial(i, build("linear", until=0.01 * i), 30.0 + i % 3) for i in range(1, 9)]
-    board = leaderboard(load_results(make_search((FakeTrial(0, build("vanilla"), 20.0), *weak))))
+    board = leaderboard(search(FakeTrial(0, build("vanilla"), 20.0), *weak))
     vanilla = board[board["family"] == "vanilla"].iloc[0]
     assert vanilla["vanilla_mean"] == 20.0 < vanilla["fid_expected"]
     assert vanilla["difference"] == 0.0
@@ -110,22 +112,17 @@ def test_differences_are_those_of_the_expected_fids(make_search: MakeSearch) -> 
     ],
 )
 def test_values_that_were_measured_differently_are_ranked_apart(
-    make_search: MakeSearch, change: dict[str, object]
+    search: Search, change: dict[str, object]
 ) -> None:
-    location = make_search(TRIALS[:2])
-    with Store.open(location, PARAMS) as store:
-        store.report({**FakeTrial(9, build("linear"), 1.0).report(0.0), "step": 1})
-        other = FakeTrial(10, build("linear", until=0.5), 1.0)
-        store.report({**other.report(1.0), **change})
-    board = leaderboard(load_results(location))
-    alone = board[board["configuration"] == 10].iloc[0]
-    assert alone["rank"] == 1
+    early = {**FakeTrial(9, build("linear"), 1.0).report(0.0), "step": 1}
+    other = {**FakeTrial(10, build("linear", until=0.5), 1.0).report(1.0), **change}
+    board = leaderboard(search(*TRIALS[:2], reports=[early, other]))
+    alone, first = row_of(board, 10), row_of(board, 1)
+    assert (alone["rank"], first["rank"]) == (1, 1)
     assert math.isnan(alone["difference"])
-    assert board[board["configuration"] == 1]["rank"].tolist() == [1]
 
 
-def test_tied_configurations_share_a_rank(make_search: MakeSearch) -> None:
-    tied = dataclasses.replace(TRIALS[1], number=20)
-    board = leaderboard(load_results(make_search((TRIALS[0], TRIALS[1], tied))))
+def test_tied_configurations_share_a_rank(search: Search) -> None:
+    board = leaderboard(search(*TRIALS[:2], dataclasses.replace(TRIALS[1], number=20)))
     assert board["rank"].tolist() == [1, 1, 3]
     assert board["configuration"].tolist() == [1, 20, 0]

@@ -2,9 +2,16 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from mollitune.analysis.report.figures.drawing import Line, as_trace, escape, log_axis
+from mollitune.analysis.report.figures.drawing import (
+    Line,
+    as_trace,
+    escape,
+    log_axis,
+    thinned,
+    thinned_evenly,
+)
 from mollitune.analysis.report.figures.palette import family_color
-from mollitune.schedules import families
+from mollitune.schedules import build, families
 
 
 def test_lines_in_one_trace_are_apart() -> None:
@@ -29,9 +36,32 @@ def test_families_have_colours_of_their_own() -> None:
     assert family_color("own") == family_color("own")
 
 
-@pytest.mark.parametrize(
-    ("text", "safe"),
-    [("a<b>", "a&lt;b&gt;"), ("a&b", "a&amp;b"), ("%{x}", "%&#123;x}")],
-)
-def test_labels_are_escaped(text: str, safe: str) -> None:
-    assert escape(text) == safe
+def test_labels_are_escaped() -> None:
+    assert escape("a<b>&%{x}") == "a&lt;b&gt;&amp;%&#123;x}"
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 9, 10])
+def test_short_curves_stay_as_they_are(count: int) -> None:
+    assert list(thinned([1.0] * count, [], 10)) == list(range(count))
+
+
+@pytest.mark.parametrize("most", [2, 3, 7, 50])
+def test_ends_extremes_and_what_must_stay_are_kept(most: int) -> None:
+    values = np.random.default_rng(0).normal(size=1000)
+    kept = np.asarray(thinned(values.tolist(), [17, 500], most))
+    assert len(kept) <= most + 4
+    assert {0, 17, 500, 999} <= set(kept.tolist())
+    inside = values[1:-1]
+    assert {inside.argmin() + 1, inside.argmax() + 1} <= set(kept.tolist())
+    assert (np.diff(kept) > 0).all()
+
+
+@pytest.mark.parametrize("family", families())
+def test_schedules_look_the_same(family: str) -> None:
+    schedule = build(family, **({"sigma_max": 3.0} if family == "blur" else {}))
+    progress = np.linspace(0, 1, 201)
+    start = schedule.level(0.0) or 1.0
+    level = np.array([schedule.level(float(p)) / start for p in progress])
+    kept = thinned_evenly(progress.tolist(), level.tolist())
+    assert np.abs(np.interp(progress, progress[kept], level[kept]) - level).max() <= 0.004
+    assert len(kept) < 120

@@ -43,39 +43,27 @@ def test_every_evaluation_is_drawn_and_mollified_ones_dotted(results: Results) -
     solid, dotted = lines(figure, "solid"), lines(figure, "dot")
     for c in curves:
         points = [(s, round(f, 3)) for s, f in zip(c.steps, c.fids, strict=True)]
-        drawn = [
-            *dotted.get(c.trial, []),
-            *solid.get(c.trial, []),
-        ]
+        drawn = [*dotted.get(c.trial, []), *solid.get(c.trial, [])]
         assert {(s, round(f, 3)) for s, f in drawn} == set(points)
         noisy = [point for point, clean in zip(points, c.clean, strict=True) if not clean]
         assert not {(s, round(f, 3)) for s, f in solid.get(c.trial, [])} & set(noisy)
 
 
-def test_dotted_line_reaches_the_first_clean_point() -> None:
-    figure = fid_figure([curve(3, [9.0, 8.0, 7.0, 6.0], clean=2)])
+def test_dotted_line_reaches_the_first_clean_point_and_comparable_values_have_dots() -> None:
+    figure = fid_figure([curve(3, [9.0, 8.0, 7.0, 6.0], clean=2), curve(5, [4.0], clean=0)])
     assert lines(figure, "dot") == {3: [(0, 9.0), (1, 8.0), (2, 7.0)]}
-    assert lines(figure, "solid") == {3: [(2, 7.0), (3, 6.0)]}
+    assert lines(figure, "solid") == {3: [(2, 7.0), (3, 6.0)], 5: [(0, 4.0)]}
+    assert dots(figure) == [(3, 3, 6.0), (5, 0, 4.0)]
 
 
-def test_only_comparable_values_have_dots() -> None:
-    figure = fid_figure([curve(3, [9.0, 8.0, 7.0], clean=0), curve(5, [4.0], clean=0)])
-    assert dots(figure) == [(3, 2, 7.0), (5, 0, 4.0)]
-
-
-def test_each_family_stands_in_the_legend_once(results: Results) -> None:
+def test_each_family_stands_in_the_legend_once_and_the_winner_is_bold(results: Results) -> None:
     figure = fid_figure(fid_curves(results, "glow"), winner=2)
     names = [trace.name for trace in figure.data if trace.showlegend is not False]
     assert names[:5] == ["vanilla", "blur", "cosine", "linear", "sigmoid"]
     assert names[5:] == ["data still mollified: not comparable", "full budget: comparable"]
-
-
-def test_winner_is_bold(results: Results) -> None:
-    figure = fid_figure(fid_curves(results, "glow"), winner=2)
-    bold = [trace for trace in figure.data if trace.meta and trace.line.width > 3]
-    assert [trace.name for trace in bold] == ["sigmoid"]
-    assert (bold[0].x[-2], bold[0].y[-2]) == (1000, 20.0)
-    assert bold[0].marker.size[-2] > 0
+    (bold,) = [trace for trace in figure.data if trace.meta and trace.line.width > 3]
+    assert (bold.name, bold.x[-2], bold.y[-2]) == ("sigmoid", 1000, 20.0)
+    assert bold.marker.size[-2] > 0
 
 
 def test_axis_holds_all_clean_values_but_not_every_noisy_one() -> None:

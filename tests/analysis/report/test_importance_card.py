@@ -1,13 +1,11 @@
 import re
 
 import pandas as pd
-from tests.analysis.conftest import PARAMS, TRIALS, FakeTrial, MakeSearch
+from tests.analysis.conftest import FakeTrial, Search
 
-from mollitune.analysis import load_results
-from mollitune.analysis.diagnostics import importance
+from mollitune.analysis import Results
 from mollitune.analysis.report.cards.importance import importance_card, shares_card
 from mollitune.schedules import build
-from mollitune.search.store.writer import Store
 
 COLUMNS = ["kind", "within", "name", "importance", "low", "high", "chance", "configurations"]
 FOUND = pd.DataFrame(
@@ -36,16 +34,12 @@ def test_a_bar_with_interval_and_chance_for_each() -> None:
     assert float(chance) < float(line[0]) < width[rows[1]] < float(line[1])
 
 
-def test_what_chance_finds_too_is_grey() -> None:
-    kinds = re.findall(r'<tr class="(\w*)">', shares_card(FOUND))
-    assert kinds == ["", "", "out"]
-
-
-def test_groups_say_what_they_are_of() -> None:
+def test_groups_say_what_they_are_of_and_what_chance_finds_too_is_grey() -> None:
     card = shares_card(FOUND)
     for words in ("feature of the shape", "parameter of all schedules", "parameter of sigmoid"):
         assert words in card
     assert "12 configurations" in card
+    assert re.findall(r'<tr class="(\w*)">', card) == ["", "", "out"]
 
 
 def test_too_little_data() -> None:
@@ -53,19 +47,10 @@ def test_too_little_data() -> None:
     assert "<svg" not in shares_card(FOUND.iloc[:0])
 
 
-def test_of_a_search(make_search: MakeSearch) -> None:
-    trials = [
-        FakeTrial(i, build("linear", until=0.1 + i / 20), 20.0 + i**2 / 10) for i in range(14)
-    ]
-    results = load_results(make_search(tuple(trials), samples=False))
-    assert len(importance(results, "glow"))
-    card = importance_card(results, "glow")
+def test_of_a_search(search: Search, unlike: Results) -> None:
+    untils = [0.1 + i / 20 for i in range(14)]
+    trials = (FakeTrial(i, build("linear", until=u), 20.0 + i) for i, u in enumerate(untils))
+    card = importance_card(search(*trials), "glow")
     assert "mean level" in card
     assert "until" in card
-
-
-def test_values_that_do_not_compare(make_search: MakeSearch) -> None:
-    location = make_search(TRIALS[:3])
-    with Store.open(location, PARAMS) as store:
-        store.report({**TRIALS[0].report(1.0), "fid_samples": 50000})
-    assert "they differ in fid_samples" in importance_card(load_results(location), "glow")
+    assert "they differ in fid_samples" in importance_card(unlike, "glow")

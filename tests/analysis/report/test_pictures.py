@@ -3,14 +3,15 @@
 import functools
 import io
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from tests.analysis.conftest import TRIALS, MakeSearch, png_grid
+from tests.analysis.conftest import TRIALS, Search, png_grid
 
-from mollitune.analysis import Results, load_results
+from mollitune.analysis import Results
 from mollitune.analysis.report.pictures import (
     LARGEST,
     Picture,
@@ -35,14 +36,13 @@ def smooth_grid(seed: int) -> bytes:
 
 
 @pytest.fixture
-def large(make_search: MakeSearch) -> Results:
+def large(search: Search) -> Results:
     """A search with 40 pictures of 80 kB."""
-    location = make_search(TRIALS[:2], samples=False)
-    folder = Path(location, "samples")
-    folder.mkdir()
+    results = search(*TRIALS[:2])
+    Path(results.root, "samples").mkdir()
     for number in range(40):
-        Path(location, file_of(number)).write_bytes(smooth_grid(number))
-    return load_results(location)
+        Path(results.root, file_of(number)).write_bytes(smooth_grid(number))
+    return results
 
 
 def size(picture: Picture) -> tuple[int, int]:
@@ -56,6 +56,8 @@ def test_small_pictures_are_taken_as_they_are(results: Results) -> None:
     }
     assert {(p.kind, p.note) for p in found.values()} == {("png", "")}
     assert missing == {}
+    shutil.rmtree(Path(results.root, "samples"))
+    assert trial_pictures(results, [0, 1]) == ({}, {})
 
 
 def test_all_are_there_where_the_budget_is_enough_for_files(large: Results) -> None:
@@ -109,20 +111,12 @@ def test_file_that_is_no_picture(large: Results, content: bytes) -> None:
     assert missing[0] == "The picture cannot be read."
 
 
-def test_huge_picture_that_is_shown_at_once_is_compressed(
-    results: Results, tmp_path: Path
-) -> None:
+def test_huge_picture_that_is_shown_at_once_is_compressed(results: Results) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (500, 500, 3), np.uint8)
     Image.fromarray(noise).save(Path(results.root, "samples/real.png"))
     assert Path(results.root, "samples/real.png").stat().st_size > LARGEST
     shown = shown_picture(results, "samples/real.png")
     assert shown is not None
-    assert shown.kind == "webp"
+    assert (shown.kind, size(shown)) == ("webp", (500, 500))
     assert len(shown.data) < LARGEST
-    assert size(shown) == (500, 500)
     assert shown_picture(results, "samples/no.png") is None
-
-
-def test_search_without_pictures(make_search: MakeSearch) -> None:
-    results = load_results(make_search(samples=False))
-    assert trial_pictures(results, [0, 1]) == ({}, {})

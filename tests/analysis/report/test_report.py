@@ -11,17 +11,17 @@ from tests.analysis.conftest import (
     CONFIRMED,
     LATE,
     METADATA,
-    PARAMS,
     PLAN,
     TRIALS,
+    YOUNG,
     FakeTrial,
     MakeSearch,
+    Search,
 )
 
 from mollitune._errors import MollituneError
 from mollitune.analysis import Results, load_results, verdicts, write_report
 from mollitune.schedules import build
-from mollitune.search.store.writer import Store
 
 _VOID = {"meta", "link", "img", "br"}
 
@@ -57,8 +57,18 @@ class Page(HTMLParser):
         return re.sub(r"\s+", " ", " ".join(self.words))
 
 
-def page_of(results: Results) -> Page:
-    return Page(write_report(results).read_text())
+def html_of(results: Results) -> str:
+    return write_report(results).read_text()
+
+
+def text_of(results: Results) -> str:
+    return Page(html_of(results)).text
+
+
+def top_of(results: Results) -> str:
+    """What stands above the section of the first model."""
+    text = text_of(results)
+    return text[: text.index("FID during training")]
 
 
 def test_report_lies_in_the_folder_and_is_replaced(results: Results) -> None:
@@ -71,25 +81,21 @@ def test_report_can_go_elsewhere(results: Results, tmp_path: Path) -> None:
     path = tmp_path / "new" / "a.html"
     assert write_report(results, path) == path
     assert path.read_text().startswith("<!DOCTYPE html>")
+    with pytest.raises(MollituneError, match=r"cannot write .*a.html/b.html"):
+        write_report(results, path / "b.html")
 
 
 def test_remote_search_needs_a_path(results: Results, tmp_path: Path) -> None:
-    remote = dataclasses.replace(
-        results, filesystem=fs.SubTreeFileSystem("/", fs.LocalFileSystem())
-    )
+    filesystem = fs.SubTreeFileSystem("/", fs.LocalFileSystem())
+    remote = dataclasses.replace(results, filesystem=filesystem)
     with pytest.raises(MollituneError, match=r"not local: name a file to write"):
         write_report(remote)
     assert write_report(remote, tmp_path / "a.html").stat().st_size > 1e6
 
 
-def test_impossible_place(results: Results, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(MollituneError, match=r"cannot write .*file/a.html"):
-        write_report(results, tmp_path / "file" / "a.html")
-
-
 def test_page_is_well_formed_and_complete(results: Results) -> None:
-    page = page_of(results)
+    html = html_of(results)
+    page = Page(html)
     assert page.open == []
     assert len(set(page.ids)) == len(page.ids)
     targets = [a.removeprefix("#") for a in page.addresses if a.startswith("#")]
@@ -97,30 +103,18 @@ def test_page_is_well_formed_and_complete(results: Results) -> None:
     rest = [a for a in page.addresses if not a.startswith("#")]
     assert len([a for a in rest if a.startswith("data:image/png;base64,")]) == 5
     assert all(a.startswith("data:") for a in rest)
-
-
-def test_plotly_is_there_once(results: Results) -> None:
-    html = write_report(results).read_text()
     assert html.count("plotly.js v") == 1
     assert len(html) < 8e6
 
 
 def test_summary_stands_on_top_best_model_first(results: Results) -> None:
-    text = page_of(results).text
-    first, second = text.index("has expected FID 20 (1 run)"), text.index("On vae, no schedule is")
-    assert first < second < text.index("Leaderboard")
+    top = top_of(results)
+    assert top.index("has expected FID 20 (1 run)") < top.index("On vae, no schedule is")
+    assert "The lowest single FID, 20, is a run of the same" in top
 
 
-def test_text_from_the_data_is_escaped(results: Results) -> None:
-    html = write_report(results).read_text()
-    assert "<script>alert" not in html
-    assert "no &lt;memory&gt;" in html
-    assert "a &amp; b" in html
-
-
-def test_provenance(make_search: MakeSearch) -> None:
-    location = make_search(TRIALS[:8], metadata={"config": {"seed": 3}})
-    text = page_of(load_results(location)).text
+def test_provenance(search: Search) -> None:
+    text = text_of(search(*TRIALS[:8], metadata={"config": {"seed": 3}}))
     pieces = (
         "1:02:03",
         "name digits, train 1200",
@@ -136,121 +130,72 @@ def test_provenance(make_search: MakeSearch) -> None:
         assert piece in text
 
 
-def test_without_samples_or_metadata(make_search: MakeSearch) -> None:
-    location = make_search(samples=False)
-    Path(location, "search.json").unlink()
-    page = page_of(load_results(location))
+def test_without_samples_or_metadata(search: Search) -> None:
+    results = search(*TRIALS)
+    Path(results.root, "search.json").unlink()
+    page = Page(html_of(load_results(results.root)))
     assert not any(a.startswith("data:image") for a in page.addresses)
     assert "There is no search.json beside the tables." in page.text
 
 
-def test_running_search_without_results_yet(make_search: MakeSearch) -> None:
-    young = FakeTrial(0, build("linear", until=0.5), 30.0, status="running", end=0.4)
-    location = make_search((young,), metadata={"status": "running"}, samples=False)
-    text = page_of(load_results(location)).text
+def test_running_search_without_results_yet(search: Search) -> None:
+    young = dataclasses.replace(TRIALS[1], status="running", end=0.4)
+    text = text_of(search(young, metadata={"status": "running"}))
     assert "On glow: no trial of model 'glow'" in text
     assert "No trial has a comparable FID yet." in text
     assert "running" in text
 
 
-def test_trial_without_any_evaluation(make_search: MakeSearch) -> None:
-    newborn = FakeTrial(0, build("vanilla"), 30.0, status="running", end=0.0)
-    text = page_of(load_results(make_search((newborn,), samples=False))).text
+def test_trial_without_any_evaluation(search: Search) -> None:
+    text = text_of(search(YOUNG))
     assert "No evaluation with a finite FID yet." in text
     assert "No schedule that can be drawn." in text
     assert "No decision was made." in text
+    assert "No run was judged before its end, so there is nothing to audit." in text
+    assert "No FIDs that can be ranked." in text
 
 
-def test_long_leaderboard_is_folded(make_search: MakeSearch) -> None:
-    many = tuple(FakeTrial(i, build("linear", until=0.5), 20.0 + i) for i in range(20))
-    page = page_of(load_results(make_search(many, samples=False)))
-    assert "5 more" in page.text
-    assert "39.00" in page.text
+def test_long_leaderboard_is_folded(search: Search) -> None:
+    many = [FakeTrial(i, build("linear", until=0.5), 20.0 + i) for i in range(20)]
+    text = text_of(search(*many, many[0].again(number=20, final=22.0, seed=8)))
+    assert "5 more" in text
+    assert "39.00" in text
+    assert "sd 1.41" in text
 
 
-def test_only_vanilla(make_search: MakeSearch) -> None:
-    text = page_of(load_results(make_search(TRIALS[:1]))).text
-    assert "no schedule is expected to beat vanilla training and its FID of 30" in text
+def test_odd_metadata_does_not_break_the_page(search: Search) -> None:
+    assert "Provenance" in text_of(search(*TRIALS[:2], metadata=dict.fromkeys(METADATA, "text")))
 
 
-def test_odd_metadata_does_not_break_the_page(make_search: MakeSearch) -> None:
-    odd = dict.fromkeys(METADATA, "text")
-    text = page_of(load_results(make_search(TRIALS[:2], metadata=odd))).text
-    assert "Provenance" in text
-
-
-def test_both_numbers_stand_on_top(make_search: MakeSearch) -> None:
-    again = dataclasses.replace(TRIALS[2], number=20, configuration=2, final=30.0, seed=8)
-    text = page_of(load_results(make_search((*TRIALS[:3], again)))).text
-    top = text[: text.index("Real images")]
-    assert "has expected FID 25 (1 run)" in top
-    assert "The lowest single FID, 20, is a run of sigmoid" in top
-
-
-def test_report_says_whether_stopping_was_safe(make_search: MakeSearch) -> None:
-    text = page_of(load_results(make_search(TRIALS))).text
+def test_report_says_whether_stopping_was_safe(results: Results) -> None:
+    text = text_of(results)
     assert "Was stopping safe?" in text
     assert "On glow, asha stopped 1 run and saved 7% of the training steps." in text
     assert "No run was audited, so nothing is known of what it cost." in text
 
 
-def test_report_without_any_decision(make_search: MakeSearch) -> None:
-    newborn = FakeTrial(0, build("vanilla"), 30.0, status="running", end=0.0)
-    text = page_of(load_results(make_search((newborn,), samples=False))).text
-    assert "No run was judged before its end, so there is nothing to audit." in text
-    assert "No FIDs that can be ranked." in text
-
-
-def test_report_of_values_that_do_not_compare(make_search: MakeSearch) -> None:
-    location = make_search(TRIALS[:3])
-    with Store.open(location, PARAMS) as store:
-        store.report({**TRIALS[0].report(1.0), "fid_samples": 50000})
-    text = page_of(load_results(location)).text
-    assert "cannot be ranked: they differ in fid_samples (500, 50000)" in text
+def test_report_of_values_that_do_not_compare(unlike: Results) -> None:
+    text = text_of(unlike)
+    assert text.count("cannot be ranked: they differ in fid_samples (500, 50000)") == 3
     assert "No FIDs that can be ranked." in text
 
 
 @pytest.fixture
 def confirmed(make_search: MakeSearch) -> Results:
     """The made-up search with a confirmation of glow, which chose another schedule."""
-    late = FakeTrial(9, LATE, 22.0)
-    location = make_search((*TRIALS[:8], late, *CONFIRMED))
-    with Store.open(location, PARAMS) as store:
-        store.write_file("confirm/1.json", json.dumps(PLAN).encode())
-    return load_results(location)
+    trials = (*TRIALS[:8], FakeTrial(9, LATE, 22.0), *CONFIRMED)
+    return load_results(make_search(trials, plan=PLAN))
 
 
 def test_verdict_takes_the_place_of_the_recommendation(confirmed: Results) -> None:
     (found,) = verdicts(confirmed)
-    text = page_of(confirmed).text
-    top = text[: text.index("Real images")]
+    text, top = text_of(confirmed), top_of(confirmed)
     assert found.sentence in top
     assert "On vae, no schedule is expected" in top
     assert f"On glow, {LATE}" in top
     assert "has expected FID" not in text
     assert "Choice of the confirmation" in text
     assert "Recommended" not in text
-
-
-def test_picture_of_the_choice_is_one_of_the_confirmation(confirmed: Results) -> None:
-    html = write_report(confirmed).read_text()
-    shown = re.search(r'Choice of the confirmation.*?data-trial="(\d+)".*?base64,(.*?)"', html)
-    assert shown is not None
-    trial = int(shown[1])
-    assert (
-        trial in next(arm for arm in verdicts(confirmed)[0].arms if arm.configuration == 9).trials
-    )
-    assert base64.b64decode(shown[2]) == confirmed.read_file(f"samples/{trial:04d}.png")
-    # without its picture one of the search
-    for path in Path(confirmed.root, "samples").glob("10000*.png"):
-        path.unlink()
-    again = re.search(r'Choice of the.*?data-trial="(\d+)"', write_report(confirmed).read_text())
-    assert again is not None
-    assert again[1] == "9"
-
-
-def test_provenance_of_a_confirmation(confirmed: Results) -> None:
-    text = page_of(confirmed).text
     for piece in (
         "confirmation 1 finished; begun 2026-03-01",
         "seeds 10001 to 10003; 500 samples against 300 test images; Linux x86_64; torch 2.11.0",
@@ -259,50 +204,56 @@ def test_provenance_of_a_confirmation(confirmed: Results) -> None:
         assert piece in text
 
 
+def test_picture_of_the_choice_is_one_of_the_confirmation(confirmed: Results) -> None:
+    pattern = r'Choice of the confirmation.*?data-trial="(\d+)".*?base64,(.*?)"'
+    ((trial, picture),) = re.findall(pattern, html_of(confirmed))
+    arm = next(arm for arm in verdicts(confirmed)[0].arms if arm.configuration == 9)
+    assert int(trial) in arm.trials
+    assert base64.b64decode(picture) == confirmed.read_file(f"samples/{trial}.png")
+    # without its picture one of the search
+    for path in Path(confirmed.root, "samples").glob("10000*.png"):
+        path.unlink()
+    assert [trial for trial, _ in re.findall(pattern, html_of(confirmed))] == ["9"]
+
+
 @pytest.mark.parametrize("content", [b"{", b"[]", b"null"])
 def test_damaged_confirmation_is_said_on_top(confirmed: Results, content: bytes) -> None:
     Path(confirmed.root, "confirm", "1.json").write_bytes(content)
-    text = page_of(confirmed).text
-    assert "On glow: confirm/1.json of 'fake'" in text[: text.index("Real images")]
-    assert "confirmation 1 its file is damaged" in text
+    assert "confirm/1.json is corrupt" in top_of(confirmed)
+    assert "confirmation 1 its file is damaged" in text_of(confirmed)
 
 
 def test_before_a_confirmation_is_complete_nothing_is_chosen(make_search: MakeSearch) -> None:
-    location = make_search((*TRIALS[:8], *CONFIRMED[:6]))
-    with Store.open(location, PARAMS) as store:
-        store.write_file("confirm/1.json", json.dumps({**PLAN, "status": "interrupted"}).encode())
-    html = write_report(load_results(location)).read_text()
+    plan = {**PLAN, "status": "interrupted"}
+    html = html_of(load_results(make_search((*TRIALS[:8], *CONFIRMED[:6]), plan=plan)))
     assert "so far (2 of 3 seeds, not complete)" in html
     assert "Recommended" in html
     assert "Choice of the confirmation" not in html
     assert 'class="tag choice"' not in html
 
 
-def test_verdicts_on_many_models_stand_in_their_sections(make_search: MakeSearch) -> None:
-    others = tuple(
+def test_verdicts_on_many_models_stand_in_their_sections(search: Search) -> None:
+    others = (
         dataclasses.replace(trial, number=100 * i + trial.number, model=f"m{i}")
         for i in range(1, 4)
         for trial in TRIALS[:3]
     )
-    location = make_search((*TRIALS[:4], *others, *CONFIRMED), samples=False)
-    with Store.open(location, PARAMS) as store:
-        store.write_file("confirm/1.json", json.dumps(PLAN).encode())
-    page = page_of(load_results(location))
+    page = Page(html_of(search(*TRIALS[:4], *others, *CONFIRMED, plan=PLAN)))
     top = page.text[: page.text.index("Confirmation 1")]
     assert top.count("not yet confirmed") == 3
     assert page.text.count("Confirmation 1") == 1
     assert page.open == []
 
 
-def test_page_reads_itself_again_only_while_the_search_runs(make_search: MakeSearch) -> None:
-    finished = load_results(make_search(TRIALS[:2]))
-    running = load_results(make_search(TRIALS[:2], "running", metadata={"status": "running"}))
+def test_page_reads_itself_again_only_while_the_search_runs(search: Search) -> None:
+    finished = search(*TRIALS[:2])
+    running = search(*TRIALS[:2], metadata={"status": "running"})
     seen = [write_report(r, reload=s).read_text() for r in (finished, running) for s in (None, 5)]
     assert ['<body data-reload="5">' in html for html in seen] == [False, False, False, True]
 
 
 def test_every_trial_can_be_called_up(results: Results) -> None:
-    html = write_report(results).read_text()
+    html = html_of(results)
     documents = dict(
         re.findall(r'<script type="application/json" id="(\w+)">(.*?)</script>', html)
     )

@@ -1,19 +1,21 @@
 """The report in a real browser."""
 
 import base64
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from tests.analysis.conftest import CONFIRMED, TRIALS, FakeTrial, MakeSearch
-from tests.chromium import CHROMIUM, DRAWN, TIMEOUT, Browser, chromium
+from tests.chromium import CHROMIUM, DRAWN, Browser, chromium
 
 from mollitune.analysis import Results, load_results, write_report
 from mollitune.schedules import build
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +32,11 @@ def loud(browser: Browser) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("width", [1280, 400])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_page_is_quiet_offline_and_fits(
-    browser: Browser, results: Results, width: int, scheme: str
+def test_page_is_quiet_offline_and_fits_and_intervals_are_drawn(
+    browser: Browser, make_search: MakeSearch, width: int, scheme: str
 ) -> None:
     browser.events.clear()
+    results = load_results(make_search((*TRIALS, *CONFIRMED)))
     browser.open(write_report(results), width, scheme)
     assert loud(browser) == []
     sent = [e["params"] for e in browser.events if e.get("method") == "Network.requestWillBeSent"]
@@ -41,30 +44,35 @@ def test_page_is_quiet_offline_and_fits(
     assert schemes <= {"file", "data"}
     assert browser.evaluate("document.documentElement.scrollWidth") <= width  # type: ignore[operator]
     assert browser.evaluate("document.querySelectorAll('.plot .main-svg').length > 3")
+    text = str(browser.evaluate("document.body.textContent"))
+    assert "<script>alert(1)</script>" in text  # shown, and not run
+    assert "no <memory>" in text
+    boxes = browser.evaluate(
+        "[...document.querySelectorAll('.verdict td .strip')].map((strip) => {"
+        "const zero = strip.querySelector('.zero').getBoundingClientRect();"
+        "const dot = strip.querySelector('circle').getBoundingClientRect();"
+        "return [Math.round(zero.x), dot.x - zero.x, strip.clientWidth]; })"
+    )
+    assert isinstance(boxes, list)
+    assert len(boxes) == 3
+    assert len({place for place, _, _ in boxes}) == 1  # one line for all rows
+    assert boxes[0][1] < boxes[1][1] < boxes[2][1]  # linear, sigmoid, vanilla
+    assert all(wide > 100 for _, _, wide in boxes)
 
 
-def test_theme_reaches_page_and_plots(browser: Browser, results: Results) -> None:
-    path = write_report(results)
+def test_theme_reaches_page_and_plots_also_when_it_changes_later(
+    browser: Browser, results: Results
+) -> None:
     color = "getComputedStyle(document.querySelector('.plot .xtick text')).fill"
-    seen = {}
-    for scheme in ("light", "dark"):
-        browser.open(path, 1280, scheme)
-        seen[scheme] = (float(np.asarray(browser.screenshot()).mean()), browser.evaluate(color))
-    assert seen["light"][0] > 200
-    assert seen["dark"][0] < 90
-    assert seen["light"][1] != seen["dark"][1]
-
-
-def test_plots_follow_a_theme_that_changes_later(browser: Browser, results: Results) -> None:
     browser.open(write_report(results), 1280, "light")
-    color = "getComputedStyle(document.querySelector('.plot .xtick text')).fill"
-    before = browser.evaluate(color)
+    light = browser.evaluate(color)
+    assert float(np.asarray(browser.screenshot()).mean()) > 200
     feature = {"name": "prefers-color-scheme", "value": "dark"}
     browser.call("Emulation.setEmulatedMedia", features=[feature])
-    deadline = time.monotonic() + TIMEOUT
-    while browser.evaluate(color) == before:
-        assert time.monotonic() < deadline, "the plots kept the old colours"
-        time.sleep(0.05)
+    browser.wait(f"{color} !== '{light}'", "the plots kept the old colours")
+    assert float(np.asarray(browser.screenshot()).mean()) < 90
+    browser.open(write_report(results), 1280, "dark")
+    assert browser.evaluate(color) != light
 
 
 def test_keyboard_reaches_links_tables_and_details(browser: Browser, results: Results) -> None:
@@ -74,14 +82,6 @@ def test_keyboard_reaches_links_tables_and_details(browser: Browser, results: Re
         browser.press("Tab")
         seen.add(browser.evaluate("document.activeElement.tagName"))
     assert {"A", "BUTTON", "DIV", "SUMMARY"} <= seen
-
-
-def test_text_of_the_data_is_never_run(browser: Browser, results: Results) -> None:
-    browser.open(write_report(results), 1280, "light")
-    text = browser.evaluate("document.body.textContent")
-    assert isinstance(text, str)
-    assert "<script>alert(1)</script>" in text
-    assert "no <memory>" in text
 
 
 PLACE = """(() => {{
@@ -146,6 +146,11 @@ def test_click_on_a_figure_shows_the_samples(
             assert found["picture"] == ""
             assert str(found["note"]).startswith("There is no picture of this trial")
             assert browser.evaluate(f"{PANEL}.querySelectorAll('img').length") == 0
+        box = browser.evaluate(f"{PANEL}.getBoundingClientRect().toJSON()")
+        assert isinstance(box, dict)
+        assert 0 <= box["left"] < box["right"] <= width
+        assert box["top"] >= 0
+        assert browser.evaluate(f"{PANEL}.scrollWidth <= {PANEL}.clientWidth")
         browser.press("Escape")
 
 
@@ -186,18 +191,6 @@ def test_keyboard_shows_samples_and_walks_through_the_ranking(
         assert not browser.evaluate(behind)
     browser.press("Escape")
     assert browser.evaluate(focused) == "1"
-
-
-def test_panel_fits_a_narrow_window(browser: Browser, results: Results) -> None:
-    browser.open(write_report(results), 400, "light")
-    browser.evaluate("document.querySelector('td button').click()")
-    browser.wait(f"{PANEL}.open", "the panel did not open")
-    box = browser.evaluate(f"{PANEL}.getBoundingClientRect().toJSON()")
-    assert isinstance(box, dict)
-    assert box["left"] >= 0
-    assert box["right"] <= 400
-    assert box["top"] >= 0
-    assert browser.evaluate(f"{PANEL}.scrollWidth <= {PANEL}.clientWidth")
 
 
 def test_text_under_the_pointer(browser: Browser, results: Results) -> None:
@@ -241,26 +234,3 @@ def test_timer_of_a_running_search_and_none_of_a_finished_one(
     write_report(finished, page)
     browser.wait(f"document.body.dataset.reload === undefined && {DRAWN}", "old page stayed")
     assert browser.evaluate("document.querySelector('.pill').textContent") == "finished"
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 400])
-def test_verdict_fits_and_its_intervals_are_drawn(
-    browser: Browser, make_search: MakeSearch, width: int, scheme: str
-) -> None:
-    browser.events.clear()
-    results = load_results(make_search((*TRIALS, *CONFIRMED)))
-    browser.open(write_report(results), width, scheme)
-    assert loud(browser) == []
-    assert browser.evaluate("document.documentElement.scrollWidth") <= width  # type: ignore[operator]
-    boxes = browser.evaluate(
-        "[...document.querySelectorAll('.verdict td .strip')].map((strip) => {"
-        "const zero = strip.querySelector('.zero').getBoundingClientRect();"
-        "const dot = strip.querySelector('circle').getBoundingClientRect();"
-        "return [Math.round(zero.x), dot.x - zero.x, strip.clientWidth]; })"
-    )
-    assert isinstance(boxes, list)
-    assert len(boxes) == 3
-    assert len({place for place, _, _ in boxes}) == 1  # one line for all rows
-    assert boxes[0][1] < boxes[1][1] < boxes[2][1]  # linear, sigmoid, vanilla
-    assert all(wide > 100 for _, _, wide in boxes)

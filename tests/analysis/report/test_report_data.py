@@ -1,11 +1,9 @@
-import dataclasses
-
 import numpy as np
 import pandas as pd
 import pytest
-from tests.analysis.conftest import PARAMS, TRIALS, FakeTrial, MakeSearch
+from tests.analysis.conftest import TRIALS, YOUNG, FakeTrial, Search
 
-from mollitune.analysis import Results, load_results
+from mollitune.analysis import Results
 from mollitune.analysis.report.data import (
     failures,
     fid_curves,
@@ -14,7 +12,6 @@ from mollitune.analysis.report.data import (
     stopping_summary,
 )
 from mollitune.schedules import build
-from mollitune.search.store.writer import Store
 
 
 def test_fid_curve_of_a_mollified_trial(results: Results) -> None:
@@ -32,13 +29,9 @@ def test_curves_are_of_one_model_and_of_the_search(results: Results) -> None:
 
 
 @pytest.mark.parametrize("value", [None, float("nan"), float("inf")])
-def test_values_that_are_not_finite_are_left_out(
-    make_search: MakeSearch, value: float | None
-) -> None:
-    location = make_search(TRIALS[:1])
-    with Store.open(location, PARAMS) as store:
-        store.report({**TRIALS[0].report(0.4), "fid": value})
-    (curve,) = fid_curves(load_results(location), "glow")
+def test_values_that_are_not_finite_are_left_out(search: Search, value: float | None) -> None:
+    row = {**TRIALS[0].report(0.4), "fid": value}
+    (curve,) = fid_curves(search(TRIALS[0], reports=[row]), "glow")
     assert curve.steps == [200, 600, 800, 1000]
 
 
@@ -51,11 +44,9 @@ def test_level_curves_are_relative_to_their_start(results: Results) -> None:
     assert (linear.fid, curves[4].fid) == (25.0, None)
 
 
-def test_family_that_is_not_registered_has_no_curve(make_search: MakeSearch) -> None:
-    location = make_search(TRIALS[:2])
-    with Store.open(location, PARAMS) as store:
-        store.trial({**TRIALS[1].row(), "family": "stairs"})
-    assert level_curves(load_results(location), "glow") == []
+def test_family_that_is_not_registered_has_no_curve(search: Search) -> None:
+    unknown = {**TRIALS[1].row(), "family": "stairs"}
+    assert level_curves(search(*TRIALS[:2], ended=[unknown]), "glow") == []
 
 
 def test_stopping_summary(results: Results) -> None:
@@ -72,17 +63,16 @@ def test_stopping_summary(results: Results) -> None:
     assert set(table["cutoff"]) == {40.0}
 
 
-def test_stopping_summary_without_decisions(make_search: MakeSearch) -> None:
-    young = dataclasses.replace(TRIALS[0], status="running", end=0.0)
-    summary = stopping_summary(load_results(make_search((young,))), "glow")
+def test_stopping_summary_without_decisions(search: Search) -> None:
+    summary = stopping_summary(search(YOUNG), "glow")
     assert (summary.stopped, summary.saved, len(summary.rungs)) == (0, 0.0, 0)
     assert "cutoff" in summary.rungs
 
 
-def test_failures(make_search: MakeSearch) -> None:
+def test_failures(search: Search) -> None:
     cut = FakeTrial(20, build("vanilla"), 30.0, status="interrupted", end=0.4)
     shaky = FakeTrial(21, build("vanilla"), 30.0, non_finite=2)
-    found = failures(load_results(make_search((*TRIALS, cut, shaky))), "glow")
+    found = failures(search(*TRIALS, cut, shaky), "glow")
     columns = ["trial", "status", "step", "non_finite", "error"]
     wanted = [
         (5, "failed", 200, 3, "no <memory>"),
@@ -91,27 +81,21 @@ def test_failures(make_search: MakeSearch) -> None:
     ]
     rows = found[columns].itertuples(index=False, name=None)
     assert [tuple(None if pd.isna(v) else v for v in row) for row in rows] == wanted
+    assert failures(search(*TRIALS[:2]), "glow").empty
 
 
-def test_no_failures(make_search: MakeSearch) -> None:
-    assert failures(load_results(make_search(TRIALS[:2])), "glow").empty
-
-
-def test_rungs_of_a_race_and_of_the_rule_inside_it_are_apart(make_search: MakeSearch) -> None:
-    location = make_search(TRIALS[:3])
-    with Store.open(location, PARAMS) as store:
-        for trial in TRIALS[1:3]:
-            promoted = {"policy": "race", "action": "promote", "step": 1001}
-            store.decision({**trial.decision(0, 1.0), **promoted})
-    rungs = stopping_summary(load_results(location), "glow").rungs
+def test_rungs_of_a_race_and_of_the_rule_inside_it_are_apart(search: Search) -> None:
+    promoted = {"policy": "race", "action": "promote", "step": 1001}
+    rows = [{**trial.decision(0, 1.0), **promoted} for trial in TRIALS[1:3]]
+    rungs = stopping_summary(search(*TRIALS[:3], decisions=rows), "glow").rungs
     race, asha = (rungs[rungs["policy"] == name].iloc[0] for name in ("race", "asha"))
     assert [race[name] for name in ("rung", "judged", "promote", "stop")] == [0, 2, 2, 0]
     assert [asha[name] for name in ("rung", "judged", "promote")] == [0, 3, 0]
 
 
-def test_shape_points(make_search: MakeSearch) -> None:
-    again = dataclasses.replace(TRIALS[1], number=20, configuration=1, final=29.0, seed=8)
-    points = shape_points(load_results(make_search((*TRIALS[:3], again))), "glow")
+def test_shape_points(search: Search) -> None:
+    again = TRIALS[1].again(number=20, final=29.0, seed=8)
+    points = shape_points(search(*TRIALS[:3], again), "glow")
     assert [p.configuration for p in points] == [2, 1, 0]
     linear = points[1]
     assert (linear.trials, linear.seeds, linear.fids) == ([1, 20], [7, 8], [25.0, 29.0])
@@ -120,19 +104,12 @@ def test_shape_points(make_search: MakeSearch) -> None:
     assert linear.low < 27 < linear.high
 
 
-def test_no_shape_points_where_values_are_unlike(make_search: MakeSearch) -> None:
-    location = make_search(TRIALS[:3])
-    with Store.open(location, PARAMS) as store:
-        store.report({**TRIALS[0].report(1.0), "fid_samples": 50000})
-    results = load_results(location)
-    assert shape_points(results, "glow") == []
-    assert all(curve.fid is None for curve in level_curves(results, "glow"))
+def test_no_shape_points_where_values_are_unlike(unlike: Results) -> None:
+    assert shape_points(unlike, "glow") == []
+    assert all(curve.fid is None for curve in level_curves(unlike, "glow"))
 
 
-def test_configuration_whose_trial_is_not_written_yet_has_no_point(
-    make_search: MakeSearch,
-) -> None:
-    location = make_search(TRIALS[:3])
-    with Store.open(location, PARAMS) as store:
-        store.report(FakeTrial(9, build("linear", until=0.2), 22.0).report(1.0))
-    assert [p.configuration for p in shape_points(load_results(location), "glow")] == [2, 1, 0]
+def test_configuration_whose_trial_is_not_written_yet_has_no_point(search: Search) -> None:
+    early = FakeTrial(9, build("linear", until=0.2), 22.0).report(1.0)
+    points = shape_points(search(*TRIALS[:3], reports=[early]), "glow")
+    assert [point.configuration for point in points] == [2, 1, 0]

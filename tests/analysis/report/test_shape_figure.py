@@ -1,7 +1,6 @@
 import math
 
 import plotly.graph_objects as go
-import pytest
 
 from mollitune.analysis.report.data import ShapePoint
 from mollitune.analysis.report.figures.palette import family_color
@@ -20,20 +19,25 @@ def drawn(figure: go.Figure, symbol: str | None) -> dict[str, go.Scatter]:
     return {trace.legendgroup: trace for trace in found}
 
 
-def test_a_dot_per_run_and_a_diamond_per_configuration() -> None:
-    figure = shape_figure([LINEAR, VANILLA])
+def test_a_dot_per_run_and_a_diamond_with_interval_per_configuration() -> None:
+    figure = shape_figure([LINEAR, VANILLA], winner=1)
     dots, diamonds = drawn(figure, None), drawn(figure, "diamond")
     assert list(dots) == list(diamonds) == ["vanilla", "linear"]
     assert (dots["linear"].x, dots["linear"].y) == ((0.2, 0.2), (20.0, 24.0))
     assert (diamonds["linear"].x, diamonds["linear"].y) == ((0.2,), (22.0,))
     assert dots["linear"].marker.color == family_color("linear")
-
-
-def test_intervals_are_drawn_where_there_are_any() -> None:
-    diamonds = drawn(shape_figure([LINEAR, VANILLA]), "diamond")
     bars = diamonds["linear"].error_y
     assert (bars.array, bars.arrayminus) == ((3.0,), (3.0,))
     assert diamonds["vanilla"].error_y.array == (0.0,)
+    assert diamonds["linear"].marker.size[0] > diamonds["vanilla"].marker.size[0]
+    # a click has a trial
+    assert dots["linear"].customdata == (1, 4)
+    assert diamonds["linear"].customdata == (1,)  # 20 is the better of two
+    names = [trace.name for trace in figure.data if trace.showlegend is not False]
+    assert names == ["vanilla", "linear", "one run", "expected, 90 % interval"]
+    # and an interval is promised only where there is one
+    keys = [trace.name for trace in shape_figure([VANILLA]).data if not trace.legendgroup]
+    assert keys[:2] == ["one run", "expected"]
 
 
 def test_hover_texts_tell_run_seed_and_interval() -> None:
@@ -48,32 +52,10 @@ def test_hover_texts_tell_run_seed_and_interval() -> None:
     )
 
 
-def test_winner_is_larger() -> None:
-    diamonds = drawn(shape_figure([LINEAR, VANILLA], winner=1), "diamond")
-    assert diamonds["linear"].marker.size[0] > diamonds["vanilla"].marker.size[0]
-
-
-@pytest.mark.parametrize(("points", "name"), [([VANILLA], "expected"), ([LINEAR], "expected, 90")])
-def test_legend_promises_an_interval_only_where_there_is_one(
-    points: list[ShapePoint], name: str
-) -> None:
-    keys = [trace.name for trace in shape_figure(points).data if not trace.legendgroup]
-    assert keys[0] == "one run"
-    assert keys[1] == ("expected" if name == "expected" else "expected, 90 % interval")
-
-
 def test_axis_holds_all_values_but_not_every_interval() -> None:
     low, high = shape_figure([LINEAR, BLUR]).layout.yaxis.range
     assert 10 < 10**low < 19
     assert 26 < 10**high < 40
-
-
-def test_a_click_on_a_dot_or_diamond_has_a_trial() -> None:
-    figure = shape_figure([LINEAR, VANILLA])
-    assert drawn(figure, None)["linear"].customdata == (1, 4)
-    assert drawn(figure, "diamond")["linear"].customdata == (1,)  # 20 is the better of two
-    names = [trace.name for trace in figure.data if trace.showlegend is not False]
-    assert names == ["vanilla", "linear", "one run", "expected, 90 % interval"]
 
 
 def test_of_many_only_the_best_and_the_winner_have_intervals() -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import re
+from typing import Any
 
 import pytest
 
@@ -17,41 +18,28 @@ SEEDS = (10_000, 10_001, 10_002, 10_003)
 def arm(
     number: int,
     schedule: Schedule,
+    difference: tuple[float | None, float | None, float | None] = (None, None, None),
     fids: tuple[float, ...] = (52.0, 55.0, 54.0, 51.0),
-    difference: tuple[float, float, float] | None = None,
-    tied: bool = False,
-    out: str | None = None,
+    **more: Any,
 ) -> Arm:
     """An arm whose trials are 100 times its number and on."""
-    mean = sum(fids) / len(fids) if fids else math.nan
-    middle, low, high = difference or (None, None, None)
-    return Arm(
-        configuration=number,
-        schedule=schedule,
-        text=str(schedule),
-        trials=tuple(range(100 * number, 100 * number + len(fids))),
-        seeds=SEEDS[: len(fids)],
-        fids=fids,
-        mean=mean,
-        error=0.9 if len(fids) > 1 else math.nan,
-        difference=middle,
-        low=low,
-        high=high,
-        tied=tied,
-        out=out,
-    )
+    trials = tuple(range(100 * number, 100 * number + len(fids)))
+    mean, seeds = sum(fids) / len(fids), SEEDS[: len(fids)]
+    known = (number, schedule, str(schedule), trials, seeds, fids, mean, 0.9)
+    found = Arm(*known, *difference, tied=False, out=None)
+    return dataclasses.replace(found, **more)
 
 
 ARMS = (
-    arm(5, build("cosine", until=0.6), difference=(-14.2, -18.9, -9.4), tied=True),
-    arm(3, build("sigmoid", until=0.6), difference=(-12.9, -17.1, -8.6), tied=True),
-    arm(4, build("linear", until=0.8), difference=(-2.9, -8.8, 3.1)),
+    arm(5, build("cosine", until=0.6), (-14.2, -18.9, -9.4), tied=True),
+    arm(3, build("sigmoid", until=0.6), (-12.9, -17.1, -8.6), tied=True),
+    arm(4, build("linear", until=0.8), (-2.9, -8.8, 3.1)),
     arm(1, build("vanilla")),
     arm(
         7,
         build("blur", sigma_max=2.0, until=0.5),
+        (36.0, 20.0, 52.0),
         (101.0, 105.0),
-        difference=(36.0, 20.0, 52.0),
         out="after 2 seeds <b>it is worse</b>",
     ),
 )
@@ -91,14 +79,14 @@ def test_choice_ties_and_winners_are_marked() -> None:
 def test_zero_line_and_interval_are_drawn_to_scale() -> None:
     cosine, _, linear, vanilla, _ = rows(VERDICT)
     zero = [re.findall(r'class="zero" x1="([\d.]+)%', row) for row in rows(VERDICT)]
-    assert len({place for own in zero for place in own}) == 1
-    assert [len(own) for own in zero] == [1] * 5
-    at = float(zero[0][0])
-    ends = [float(x) for x in re.findall(r'<g class="interval"><line x1="([\d.]+)%', cosine)]
-    assert ends[0] < at
+    assert zero == [zero[3]] * 5
+    assert len(zero[3]) == 1
+    at = float(zero[3][0])
+    (ends,) = re.findall(r'<g class="interval"><line x1="([\d.]+)%', cosine)
+    assert float(ends) < at
     low, high = re.findall(r'"interval"><line x1="([\d.]+)%" x2="([\d.]+)%"', linear)[0]
     assert float(low) < at < float(high)
-    assert f'cx="{zero[0][0]}%"' in vanilla
+    assert f'cx="{zero[3][0]}%"' in vanilla
     assert ("better" in cosine, "better" in linear) == (True, False)
 
 
@@ -110,16 +98,12 @@ def test_arm_that_is_out_is_grey_with_its_reason_and_does_not_stretch_the_scale(
 
 
 def test_incomplete_confirmation() -> None:
-    early = tuple(
-        dataclasses.replace(a, difference=None, low=None, high=None, tied=False) for a in ARMS
-    )
-    one = dataclasses.replace(early[0], difference=-3.0, error=math.nan)
-    none = dataclasses.replace(early[1], fids=(), trials=(), seeds=(), mean=math.nan)
-    card = verdict_card(dataclasses.replace(VERDICT, complete=False, arms=(one, none, early[3])))
-    assert "not complete yet" in card
-    assert "no interval yet" in card
-    assert "no complete run" in card
-    assert "no seed in common" in card
+    one = arm(5, build("cosine"), (-3.0, None, None), error=math.nan)
+    none = dataclasses.replace(ARMS[1], fids=(), trials=(), seeds=(), mean=math.nan)
+    none = dataclasses.replace(none, difference=None, low=None, high=None, tied=False)
+    card = verdict_card(dataclasses.replace(VERDICT, complete=False, arms=(one, none, ARMS[3])))
+    for words in ("not complete yet", "no interval yet", "no complete run", "no seed in common"):
+        assert words in card
     assert 'class="tag choice"' not in card
 
 

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.analysis.conftest import METADATA, PARAMS, TRIALS, MakeSearch
+from tests.analysis.conftest import METADATA, PARAMS, PLAN, TRIALS, MakeSearch
 
 from mollitune._errors import MollituneError
 from mollitune.analysis import watch_report
@@ -66,26 +66,19 @@ def test_search_without_results_yet_is_waited_for(tmp_path: Path) -> None:
     assert reloads(next(watch_report("young", tmp_path, sleep=sleep))) == ["10"]
 
 
-def test_search_that_ended_without_results(tmp_path: Path) -> None:
-    location = create_search_folder(str(tmp_path), "young")
-    status(location, "interrupted")
+def test_search_that_ended_without_results_or_is_not_there(tmp_path: Path) -> None:
+    status(create_search_folder(str(tmp_path), "young"), "interrupted")
     with pytest.raises(MollituneError, match=r"no results in .*young: the search ended"):
         next(watch_report("young", tmp_path, sleep=never))
+    with pytest.raises(MollituneError, match="no search 'no'"):
+        next(watch_report("no", tmp_path))
 
 
 def test_confirmation_that_runs_is_followed_too(make_search: MakeSearch) -> None:
-    location = make_search(TRIALS[:3])
-    with Store.open(location, PARAMS) as store:
-        store.write_file("confirm/1.json", b'{"status": "running"}')
+    location = make_search(TRIALS[:3], plan={**PLAN, "status": "running"})
     pages = watch_report(location, sleep=lambda _: None)
     for path in itertools.islice(pages, 2):
         assert reloads(path) == ["10"]
         assert 'class="pill confirming"' in path.read_text(encoding="utf-8")
-    with Store.open(location, PARAMS) as store:
-        store.write_file("confirm/1.json", b'{"status": "finished"}')
+    Path(location, "confirm", "1.json").write_bytes(b'{"status": "finished"}')
     assert [reloads(path) for path in pages] == [[]]
-
-
-def test_search_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(MollituneError, match="no search 'no'"):
-        next(watch_report("no", tmp_path))

@@ -1,5 +1,4 @@
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -7,7 +6,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.analysis.conftest import PARAMS, TRIALS, MakeSearch
+from tests.analysis.conftest import PARAMS, TRIALS, MakeSearch, Search
 
 from mollitune._errors import MollituneError
 from mollitune.analysis import Results, load_results
@@ -42,9 +41,6 @@ def test_metadata_and_files(results: Results) -> None:
     assert png is not None
     assert png.startswith(b"\x89PNG")
     assert results.read_file("samples/9999.png") is None
-
-
-def test_unreadable_file_is_named(results: Results) -> None:
     with pytest.raises(MollituneError, match=r"cannot read .*samples"):
         results.read_file("samples")
 
@@ -57,16 +53,9 @@ def test_name_path_and_uri_lead_to_the_same_search(
     for path in ("fake", "results/fake", "results/fake/", folder, folder.as_uri()):
         assert len(load_results(path).trials) == len(TRIALS)
     assert len(load_results("fake", root=folder.parent.as_uri()).trials) == len(TRIALS)
-    monkeypatch.chdir(folder.parent)
+    Path("fake").mkdir()  # a name below the root comes before a folder here
     assert len(load_results("fake").trials) == len(TRIALS)
-
-
-def test_name_below_the_root_comes_before_a_folder_here(
-    make_search: MakeSearch, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = Path(make_search())
-    monkeypatch.chdir(folder.parent.parent)
-    Path("fake").mkdir()
+    monkeypatch.chdir(folder.parent)
     assert len(load_results("fake").trials) == len(TRIALS)
 
 
@@ -95,12 +84,9 @@ def test_types_without_any_other_table(tmp_path: Path) -> None:
     assert str(found["start"].dtype) == "datetime64[us, UTC]"
 
 
-def test_newest_row_of_a_key_wins(make_search: MakeSearch) -> None:
-    location = make_search(TRIALS[:1])
-    again = TRIALS[0].report(1.0)
-    with Store.open(location, PARAMS) as store:
-        store.report({**again, "attempt": 2, "fid": 11.0})
-    last = load_results(location).reports.iloc[-1]
+def test_newest_row_of_a_key_wins(search: Search) -> None:
+    again = {**TRIALS[0].report(1.0), "attempt": 2, "fid": 11.0}
+    last = search(TRIALS[0], reports=[again]).reports.iloc[-1]
     assert (last["attempt"], last["fid"]) == (2, 11.0)
 
 
@@ -129,34 +115,22 @@ def test_unknown_name_lists_the_searches(
         load_results("")
 
 
-def test_search_without_rows_has_no_results_yet(tmp_path: Path) -> None:
-    location = create_search_folder(str(tmp_path), "young")
-    with Store.open(location, PARAMS) as store:
-        store.write_metadata({"name": "young"})
+def test_search_without_rows_and_no_search(search: Search, tmp_path: Path) -> None:
     with pytest.raises(MollituneError, match=r"no results yet in .*young"):
-        load_results(location)
-
-
-def test_other_folder_is_no_search(tmp_path: Path) -> None:
+        search(name="young", metadata={"status": "running"})
     with pytest.raises(MollituneError, match=r"holds no search: neither search.json nor tables"):
         load_results(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 nonsense", None])
-def test_corrupt_part_is_named(make_search: MakeSearch, content: bytes | None) -> None:
+@pytest.mark.parametrize("table", ["reports", "trials"])
+def test_corrupt_file_is_named(make_search: MakeSearch, table: str, content: bytes | None) -> None:
     location = make_search()
-    part = first_part(location)
-    part.write_bytes(part.read_bytes()[:-100] if content is None else content)
-    with pytest.raises(MollituneError, match=f"{part} is corrupt") as caught:
+    path = min(Path(location, table).iterdir())
+    path.write_bytes(path.read_bytes()[:-100] if content is None else content)
+    with pytest.raises(MollituneError, match=f"{path} is corrupt") as caught:
         load_results(location)
     assert "\n" not in str(caught.value)
-
-
-def test_corrupt_trials_are_named(make_search: MakeSearch) -> None:
-    location = make_search()
-    Path(location, "trials/trials.parquet").write_bytes(b"nonsense")
-    with pytest.raises(MollituneError, match=r"trials/trials.parquet is corrupt"):
-        load_results(location)
 
 
 def test_a_search_of_version_2_loads_with_the_present_columns(make_search: MakeSearch) -> None:
@@ -194,7 +168,7 @@ def test_foreign_and_newer_files_are_refused(make_search: MakeSearch) -> None:
     ("content", "message"),
     [
         ("{", r"search.json is corrupt"),
-        ("[]", r"search.json is not the description of a Mollitune search"),
+        ("[]", r"search.json is corrupt"),
         (json.dumps({"format": "other"}), r"is not the description of a Mollitune search"),
     ],
 )
@@ -221,7 +195,7 @@ def test_folder_that_cannot_be_read(
 def test_temporary_files_are_ignored(make_search: MakeSearch) -> None:
     location = make_search()
     part = first_part(location)
-    (part.parent / f".{part.name}.0a.tmp").write_bytes(b"half a file")
-    before = os.listdir(part.parent)  # noqa: PTH208  (names are what matters)
+    temporary = part.parent / f".{part.name}.0a.tmp"
+    temporary.write_bytes(b"half a file")
     assert len(load_results(location).trials) == len(TRIALS)
-    assert os.listdir(part.parent) == before  # noqa: PTH208
+    assert temporary.exists()

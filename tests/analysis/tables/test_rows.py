@@ -7,13 +7,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from tests.analysis.conftest import PARAMS, TRIALS, FakeTrial, MakeSearch
+from tests.analysis.conftest import PARAMS, TRIALS, YOUNG, MakeSearch, Search
 from tests.plain_tables import deduplicate
 
 from mollitune.analysis import Results, load_results
 from mollitune.analysis.ranking import leaderboard
 from mollitune.analysis.tables.rows import Rows
-from mollitune.schedules import build
 from mollitune.search.store import parts as _parts
 from mollitune.search.store.arrow import CODED, coded
 from mollitune.search.store.schema import KEYS, TABLES, VERSION_KEY, part_name, table_schema
@@ -129,9 +128,8 @@ def test_a_text_that_only_an_unknown_column_holds(make_search: MakeSearch) -> No
     assert found["note"].to_pylist() == wanted
 
 
-def test_no_rows(make_search: MakeSearch) -> None:
-    running = FakeTrial(0, build("vanilla"), 30.0, status="running", end=0.0)
-    rows = load_results(make_search((running,))).tables.rows["reports"]
+def test_no_rows(search: Search) -> None:
+    rows = search(YOUNG).tables.rows["reports"]
     assert len(rows) == 0
     assert rows.where(lambda t: t["comparable"]).num_rows == 0
     assert rows.all().num_rows == 0

@@ -1,4 +1,3 @@
-import io
 from pathlib import Path
 
 import numpy as np
@@ -6,9 +5,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
+from tests.search.features import png
 
 from mollitune._errors import MollituneError
+from mollitune.search.data.images import Images
 from mollitune.search.data.sources import load_images
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -18,13 +18,6 @@ Array = npt.NDArray[np.uint8]
 
 def noise(*shape: int, seed: int = 0) -> Array:
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-
-
-def png(array: Array) -> bytes:
-    """Encode (H, W) or (H, W, 3) bytes without loss."""
-    buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def write_table(
@@ -40,8 +33,11 @@ def test_digits_use_the_whole_byte_range() -> None:
     digits = load_images("digits")
     assert digits.pixels.shape == (1797, 1, 8, 8)
     assert (digits.pixels.min(), digits.pixels.max()) == (0, 255)
-    assert digits.labels is not None
-    assert sorted(set(digits.labels.tolist())) == list(range(10))
+    assert sorted(set(labels_of(digits) or [])) == list(range(10))
+
+
+def labels_of(images: Images) -> list[int] | None:
+    return None if images.labels is None else images.labels.tolist()
 
 
 @pytest.mark.parametrize("plain", [False, True])
@@ -51,8 +47,7 @@ def test_parquet_of_colour_images(tmp_path: Path, plain: bool) -> None:
     images = load_images(f"parquet:{path}")
     assert images.pixels.dtype == np.uint8
     assert (images.pixels == np.stack(arrays).transpose(0, 3, 1, 2)).all()
-    assert images.labels is not None
-    assert images.labels.tolist() == [1, 0, 1, 2]  # numbered from 0 in order
+    assert labels_of(images) == [1, 0, 1, 2]  # numbered from 0 in order
     assert images.shape == (3, 6, 5)
 
 
@@ -62,30 +57,38 @@ def test_a_folder_of_parquet_files_is_read_in_order_of_names(tmp_path: Path) -> 
     write_table(tmp_path / "a.parquet", [png(a) for a in arrays[:2]], label=[0, 0])
     images = load_images(f"parquet:{tmp_path}")
     assert (images.pixels[:, 0] == np.stack(arrays)).all()
-    assert images.labels is not None
-    assert images.labels.tolist() == [0, 0, 1, 1]
+    assert labels_of(images) == [0, 0, 1, 1]
 
 
-def test_parquet_without_integer_labels_has_none(tmp_path: Path) -> None:
-    cells: list[bytes | None] = [png(noise(4, 4))]
-    path = write_table(tmp_path / "a.parquet", cells)
-    assert load_images(f"parquet:{path}").labels is None
-    path = write_table(tmp_path / "b.parquet", cells, label=["cat"])
-    assert load_images(f"parquet:{path}").labels is None
-
-
-def test_labels_are_for_all_images_or_for_none(tmp_path: Path) -> None:
+def test_parquet_without_integer_labels_for_all_images_has_none(tmp_path: Path) -> None:
     cells: list[bytes | None] = [png(noise(4, 4))] * 2
-    write_table(tmp_path / "a.parquet", cells, label=[0, 1])
-    write_table(tmp_path / "b.parquet", cells)
+    plain = write_table(tmp_path / "a.parquet", cells)
+    assert load_images(f"parquet:{plain}").labels is None
+    named = write_table(tmp_path / "b.parquet", cells, label=["cat", "dog"])
+    assert load_images(f"parquet:{named}").labels is None
+    write_table(named, cells, label=[0, 1])
     assert load_images(f"parquet:{tmp_path}").labels is None
 
 
-def test_a_missing_label_is_named(tmp_path: Path) -> None:
-    cells: list[bytes | None] = [png(noise(4, 4))] * 3
-    path = write_table(tmp_path / "a.parquet", cells, label=[0, 1, None])
-    with pytest.raises(MollituneError, match=r"a\.parquet row 2 has no label"):
+def test_a_table_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    path, cell = tmp_path / "a.parquet", png(noise(16, 16))
+    path.write_bytes(b"not at all")
+    with pytest.raises(MollituneError, match=r"a\.parquet is not a readable Parquet file"):
         load_images(f"parquet:{path}")
+    pq.write_table(pa.table({"text": ["a"], "label": [1]}), path)
+    with pytest.raises(MollituneError, match="has no column of image bytes; columns: text, label"):
+        load_images(f"parquet:{path}")
+    cases: list[tuple[list[bytes | None], list[int | None], str]] = [
+        ([cell] * 3, [0, 1, None], r"a\.parquet row 2 has no label"),
+        ([cell, b"garbage"], [0, 1], r"a\.parquet row 1 is not a readable image"),
+        ([cell, cell[:150]], [0, 1], r"a\.parquet row 1 is not a readable image"),
+        ([cell, None], [0, 1], r"a\.parquet row 1 holds no image bytes"),
+        ([], [], "no images"),
+    ]
+    for cells, labels, message in cases:
+        write_table(path, cells, label=labels)
+        with pytest.raises(MollituneError, match=message):
+            load_images(f"parquet:{path}")
 
 
 def write_files(folder: Path, files: dict[str, Array]) -> None:
@@ -99,8 +102,7 @@ def test_sub_folders_are_classes(tmp_path: Path) -> None:
     write_files(tmp_path, files)
     (tmp_path / "dog" / "notes.txt").write_text("no image")
     images = load_images(f"folder:{tmp_path}")
-    assert images.labels is not None
-    assert images.labels.tolist() == [0, 1]  # cat, dog
+    assert labels_of(images) == [0, 1]  # cat, dog
     assert (images.pixels[0, 0] == files["cat/deep/2.PNG"]).all()
 
 
@@ -117,10 +119,12 @@ def test_no_labels_without_two_classes(tmp_path: Path, names: tuple[str, ...]) -
 def test_size_crops_the_centre_and_resizes(tmp_path: Path) -> None:
     wide = np.zeros((8, 40), np.uint8)
     wide[:, 8:32] = 200  # the central square and what the resizing filter sees around it
-    write_files(tmp_path, {"wide.png": wide, "tall.png": wide.T.copy()})
-    images = load_images(f"folder:{tmp_path}@4")
+    write_files(tmp_path, {"me@home/wide.png": wide, "me@home/tall.png": wide.T.copy()})
+    images = load_images(f"folder:{tmp_path / 'me@home'}@4")
     assert images.shape == (1, 4, 4)
     assert (images.pixels == 200).all()
+    (tmp_path / "me@home" / "tall.png").unlink()  # an at sign in a path is no size
+    assert load_images(f"folder:{tmp_path / 'me@home'}").shape == (1, 8, 40)
 
 
 def test_gray_among_colour_becomes_colour(tmp_path: Path) -> None:
@@ -131,83 +135,32 @@ def test_gray_among_colour_becomes_colour(tmp_path: Path) -> None:
     assert (pixels[1] == colour.transpose(2, 0, 1)).all()
 
 
-def test_an_at_sign_in_a_path_is_no_size(tmp_path: Path) -> None:
-    write_files(tmp_path, {"me@home/1.png": noise(4, 4)})
-    assert load_images(f"folder:{tmp_path / 'me@home'}").shape == (1, 4, 4)
+def test_a_source_that_is_not_there_is_named() -> None:
+    cases = {
+        "digit": r"'digit' is unknown; did you mean 'digits'\? allowed: digits, parquet:FILE",
+        "cifar": r"did you mean 'cifar10'\?",
+        "qqq": "'qqq' is unknown; allowed: digits",
+        "digits:here": "'digits:here' is unknown",
+        "parquet:": "name the path, e.g. parquet:",
+        "folder:@32": "name the path, e.g. folder:",
+        "parquet:none/here.parquet": "no such file; check the path none/here.parquet",
+        "folder:none/here": "no such folder; check the path none/here",
+    }
+    for spec, message in cases.items():
+        with pytest.raises(MollituneError, match=message):
+            load_images(spec)
 
 
-@pytest.mark.parametrize(
-    ("spec", "message"),
-    [
-        ("digit", r"'digit' is unknown; did you mean 'digits'\? allowed: digits, parquet:FILE"),
-        ("cifar", r"did you mean 'cifar10'\?"),
-        ("qqq", "'qqq' is unknown; allowed: digits"),
-        ("digits:here", "'digits:here' is unknown"),
-        ("parquet:", "name the path, e.g. parquet:"),
-        ("folder:@32", "name the path, e.g. folder:"),
-        ("parquet:none/here.parquet", "no such file; check the path none/here.parquet"),
-        ("folder:none/here", "no such folder; check the path none/here"),
-    ],
-)
-def test_a_source_that_is_not_there_is_named(spec: str, message: str) -> None:
-    with pytest.raises(MollituneError, match=message):
-        load_images(spec)
-
-
-def test_a_file_that_is_no_parquet_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "a.parquet"
-    path.write_bytes(b"not at all")
-    with pytest.raises(MollituneError, match=r"a\.parquet is not a readable Parquet file"):
-        load_images(f"parquet:{path}")
-
-
-def test_a_table_without_images_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "a.parquet"
-    pq.write_table(pa.table({"text": ["a"], "label": [1]}), path)
-    with pytest.raises(MollituneError, match="has no column of image bytes; columns: text, label"):
-        load_images(f"parquet:{path}")
-
-
-@pytest.mark.parametrize(
-    ("cell", "message"),
-    [
-        (b"garbage", r"a\.parquet row 1 is not a readable image"),
-        (png(noise(16, 16))[:150], r"a\.parquet row 1 is not a readable image"),
-        (None, r"a\.parquet row 1 holds no image bytes"),
-    ],
-)
-def test_a_corrupt_row_is_named(tmp_path: Path, cell: bytes | None, message: str) -> None:
-    path = write_table(tmp_path / "a.parquet", [png(noise(16, 16)), cell])
-    with pytest.raises(MollituneError, match=message):
-        load_images(f"parquet:{path}")
-
-
-def test_an_empty_table_is_refused(tmp_path: Path) -> None:
-    path = write_table(tmp_path / "a.parquet", [])
-    with pytest.raises(MollituneError, match="no images"):
-        load_images(f"parquet:{path}")
-
-
-def test_a_corrupt_file_is_named(tmp_path: Path) -> None:
-    write_files(tmp_path, {"1.png": noise(4, 4)})
-    (tmp_path / "2.jpg").write_bytes(b"\xff\xd8\xff\xe0 and nothing more")
-    with pytest.raises(MollituneError, match=r"2\.jpg is not a readable image"):
+def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    with pytest.raises(MollituneError, match=r"no images in .*; looked for \.bmp, \.jpeg"):
         load_images(f"folder:{tmp_path}")
-
-
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    write_files(tmp_path, {"1.png": noise(4, 4)})
-    (tmp_path / "2.png").mkdir()
-    with pytest.raises(MollituneError, match=r"2\.png cannot be read \(Is a directory\)"):
-        load_images(f"folder:{tmp_path}")
-
-
-def test_images_of_different_sizes_need_a_size(tmp_path: Path) -> None:
     write_files(tmp_path, {"1.png": noise(4, 4), "2.png": noise(4, 5)})
     with pytest.raises(MollituneError, match=r"differ in size \(4x4 and 5x4\); add @SIZE"):
         load_images(f"folder:{tmp_path}")
-
-
-def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(MollituneError, match=r"no images in .*; looked for \.bmp, \.jpeg"):
+    (tmp_path / "2.png").write_bytes(b"\xff\xd8\xff\xe0 and nothing more")
+    with pytest.raises(MollituneError, match=r"2\.png is not a readable image"):
+        load_images(f"folder:{tmp_path}")
+    (tmp_path / "2.png").unlink()
+    (tmp_path / "2.png").mkdir()
+    with pytest.raises(MollituneError, match=r"2\.png cannot be read \(Is a directory\)"):
         load_images(f"folder:{tmp_path}")

@@ -17,38 +17,46 @@ from mollitune.search.launch.planning import plan_evaluations, stack_gain
 from mollitune.search.launch.resumed import plans_of
 from mollitune.search.metrics.reference import Reference
 from mollitune.search.training.stack import train_together
+from mollitune.search.tune import beacon
 from mollitune.search.tune import trainable as stacked_trainable
 from mollitune.search.tune.budget import GAIN_LEAST, Plan
-from mollitune.search.tune.carrier import trials_per_process
 from mollitune.search.tune.context import Context
-from mollitune.search.tune.trainable import StackTrainable
+from mollitune.search.tune.trainable import RunsTrainable
 
 CPU = torch.device("cpu")
 VAE = {"name": "vae", "hparams": SMALL["vae"], "batch_size": 16}
 MAF = {"name": "maf", "hparams": SMALL["maf"], "batch_size": 16}
 
 
+class Make:
+    """Makes contexts of a search that may train its trials as one."""
+
+    def __init__(self, *parts: Any) -> None:
+        self.parts = parts
+
+    def __call__(self, **more: Any) -> Context:
+        digits, reference, folder = self.parts
+        config = SearchConfig.model_validate(
+            {
+                **{"name": "stacked", "model": [VAE], "families": ["linear"], "trials": 40},
+                **{"workers": 1, "steps": 6},
+                "fid": {"samples": 20, "every": 0.5, "budget": None},
+                "resources": {"stack": "auto", "hang_seconds": None},
+                **more,
+            }
+        )
+        plans = {entry.name: Plan(0.5, 20) for entry in config.model}
+        return Context(config, digits, reference, str(folder), plans)
+
+
 @pytest.fixture
-def context(digits: Splits, reference: Reference, tmp_path: Path) -> Context:
-    return _context(digits, reference, tmp_path)
+def make(digits: Splits, reference: Reference, tmp_path: Path) -> Make:
+    return Make(digits, reference, tmp_path)
 
 
-def _context(digits: Splits, reference: Reference, folder: Path, **more: Any) -> Context:
-    config = SearchConfig.model_validate(
-        {
-            "name": "stacked",
-            "model": [VAE],
-            "families": ["linear"],
-            "trials": 40,
-            "workers": 1,
-            "steps": 6,
-            "fid": {"samples": 20, "every": 0.5, "budget": None},
-            "resources": {"stack": "auto", "hang_seconds": None},
-            **more,
-        }
-    )
-    plans = {entry.name: Plan(0.5, 20) for entry in config.model}
-    return Context(config, digits, reference, str(folder), plans)
+@pytest.fixture
+def context(make: Make) -> Context:
+    return make()
 
 
 def _planned(context: Context) -> tuple[dict[str, Plan], list[str]]:
@@ -64,45 +72,34 @@ def test_a_gain_is_measured_and_touches_nothing(context: Context) -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_slow_steps_gain_nothing(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gain_module, "SLOW_STEP", 0.0)
-    assert stack_gain(context, "vae", CPU, 4) == 1.0
-
-
-def test_nor_does_a_model_that_cannot_be_trained_so(
-    digits: Splits, reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "noisy_model.py").write_text(OWN_NOISE)
-    monkeypatch.syspath_prepend(tmp_path)
-    context = _context(digits, reference, tmp_path, model=["noisy_model:Noisy"])
-    assert stack_gain(context, "noisy_model:Noisy", CPU, 4) == 1.0
-
-
-def test_nor_where_there_is_no_room(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A device's memory cannot be filled in a test; the error is the one that torch raises."""
-
-    def full(*_: object) -> None:
-        raise torch.OutOfMemoryError
-
-    monkeypatch.setattr(gain_module, "Stack", full)
-    assert stack_gain(context, "vae", CPU, 4) == 0.0
-
-
-def test_what_was_not_measured_is_not_told_as_a_ratio(
+def test_slow_steps_gain_nothing_and_this_is_not_told_as_a_ratio(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gain_module, "SLOW_STEP", 0.0)
-    _, lines = _planned(context)
-    assert lines == [
+    assert stack_gain(context, "vae", CPU, 4) == 1.0
+    assert _planned(context)[1] == [
         "stack: 10 trials of vae train one after the other; its steps are long, or cannot be made "
         "as one"
     ]
 
 
-def test_each_model_is_measured_by_itself(
-    digits: Splits, reference: Reference, tmp_path: Path
+def test_nor_does_a_model_that_cannot_be_trained_so_or_has_no_room(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    context = _context(digits, reference, tmp_path, model=[VAE, MAF])
+    """A device's memory cannot be filled in a test; the error is the one that torch raises."""
+    (tmp_path / "noisy_model.py").write_text(OWN_NOISE)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert stack_gain(make(model=["noisy_model:Noisy"]), "noisy_model:Noisy", CPU, 4) == 1.0
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(gain_module, "Stack", full)
+    assert stack_gain(make(), "vae", CPU, 4) == 0.0
+
+
+def test_each_model_is_measured_by_itself(make: Make) -> None:
+    context = make(model=[VAE, MAF])
     plans, lines = _planned(context)
     assert all(plan.gain is not None and plan.gain > 0 for plan in plans.values())
     assert [line.split(" train ")[0] for line in lines] == [
@@ -114,34 +111,26 @@ def test_each_model_is_measured_by_itself(
         assert f"as one is {plan.gain:.2g} times as fast" in line
 
 
-def test_few_trials_get_a_process_each(
-    digits: Splits, reference: Reference, tmp_path: Path
-) -> None:
-    context = _context(digits, reference, tmp_path, trials=4)
+def test_few_trials_get_a_process_each(make: Make) -> None:
+    context = make(trials=4)
     plans, lines = _planned(context)
     assert lines == ["stack: a process for each trial, since there are few"]
-    assert trials_per_process(replace(context, plans=plans), 4) == 1
+    assert replace(context, plans=plans).trials_per_process(4) == 1
 
 
-def test_what_is_asked_for_is_not_measured(
-    digits: Splits, reference: Reference, tmp_path: Path
-) -> None:
-    context = _context(digits, reference, tmp_path, resources={"stack": 4})
+def test_what_is_asked_for_is_not_measured(make: Make) -> None:
+    context = make(resources={"stack": 4})
     plans, lines = _planned(context)
     assert (plans["vae"].gain, lines) == (None, [])
-    assert trials_per_process(replace(context, plans=plans), 40) == 4
+    assert replace(context, plans=plans).trials_per_process(40) == 4
 
 
-@pytest.mark.parametrize(
-    ("gains", "count"), [((3.0,), 10), ((0.7,), 1), ((GAIN_LEAST,), 10), ((0.7, 2.0), 10)]
-)
-def test_processes_are_shared_if_a_model_gains(
-    digits: Splits, reference: Reference, tmp_path: Path, gains: tuple[float, ...], count: int
-) -> None:
-    context = _context(digits, reference, tmp_path, model=[VAE, MAF][: len(gains)])
-    models = (entry.name for entry in context.config.model)
-    plans = {name: Plan(0.5, 20, gain=g) for name, g in zip(models, gains, strict=True)}
-    assert trials_per_process(replace(context, plans=plans), 40) == count
+def test_processes_are_shared_if_a_model_gains(make: Make) -> None:
+    for gains, count in (((3.0,), 10), ((0.7,), 1), ((GAIN_LEAST,), 10), ((0.7, 2.0), 10)):
+        context = make(model=[VAE, MAF][: len(gains)])
+        models = (entry.name for entry in context.config.model)
+        plans = {name: Plan(0.5, 20, gain=g) for name, g in zip(models, gains, strict=True)}
+        assert replace(context, plans=plans).trials_per_process(40) == count
 
 
 def test_a_search_that_goes_on_keeps_what_was_measured() -> None:
@@ -164,11 +153,11 @@ def test_a_process_trains_as_one_what_gains(
 
     monkeypatch.setattr(stacked_trainable, "train_together", counting)
     # Ray alone knows what the driver has ended, and which GPUs are there
-    monkeypatch.setattr(stacked_trainable, "ended_trials", lambda *_: set[int]())
+    monkeypatch.setattr(beacon, "get", lambda *_: None)
     monkeypatch.setattr(stacked_trainable, "prepared_device", lambda _: CPU)
     own = replace(context, plans={"vae": Plan(0.5, 20, gain=gain)})
 
-    class Own(StackTrainable):
+    class Own(RunsTrainable):
         def setup(self, config: dict[str, Any]) -> None:  # type: ignore[override]
             super().setup(config, own)
 

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -6,16 +6,20 @@ import pytest
 import torch
 from torch import Tensor
 
+from mollitune._errors import MollituneError
 from mollitune.search.data.images import Splits
 from mollitune.search.metrics.extractors.extractor import Extractor
-from mollitune.search.metrics.extras import Extra, fid_infinity, kid, precision_recall
+from mollitune.search.metrics.extras.fid_infinity import fid_infinity
+from mollitune.search.metrics.extras.kid import kid
+from mollitune.search.metrics.extras.prc import precision_recall
+from mollitune.search.metrics.extras.registry import check_extras, own_columns
 from mollitune.search.metrics.fid import FidMeter, Measurement
 from mollitune.search.metrics.frechet import Target
 from mollitune.search.metrics.moments import Moments
 from mollitune.search.metrics.reference import Reference
 
 CPU = torch.device("cpu")
-ALL: tuple[Extra, ...] = ("kid", "prc", "fid_infinity")
+ALL = ("kid", "prc", "fid_infinity")
 Measure = Callable[..., Measurement]
 
 
@@ -90,40 +94,35 @@ def test_extras_are_seeded_and_leave_the_global_generators_alone(
     one = measure(kept, digits.train.pixels[:400], ALL)
     assert global_draws() == expected
     two = measure(kept, digits.train.pixels[:400], ALL)
-    for name in ("fid", "kid", "precision", "recall", "fid_infinity"):
-        assert getattr(one, name) == getattr(two, name)
+    assert (one.fid, one.extras) == (two.fid, two.extras)
+    assert set(one.extras) == {"kid", "precision", "recall", "fid_infinity"}
 
 
 def test_they_stand_beside_the_same_fid(kept: Reference, digits: Splits, measure: Measure) -> None:
     pixels = digits.train.pixels[:400]
     plain, full = measure(kept, pixels), measure(kept, pixels, ALL)
     assert full.fid == pytest.approx(plain.fid, rel=1e-9)
-    assert (plain.kid, plain.precision, plain.recall, plain.fid_infinity) == (None,) * 4
     damaged = measure(kept, 255 - pixels, ("kid",))
-    assert full.kid is not None
-    assert damaged.kid is not None
-    assert abs(full.kid) < damaged.kid / 100
-    assert full.precision is not None
-    assert full.precision > 0.8
-    assert full.recall is not None
-    assert full.recall > 0.8
-    assert full.fid_infinity is not None
-    assert full.fid_infinity < full.fid
+    assert plain.extras == {}
+    assert abs(full.extras["kid"]) < damaged.extras["kid"] / 100
+    assert full.extras["precision"] > 0.8
+    assert full.extras["recall"] > 0.8
+    assert full.extras["fid_infinity"] < full.fid
     only = measure(kept, pixels, ("prc",))
-    assert (only.kid, only.precision, only.fid_infinity) == (None, full.precision, None)
+    assert only.extras == {name: full.extras[name] for name in ("precision", "recall")}
 
 
 @pytest.mark.parametrize(
     ("extras", "samples", "message"),
     [
-        (("kdi",), 400, "extra metric 'kdi' is unknown; allowed: kid, prc, fid_infinity"),
+        (("kdi",), 400, "extra metric 'kdi' is unknown; allowed: kid, prc, fid_infinity, "),
         (("prc",), 3, "prc needs at least 4 images, got 3"),
         (("fid_infinity",), 39, "fid_infinity needs at least 40 images, got 39"),
         ((), 1, "at least 2 images on either side, got 1"),
     ],
 )
 def test_what_cannot_be_computed_is_refused(
-    kept: Reference, extras: tuple[Extra, ...], samples: int, message: str
+    kept: Reference, extras: tuple[str, ...], samples: int, message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
         FidMeter(kept, samples, CPU, extras)
@@ -133,3 +132,100 @@ def test_kid_needs_real_features(reference: Reference) -> None:
     with pytest.raises(ValueError, match="keep_features=True"):
         FidMeter(reference, 400, CPU, ["kid"])
     FidMeter(reference, 400, CPU, ["fid_infinity"])  # needs none
+
+
+OWN = '''
+from mollitune.search.metrics.extras import Extra, extra_metric
+from mollitune.search.store.evaluation import OPTIONAL
+
+NUMBER = 3
+
+
+class Spread(Extra):
+    columns = (extra_metric("spread", "spread of the features"),)
+    needs_real = False
+
+    def measure(self, sides):
+        return {"extra.spread": sides.generated.std()}
+
+
+class Forgetful(Spread):
+    def measure(self, sides):
+        return {}
+
+
+class Impostor(Spread):
+    columns = (OPTIONAL["kid"],)
+
+
+class Argued(Spread):
+    def __init__(self, size):
+        pass
+
+
+def gap(generated, real):
+    """Distance of the means.
+
+    Of all features.
+    """
+    return (generated.mean(0) - real.mean(0)).norm()
+
+
+def broken(generated, real):
+    return generated @ real
+'''
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "own_metrics.py").write_text(OWN)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        yield
+
+
+def test_own_metrics_are_a_class_or_a_function(
+    kept: Reference, reference: Reference, digits: Splits, measure: Measure
+) -> None:
+    pixels = digits.train.pixels[:100]
+    values = measure(kept, pixels, ("own_metrics:gap", "own_metrics:Spread")).extras
+    assert set(values) == {"extra.gap", "extra.spread"}
+    assert values == measure(kept, pixels, ("own_metrics:Spread", "own_metrics:gap")).extras
+    assert measure(reference, pixels, ("own_metrics:Spread",)).extras.keys() == {"extra.spread"}
+    (column,) = own_columns(["kid", "own_metrics:gap", "prc"])
+    assert (column.name, column.text) == ("extra.gap", "Distance of the means")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("no_such_module:Spread", "cannot import no_such_module .*PYTHONPATH"),
+        ("own_metrics:Spraed", "own_metrics has no Spraed"),
+        ("own_metrics:NUMBER", "neither a function nor a class derived from Extra"),
+        ("own_metrics:Argued", r"own_metrics:Argued\(\) fails: TypeError: .*without arguments"),
+        ("own_metrics:Impostor", "own_metrics:Impostor: make its columns with .*extra_metric"),
+    ],
+)
+def test_an_own_metric_that_cannot_be_used_is_refused(name: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_extras([name], 100, has_real_features=True)
+
+
+def test_two_metrics_cannot_fill_one_column() -> None:
+    with pytest.raises(ValueError, match="two metrics fill the column extra"):
+        check_extras(["own_metrics:Spread", "own_metrics:Forgetful"], 100, has_real_features=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("own_metrics:broken", r"broken fails on features \(100, \d+\) and .*RuntimeError"),
+        ("own_metrics:Forgetful", "own_metrics:Forgetful measures , not extra.spread"),
+    ],
+)
+def test_an_own_metric_that_fails_is_named(
+    kept: Reference, digits: Splits, measure: Measure, name: str, message: str
+) -> None:
+    with pytest.raises(MollituneError, match=message):
+        measure(kept, digits.train.pixels[:100], (name,))

@@ -49,12 +49,6 @@ def test_unlike_values_are_refused_and_the_difference_is_named(field: str) -> No
         ranked([one, one, other])
 
 
-def test_an_unlike_value_is_refused_even_if_it_is_no_number() -> None:
-    nan = Value(math.nan, "clean", replace(LIKE, samples=1000))
-    with pytest.raises(UnlikeValuesError, match="samples 2000 and 1000"):
-        ranked([Value(1.0, "clean", LIKE), nan])
-
-
 def test_a_mollified_value_cannot_even_be_made() -> None:
     with pytest.raises(UnlikeValuesError, match="training data still mollified"):
         Value(1.0, "mollified", LIKE)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from mollitune.schedules import Linear, Schedule, Sigmoid, Vanilla
+from mollitune.schedules import Linear, Sigmoid, Vanilla
 from mollitune.search.policy.confirmation import Candidate, Confirmation
 from mollitune.search.policy.proposer import Proposal
 
@@ -60,7 +60,10 @@ def plan(made: list[Proposal]) -> list[tuple[int, int]]:
 
 def test_every_arm_gets_the_same_seeds_until_one_is_out() -> None:
     policy = confirmation(judge := Judge())
+    assert not policy.exhausted
     made = run_all(policy)
+    schedules = {arm.configuration: arm.schedule for arm in ARMS}
+    assert all(p.schedule == schedules[p.run.configuration] for p in made)
     assert plan(made) == [
         *[(0, VANILLA), (0, GOOD), (0, BAD)],
         *[(1, VANILLA), (1, GOOD), (1, BAD)],
@@ -127,16 +130,3 @@ def test_models_do_not_meet() -> None:
     made = run_all(policy)
     assert [p.run.model for p in made] == [*["vae"] * 3, *["glow"] * 2] * 2
     assert sorted(len(look) for look in judge.looks) == [2, 3]
-
-
-def test_an_unfinished_confirmation_is_not_exhausted() -> None:
-    policy = confirmation(Judge(), seeds=2)
-    assert not policy.exhausted
-    assert policy.next() is not None
-    assert not policy.exhausted
-
-
-def test_an_arm_keeps_its_schedule() -> None:
-    schedules: dict[int, Schedule] = {arm.configuration: arm.schedule for arm in ARMS}
-    for proposal in run_all(confirmation(Judge())):
-        assert proposal.schedule == schedules[proposal.run.configuration]

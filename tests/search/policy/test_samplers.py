@@ -1,19 +1,17 @@
 """Random draws and the process over shapes, on a landscape that shapes decide."""
 
 import math
-from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 from tests.search.policy.worlds import completed
 
-from mollitune.schedules import Linear, Schedule, build, curve_distance, families, shape_features
+from mollitune.schedules import Linear, Schedule, families, shape_features
 from mollitune.search.policy.samplers import STARTUP, RandomSampler, Sampler, ShapeSampler
 from mollitune.search.policy.source import PoolSource, SpaceSource
 from mollitune.search.policy.space import FamilySpace
 from mollitune.search.policy.stopping import Run
-from mollitune.search.policy.surrogate import MODELLED, coordinates
 
 SEARCHED = [name for name in families() if name not in ("vanilla", "blur")]
 
@@ -51,36 +49,6 @@ def test_one_seed_gives_one_sequence_and_another_seed_another(
     assert search(make(source(4), 4), STARTUP + 4) == first
     other = search(make(source(5), 5), STARTUP + 4)
     assert all(one != two for one, two in zip(first, other, strict=True))
-
-
-@pytest.mark.parametrize("make", BUILDS)
-def test_no_curve_comes_twice(make: Callable[[SpaceSource, int], Sampler]) -> None:
-    sampler = make(source(0, ["linear", "polynomial"]), 0)
-    arm = Linear(until=0.6)
-    sampler.arm(99, arm)
-    tried = [arm, *search(sampler, 14)]
-    for i, one in enumerate(tried):
-        assert all(curve_distance(one, other) > 0.01 for other in tried[:i])
-
-
-def test_random_draws_are_uniform_over_families() -> None:
-    names, count = ["edm", "cosine_shift", "polynomial"], 60
-    sampler = RandomSampler(source(2, names), 2)
-    drawn = Counter(sampler.ask(k).family for k in range(count))
-    # binomial, 4 standard deviations
-    assert all(abs(drawn[name] - count / 3) < 4 * math.sqrt(count * 2 / 9) for name in names)
-
-
-def test_random_draws_learn_nothing() -> None:
-    told, untold = RandomSampler(source(1), 1), RandomSampler(source(1), 1)
-    for configuration in range(5):
-        assert told.ask(configuration) == untold.ask(configuration)
-        completed(told, configuration, 5.0)
-
-
-def test_the_first_draws_are_random() -> None:
-    shape = search(ShapeSampler(source(7), 7), STARTUP)
-    assert shape == search(RandomSampler(source(7), 7), STARTUP)
 
 
 def test_what_did_not_complete_does_not_end_the_startup() -> None:
@@ -197,10 +165,3 @@ def test_repeats_count_with_their_seed() -> None:
     changed, best = sampler._surrogate()
     assert best > 20
     assert (changed.at(left).improvement(best) != gain).any()
-
-
-def test_families_meet_in_the_same_coordinates() -> None:
-    assert coordinates(Linear(until=0.5)) == pytest.approx(
-        coordinates(build("polynomial", power=1.0, until=0.5))
-    )
-    assert STARTUP <= MODELLED

@@ -9,12 +9,21 @@ from mollitune.schedules import (
     Linear,
     Polynomial,
     Schedule,
+    Vanilla,
     build,
     curve_distance,
     families,
 )
-from mollitune.search.policy.source import CANDIDATES, PoolSource, SpaceSource
+from mollitune.search.policy.source import (
+    CANDIDATES,
+    ORDER,
+    PoolSource,
+    SpaceSource,
+    arms_within,
+    first_tried,
+)
 from mollitune.search.policy.space import FamilySpace
+from mollitune.search.policy.tried import TriedCurves
 
 SEARCHED = [name for name in families() if name != "vanilla"]
 
@@ -63,23 +72,11 @@ def test_no_curve_is_offered_twice_in_whatever_parameters() -> None:
         )
 
 
-def test_the_same_curve_in_other_parameters_is_known() -> None:
-    assert curve_distance(Linear(until=0.5), Polynomial(power=1.0, until=0.5)) < SAME_CURVE
-    source = space_source([{"polynomial": {"power": 1.0, "until": 0.5}}, "linear"])
-    source.take(Linear(until=0.5))
-    assert {s.family for s in source.candidates()} == {"linear"}
-
-
 def test_when_all_was_tried_the_old_is_offered_again() -> None:
     source = space_source([{"linear": {"until": 0.5}}])
     (only,) = set(source.candidates())
     source.take(only)
     assert set(source.candidates()) == {only}
-
-
-def test_a_space_offers_what_is_asked_for() -> None:
-    schedule = Linear(until=0.123)
-    assert space_source(["sigmoid"]).nearest(schedule) is schedule
 
 
 def test_a_corner_that_the_family_refuses_is_drawn_again() -> None:
@@ -137,3 +134,52 @@ def test_equal_schedules_of_a_pool_stay_apart(first: int) -> None:
     source.take(twins[first])
     (left,) = source.candidates()
     assert left is twins[1 - first]
+
+
+def test_it_is_the_curve_distance_to_each_that_was_tried() -> None:
+    source = space_source([*SEARCHED])
+    known = [Vanilla(), *source.candidates()[:150]]
+    asked = [*source.candidates(), *known[:3], Linear(until=0.001), Vanilla()]
+    tried = TriedCurves(SAME_CURVE)
+    assert tried.new(asked) == asked
+    for schedule in known:
+        tried.add(schedule)
+    wanted = [s for s in asked if all(curve_distance(s, t) > SAME_CURVE for t in known)]
+    assert tried.new(asked) == wanted
+    assert 0 < len(wanted) < len(asked) - 5
+
+
+# What is tried first.
+
+
+def defaults() -> list[Schedule]:
+    return [FamilySpace(name).default(8) for name in families()]
+
+
+def test_the_baseline_and_the_papers_default_come_first() -> None:
+    tried = first_tried(reversed(defaults()))
+    assert tried[:2] == [Vanilla(), FamilySpace("sigmoid").default(8)]
+    assert [s.family for s in tried] == list(ORDER)
+
+
+def test_a_curve_is_tried_once_whatever_it_is_called() -> None:
+    linear = Linear(until=0.4)
+    assert first_tried([Polynomial(power=1.0, until=0.4), linear]) == [
+        Polynomial(power=1.0, until=0.4)
+    ]
+    other = Polynomial(power=2.0, until=0.4)
+    assert first_tried([linear, other]) == [other, linear]
+
+
+def test_families_that_nobody_placed_come_last_in_their_own_order() -> None:
+    given = [build("knots", until=0.2), build("cosine_shift", until=0.8), build("linear")]
+    assert first_tried(given) == [given[2], given[0], given[1]]
+
+
+@pytest.mark.parametrize(
+    ("runs", "arms"),
+    [(0.5, 1), (1, 1), (3.9, 1), (4, 2), (6, 3), (12, 3), (16, 4), (24, 6), (99, 9)],
+)
+def test_arms_take_a_quarter_of_the_runs_or_three_of_few(runs: float, arms: int) -> None:
+    assert arms_within(9, runs) == arms
+    assert arms_within(2, runs) == min(arms, 2)

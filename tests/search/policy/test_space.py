@@ -4,7 +4,7 @@ import optuna
 import pyarrow as pa
 import pytest
 
-from mollitune.schedules import Blur, Choice, Float, Schedule, Sigmoid, build, families
+from mollitune.schedules import Blur, Float, Schedule, Sigmoid, build, families
 from mollitune.search.policy.space import FamilySpace, parameter_types, suggest
 
 SEARCHED = [name for name in families() if name != "vanilla"]
@@ -34,12 +34,6 @@ def test_fixed_values_leave_the_space_and_ranges_replace_it() -> None:
     assert schedule == Sigmoid(start=0, end=4, tau=1, until=0.3, peak=0.9)
 
 
-def test_a_list_of_names_is_a_choice() -> None:
-    space = FamilySpace.parse({"blur": {"curve": ["log", "sine"]}})
-    assert space.dimensions(8)["curve"] == Choice(("log", "sine"))
-    assert space.to_dict() == {"blur": {"curve": ["log", "sine"]}}
-
-
 def test_blur_searches_up_to_half_the_side() -> None:
     space = FamilySpace.parse("blur")
     for side in (8, 64):
@@ -50,7 +44,8 @@ def test_blur_searches_up_to_half_the_side() -> None:
 
 @pytest.mark.parametrize("family", SEARCHED)
 def test_what_is_written_reads_back(family: str) -> None:
-    for entry in (family, {family: {"until": 0.5}}, {family: {"until": [0.25, 0.75]}}):
+    choice = [{family: {"curve": ["log", "sine"]}}] if family == "blur" else []
+    for entry in (family, {family: {"until": 0.5}}, {family: {"until": [0.25, 0.75]}}, *choice):
         space = FamilySpace.parse(entry)
         assert space.to_dict() == entry
         assert FamilySpace.parse(space.to_dict()) == space
@@ -65,11 +60,9 @@ def test_what_is_written_reads_back(family: str) -> None:
         ({"linear": {}, "cosine": {}}, "is no family; write a name or"),
         ({"linear": 0.5}, "family linear: 0.5 is no mapping"),
         ({"linear": {"tau": 1}}, "linear has no parameter 'tau'; allowed: floor, peak, until"),
-        ({"linear": {"until": None}}, "parameter until: None is no number, no range"),
         ({"linear": {"until": True}}, "parameter until: True is no number, no range"),
         ({"linear": {"until": [0.1, 0.2, 0.3]}}, "is no number, no range"),
         ({"linear": {"until": math.nan}}, "parameter until: nan is no number"),
-        ({"linear": {"until": 1.5}}, r"family linear: until must be in \(0, 1\].*1.5"),
         ({"linear": {"until": [0.5, 1.5]}}, r"family linear: until must be in \(0, 1\].*1.5"),
         (
             {"linear": {"until": [0.5, 0.2]}},
@@ -92,17 +85,11 @@ def test_an_illegal_entry_is_named(entry: object, message: str) -> None:
 def test_the_first_sigmoid_is_the_authors() -> None:
     space = FamilySpace.parse("sigmoid")
     assert space.default(8) == Sigmoid(start=0, end=3, tau=0.7, until=0.6)
-
-
-def test_the_first_blur_has_the_middle_of_its_width() -> None:
+    point = space.point(space.default(8), 8)
+    assert point is not None
+    assert point == pytest.approx({"start": 0.0, "end": 3 / 0.7, "until": 0.6})
+    assert space.schedule(point).to_dict()["params"]["tau"] == 1
     assert FamilySpace.parse("blur").default(8) == Blur(sigma_max=math.sqrt(0.5 * 4), until=0.6)
-
-
-@pytest.mark.parametrize("family", SEARCHED)
-def test_every_default_is_mollified_for_the_authors_share(family: str) -> None:
-    schedule = FamilySpace.parse(family).default(8)
-    assert schedule.family == family
-    assert schedule.until == 0.6
 
 
 def test_the_config_moves_the_default_to_its_nearest_end() -> None:
@@ -112,21 +99,11 @@ def test_the_config_moves_the_default_to_its_nearest_end() -> None:
     assert space.default(8) == Blur(sigma_max=2.0, curve="log", until=0.6)
 
 
-def test_the_authors_sigmoid_is_a_point_with_tau_one() -> None:
-    space = FamilySpace.parse("sigmoid")
-    authors = space.default(8)
-    point = space.point(authors, 8)
-    assert point is not None
-    assert point == pytest.approx({"start": 0.0, "end": 3 / 0.7, "until": 0.6})
-    again = space.schedule(point)
-    assert again.to_dict()["params"]["tau"] == 1
-    assert curve(again) == pytest.approx(curve(authors), abs=1e-12)
-
-
 @pytest.mark.parametrize("family", SEARCHED)
 def test_every_default_lies_in_its_own_space(family: str) -> None:
     space = FamilySpace.parse(family)
     default = space.default(8)
+    assert (default.family, default.until) == (family, 0.6)  # the authors' share
     point = space.point(default, 8)
     assert point is not None
     assert set(point) == set(space.dimensions(8))
@@ -145,6 +122,7 @@ def test_a_schedule_outside_the_space_has_no_point() -> None:
 @pytest.mark.parametrize("side", [8, 32])
 def test_every_suggestion_is_a_legal_schedule_inside_the_space(side: int) -> None:
     spaces = {name: FamilySpace.parse(name) for name in SEARCHED}
+    spaces["linear"] = FamilySpace.parse({"linear": {"until": 0.3}})
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=3))
     seen = set()
     for _ in range(200):
@@ -155,27 +133,14 @@ def test_every_suggestion_is_a_legal_schedule_inside_the_space(side: int) -> Non
         assert levels == sorted(levels, reverse=True)
         assert levels[0] > 0
         assert levels[-1] == 0
+        assert schedule.family != "linear" or schedule.until == 0.3
         assert spaces[schedule.family].point(schedule, side) is not None
         assert all(k == "family" or k.startswith(f"{schedule.family}.") for k in asked.params)
         seen.add(schedule.family)
     assert seen == set(SEARCHED)
 
 
-def test_suggestions_keep_the_fixed_values() -> None:
-    spaces = {"sigmoid": FamilySpace.parse({"sigmoid": {"until": 0.3, "tau": 0.5}})}
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=3))
-    for _ in range(5):
-        params = suggest(study.ask(), spaces, 8).to_dict()["params"]
-        assert (params["until"], params["tau"]) == (0.3, 0.5)
-
-
 def test_parameter_types_are_the_union_of_the_families() -> None:
     spaces = {name: FamilySpace.parse(name) for name in ("blur", "linear")}
-    assert parameter_types(spaces) == {
-        "sigma_max": pa.float64(),
-        "noise": pa.float64(),
-        "until": pa.float64(),
-        "peak": pa.float64(),
-        "floor": pa.float64(),
-        "curve": pa.string(),
-    }
+    numbers = dict.fromkeys(("sigma_max", "noise", "until", "peak", "floor"), pa.float64())
+    assert parameter_types(spaces) == {**numbers, "curve": pa.string()}

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
@@ -161,28 +163,12 @@ def test_recommendation_beats_the_lowest_single_value() -> None:
     assert np.mean(chosen) < 0.8 * np.mean(lucky)
 
 
-def test_same_runs_same_belief() -> None:
-    first, second = (ShapeSurrogate(*some_runs()).tried() for _ in range(2))
-    assert first.location.tolist() == second.location.tolist()
-    assert first.scale.tolist() == second.scale.tolist()
-
-
 def test_order_of_schedules_changes_nothing() -> None:
     schedules, values, seeds = some_runs()
     straight = ShapeSurrogate(schedules, values, seeds).tried()
     turned = ShapeSurrogate(schedules[::-1], values[::-1], seeds[::-1]).tried()
     assert turned.location[::-1] == pytest.approx(straight.location, abs=1e-9)
     assert turned.scale[::-1] == pytest.approx(straight.scale, rel=1e-6)
-
-
-def test_many_runs_are_weighed_by_some_of_them() -> None:
-    """Above 150 runs the draws are weighed by a part of them; the belief still sees all."""
-    rng = np.random.default_rng(2)
-    schedules = pool(64, rng)
-    truth = rng.normal(4, 0.2, 64)
-    values = [np.exp(rng.normal(t, 0.05, 3)).tolist() for t in truth]
-    belief = ShapeSurrogate(schedules, values).tried()
-    assert np.sqrt(np.mean((belief.location - truth) ** 2)) < 0.05
 
 
 def test_draws_that_explain_nothing_are_dropped_and_not_missed(
@@ -226,21 +212,8 @@ def test_improvement_is_its_monte_carlo_mean(best: float) -> None:
     gains = np.maximum(np.log(best) - (belief.location + belief.scale * draws), 0)
     errors = gains.std(0) / np.sqrt(len(draws))
     assert (np.abs(belief.improvement(best) - gains.mean(0)) < 4 * errors).all()
-
-
-def test_sure_belief_improves_by_the_gap() -> None:
-    belief = Belief(np.log([30.0, 40.0]), np.zeros(2), np.zeros(2))
-    assert belief.improvement(33.0) == pytest.approx([np.log(33 / 30), 0.0])
-
-
-@pytest.mark.parametrize("family", sorted({*families()} - {"blur"}))
-def test_coordinates_lie_in_the_unit_cube(family: str) -> None:
-    assert all(0 <= c <= 1 for c in coordinates(build(family)))
-
-
-@pytest.mark.parametrize("sigma_max", [0.1, 8.0, 30.0])
-def test_coordinates_of_blur_do_too(sigma_max: float) -> None:
-    assert all(0 <= c <= 1 for c in coordinates(Blur(sigma_max=sigma_max)))
+    sure = Belief(np.log([27.0, 40.0]), np.zeros(2), np.zeros(2))
+    assert sure.improvement(best) == pytest.approx([np.log(best / 27), 0.0])
 
 
 def test_equal_curves_share_their_place_and_blur_lies_apart() -> None:
@@ -254,37 +227,30 @@ def test_equal_curves_share_their_place_and_blur_lies_apart() -> None:
     assert coordinates(weak) == pytest.approx((*coordinates(line)[:4], 0.3), abs=1e-6)
 
 
-@pytest.mark.parametrize("family", sorted({*families()} - {"vanilla"}))
-@pytest.mark.parametrize("until", [0.02, 0.3, 0.6, 1.0])
-def test_area_and_half_life_are_those_of_the_shape(family: str, until: float) -> None:
-    needed = {"sigma_max": 4.0} if family == "blur" else {}
-    schedule = build(family, until=until, **needed)
-    shape = shape_features(schedule)
-    share, area, half_life, *_ = coordinates(schedule)
-    assert share == until
-    assert area == pytest.approx(shape["area"], abs=0.004)
-    assert half_life == pytest.approx(shape["half_life"], abs=0.008)
-
-
-def test_a_level_that_never_falls_to_half_has_its_half_life_at_the_end() -> None:
+def test_coordinates_are_those_of_the_shape_in_the_unit_cube() -> None:
+    for family, until in itertools.product(families(), (0.02, 0.6, 1.0)):
+        own = {"vanilla": {}, "blur": {"sigma_max": 30.0, "until": until}}
+        schedule = build(family, **own.get(family, {"until": until}))
+        shape = shape_features(schedule)
+        found = coordinates(schedule)
+        assert all(0 <= c <= 1 for c in found)
+        if family != "vanilla":
+            expected = (until, shape["area"], shape["half_life"])
+            assert found[:3] == pytest.approx(expected, abs=0.008), family
+    # vanilla is the limit of ever shorter mollification
+    assert coordinates(Linear(until=1e-6)) == pytest.approx(coordinates(Vanilla()), abs=1e-5)
+    # a level that never falls to half has its half-life at the end
     assert coordinates(Linear(until=0.6, floor=0.9))[2] == pytest.approx(0.6, abs=0.008)
     assert coordinates(Linear(until=1.0, floor=0.9))[2] == 1.0
-
-
-def test_vanilla_is_the_limit_of_ever_shorter_mollification() -> None:
-    assert coordinates(Linear(until=1e-6)) == pytest.approx(coordinates(Vanilla()), abs=1e-5)
 
 
 @pytest.mark.parametrize(
     ("schedules", "values", "seeds", "message"),
     [
         ([], [], None, "at least one FID each"),
-        ([Vanilla()], [], None, "at least one FID each"),
         ([Vanilla()], [[]], None, "at least one FID each"),
         ([Vanilla()], [[0.0]], None, "positive and finite"),
-        ([Vanilla()], [[-1.0]], None, "positive and finite"),
-        ([Vanilla()], [[float("nan")]], None, "positive and finite"),
-        ([Vanilla()], [[20.0, float("inf")]], None, "positive and finite"),
+        ([Vanilla()], [[20.0, float("nan")]], None, "positive and finite"),
         ([Vanilla()], [[20.0]], [[1, 2]], "one seed"),
         ([Vanilla()], [[20.0]], [], "one seed"),
     ],

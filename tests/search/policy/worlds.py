@@ -25,18 +25,25 @@ def value(fid: float, model: str = "vae", step: int = 40, phase: str = "clean") 
 
 
 def evaluated(
-    stopping: Stopping, run: Run, step: int, fid: float, until: float = 0.5
+    stopping: Stopping,
+    run: Run,
+    step: int,
+    fid: float,
+    until: float = 0.5,
+    probe: float | None = None,
 ) -> Decision | None:
     """Let a run be judged whose data are mollified until a share of the training."""
     progress = step / STEPS
     phase = "mollified" if progress < until else "clean"
     like = Comparability(run.model, step)
-    return stopping.judge(run, Observation(step, progress, phase, fid, None, like))
+    return stopping.judge(run, Observation(step, progress, phase, fid, probe, like))
 
 
-def action(decision: Decision | None) -> str:
+def judged(*args: Any, **named: Any) -> Decision:
+    """As `evaluated`, at a rung."""
+    decision = evaluated(*args, **named)
     assert decision is not None
-    return decision.action
+    return decision
 
 
 def linear(count: int) -> list[Schedule]:
@@ -48,24 +55,33 @@ def completed(sampler: Sampler, configuration: int, fid: float, repeat: int = 0)
     sampler.tell(Run(configuration, configuration, "vae", repeat), "completed", fid, STEPS)
 
 
-def curve(finals: float, early: float = 0.0, until: float = 0.5, probe: int = 0) -> list[Point]:
-    """Evaluations at a third, two thirds and the end; ``early`` adds to all but the last."""
+def curve(fid: float, until: float = 0.5, probe: int = 0) -> list[Point]:
+    """Evaluations at a third, two thirds and the end."""
     points = []
     for step in (20, 40, STEPS):
         progress = step / STEPS
-        fid = finals + (early if step < STEPS else 0.0)
         branch = (fid, probe) if probe and step < STEPS else (None, 0)
         phase = "mollified" if progress < until else "clean"
         points.append(Point(step, progress, phase, fid, *branch))
     return points
 
 
-def recording(finals: list[list[float]], truth: list[float] | None = None) -> Recording:
-    """A pool of linear schedules; for each its FID at every step of a run, seed by seed."""
+def recording(
+    finals: list[list[float]],
+    truth: list[float] | None = None,
+    until: float = 0.5,
+    probe: int = 0,
+) -> Recording:
+    """A pool of linear schedules; for each its FID at every step of a run, seed by seed.
+
+    Data are mollified until ``until``; with ``probe`` a cooldown branch of as many steps is at
+    each rung.
+    """
+    runs = [[tuple(curve(fid, until, probe)) for fid in seeds] for seeds in finals]
     judged = truth or [math.fsum(seeds) / len(seeds) for seeds in finals]
     return Recording(
         model="vae",
         schedules=tuple(linear(len(finals))),
-        curves=tuple(tuple(tuple(curve(fid)) for fid in seeds) for seeds in finals),
+        curves=tuple(map(tuple, runs)),
         truth=tuple((fid,) for fid in judged),
     )

@@ -12,6 +12,7 @@ from mollitune.search.production.settings import (
     read_schedule,
     settle,
 )
+from mollitune.search.training.settings import Training
 
 MOLLIFY = Sigmoid(until=0.6)
 TRAINING: dict[str, Any] = {
@@ -53,6 +54,7 @@ def test_what_is_asked_for_goes_first() -> None:
     found = settle(SEARCHED, asked)
     assert found.hparams == {"hidden": 32, "levels": 2}
     assert found.ema is None
+    assert settle(SEARCHED, {"clip_norm": 0.0}).clip_norm is None
     assert (found.batch_size, found.lr, found.seed, found.evaluations) == (8, 0.1, 3, 3)
     assert (found.dataset, found.extractor, found.fid_samples) == ("digits", "lenet", 9)
 
@@ -83,8 +85,7 @@ def test_an_export_of_before_has_no_training() -> None:
 def test_the_spec_is_that_of_the_settings() -> None:
     spec = settle(SEARCHED, {"evaluations": 4, "seed": 5}).spec(MOLLIFY)
     assert spec.evaluation_steps() == [250, 500, 750, 1000]
-    assert (spec.model, spec.preset, spec.hparams) == ("glow", "paper", {"hidden": 32})
-    assert (spec.batch_size, spec.lr, spec.clip_norm, spec.ema) == (64, 0.0005, None, 0.02)
+    assert (spec.model, spec.training) == ("glow", Training(**TRAINING))
     assert (spec.seed, spec.schedule) == (5, MOLLIFY)
 
 

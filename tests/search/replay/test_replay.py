@@ -2,17 +2,16 @@
 
 import dataclasses
 import math
-from statistics import mean
 
 import pytest
-from tests.search.policy.worlds import STEPS, curve, linear, recording
+from tests.search.policy.worlds import STEPS, curve, recording
 
-from mollitune.schedules import Linear, Schedule, build
-from mollitune.search.policy.samplers import RandomSampler, ShapeSampler
+from mollitune.schedules import Schedule, build
+from mollitune.search.policy.samplers import RandomSampler
 from mollitune.search.policy.source import Source
 from mollitune.search.policy.stopping import Run
 from mollitune.search.replay.comparison import policies
-from mollitune.search.replay.replay import Point, Policy, Recording, ReplayOutcome, replay
+from mollitune.search.replay.replay import Policy, Recording, ReplayOutcome, replay
 
 
 class InTurn:
@@ -34,13 +33,6 @@ class InTurn:
 
 
 TWO_THIRDS = 2 / 3
-
-
-def branched(finals: list[float], until: float, probe: int) -> Recording:
-    """One seed; data mollified until ``until``, and a cooldown branch at each rung."""
-    runs = tuple((tuple(curve(fid, until=until, probe=probe)),) for fid in finals)
-    truth = tuple((fid,) for fid in finals)
-    return Recording("vae", tuple(linear(len(finals))), runs, truth)
 
 
 def test_complete_runs_cost_one_each() -> None:
@@ -73,14 +65,13 @@ def test_a_late_cut_by_hand() -> None:
 
 def test_two_rungs_by_hand() -> None:
     # at 20 all are mollified or judged as at 40; the third and fifth are stopped at the first
-    record = branched([5.0, 4.0, 6.0, 3.0, 9.0, 2.0], until=0.0, probe=0)
+    record = recording([[5.0], [4.0], [6.0], [3.0], [9.0], [2.0]], until=0.0)
     both = Policy("asha", InTurn, "asha", (1 / 3, 2 / 3))
     assert replay(record, both, math.inf, 0).cost == pytest.approx(4 + 2 / 3)
 
 
 def test_mollified_runs_are_not_stopped_but_their_probes_are() -> None:
-    finals = [5.0, 4.0, 6.0, 3.0, 9.0, 2.0]
-    record = branched(finals, until=0.9, probe=12)
+    record = recording([[5.0], [4.0], [6.0], [3.0], [9.0], [2.0]], until=0.9, probe=12)
     cut = Policy("cut", InTurn, "late_cut", (TWO_THIRDS,))
     assert replay(record, cut, math.inf, 0).cost == 6
     probe = Policy("probe", InTurn, "probe", (TWO_THIRDS,))
@@ -90,18 +81,6 @@ def test_mollified_runs_are_not_stopped_but_their_probes_are() -> None:
     assert found.stopped == 2
 
 
-def test_a_run_that_stops_at_nan() -> None:
-    record = recording([[5.0], [4.0], [6.0]])
-    broken = [*curve(1.0)]
-    broken[1] = Point(40, TWO_THIRDS, "clean", math.nan)
-    record = dataclasses.replace(
-        record, curves=(record.curves[0], (tuple(broken),), *record.curves[2:])
-    )
-    found = replay(record, Policy("cut", InTurn, "late_cut", (TWO_THIRDS,)), math.inf, 0)
-    assert (found.stopped, found.chosen) == (1, 0)
-    assert found.cost == pytest.approx(2 + TWO_THIRDS)
-
-
 def test_a_race_by_hand() -> None:
     # one seed like the other, so the order of seeds does not matter
     record = recording([[fid] * 3 for fid in (5.0, 4.0, 6.0, 3.0, 9.0, 2.0)])
@@ -109,13 +88,9 @@ def test_a_race_by_hand() -> None:
     # after 5 4 6: 4 again, of three; after 3: 3 again, of four; then 9 and 2. The pool is
     # exhausted with 2, which gets no second seed
     assert replay(record, race, math.inf, 0) == ReplayOutcome(5, 5, 8.0, 6, 8, 0)
-
-
-def test_a_race_within_which_runs_are_cut() -> None:
-    record = recording([[fid] * 3 for fid in (5.0, 4.0, 6.0, 3.0, 9.0, 2.0)])
-    both = Policy("both", InTurn, "late_cut", (TWO_THIRDS,), eta=3, seeds=3)
+    # with a cut within, 6 and 9 are stopped; 4 and 3 get a second run, which no rung can stop
+    both = dataclasses.replace(race, rule="late_cut", marks=(TWO_THIRDS,))
     found = replay(record, both, math.inf, 0)
-    # 6 and 9 are stopped; 4 and 3 get a second run, which the rung cannot stop
     assert (found.runs, found.stopped) == (8, 2)
     assert found.cost == pytest.approx(6 + 2 * TWO_THIRDS)
 
@@ -142,34 +117,8 @@ def test_the_mean_over_seeds_chooses_and_not_the_lowest_value() -> None:
     assert {(o.chosen, o.lowest, o.runs) for o in found} == {(1, 0, 5), (1, 1, 4)}
 
 
-def test_equal_schedules_keep_runs_of_their_own() -> None:
-    twins = recording([[5.0], [4.0], [6.0]])
-    same = tuple(Linear(until=0.5) for _ in range(3))
-    twins = dataclasses.replace(twins, schedules=same)
-    found = replay(twins, Policy("all", InTurn), math.inf, 3)
-    assert dataclasses.replace(found, cost=0) == ReplayOutcome(1, 1, 0, 3, 3, 0)
-
-
 SHAPED = [20 + 200 * ((k + 1) / 17 - 0.6) ** 2 for k in range(16)]
 LARGE = recording([[fid, fid] for fid in SHAPED])
-
-
-def regrets(policy: Policy, budget: float) -> list[float]:
-    found = [replay(LARGE, policy, budget, seed) for seed in range(10)]
-    return [LARGE.values[o.chosen] - min(LARGE.values) for o in found]
-
-
-def test_who_tries_all_without_noise_has_no_regret() -> None:
-    # the belief is smoothed over shapes, so it may confuse near neighbours
-    steep = recording([[fid] for fid in (30.0, 25, 20, 1, 20, 25, 30)])
-    for seed in range(5):
-        assert replay(steep, Policy("all", RandomSampler), math.inf, seed).chosen == 3
-
-
-def test_shape_regrets_less_than_chance_on_a_shaped_pool() -> None:
-    shape, chance = Policy("shape", ShapeSampler), Policy("random", RandomSampler)
-    assert mean(regrets(shape, 9)) <= mean(regrets(chance, 9))
-    assert mean(regrets(chance, 3)) > 0.5
 
 
 @pytest.mark.parametrize("policy", policies(8, 1, 2), ids=lambda policy: policy.name)
@@ -182,12 +131,6 @@ def test_one_seed_gives_one_outcome(policy: Policy) -> None:
 def test_each_seed_has_an_order_of_its_own() -> None:
     chance = Policy("random", RandomSampler)
     assert len({replay(LARGE, chance, 1, seed).chosen for seed in range(12)}) > 4
-
-
-def test_recorded_seeds_come_in_a_random_order() -> None:
-    record = recording([[1.0, 9.0], [9.0, 1.0]])
-    policy = Policy("all", InTurn)
-    assert {replay(record, policy, math.inf, seed).chosen for seed in range(12)} == {0, 1}
 
 
 def test_arms_are_tried_in_their_order() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pyarrow import fs
 from tests.plain_tables import deduplicate
 
+from mollitune._folder import Folder
 from mollitune.search.store.schema import KEYS, columns, part_names
 from mollitune.search.store.writer import Store
 
@@ -53,7 +53,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def opened(root: Path, clock: Clock) -> Store:
-    return Store(fs.LocalFileSystem(), str(root), PARAMS, clock)
+    return Store(Folder(root), PARAMS, clock)
 
 
 def parts(root: Path, table: str = "reports") -> list[Path]:

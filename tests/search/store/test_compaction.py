@@ -2,8 +2,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
@@ -16,6 +14,7 @@ from tests.search.store.conftest import (
     write_parts,
 )
 
+from mollitune._folder import Folder
 from mollitune.search.store import parts as _parts
 from mollitune.search.store.schema import table_schema
 from mollitune.search.store.writer import Store
@@ -29,12 +28,6 @@ def test_many_parts_become_one(opened: Store, root: Path) -> None:
     assert fids(root) == expected(_parts.MAX_PARTS + 1)
 
 
-def test_number_of_parts_stays_small(opened: Store, root: Path) -> None:
-    write_parts(opened, 100)
-    assert len(parts(root)) <= _parts.MAX_PARTS
-    assert fids(root) == expected(100)
-
-
 def test_merged_file_holds_each_row_once_with_the_newest_value(
     opened: Store, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -43,7 +36,7 @@ def test_merged_file_holds_each_row_once_with_the_newest_value(
         opened.report(report(0, fid=fid))
         opened.flush()
     (only,) = parts(root)
-    assert [r["fid"] for r in pq.read_table(only, partitioning=None).to_pylist()] == [3.0]
+    assert pq.read_table(only, partitioning=None)["fid"].to_pylist() == [3.0]
 
 
 def test_a_merged_file_is_in_order_and_has_the_columns_of_the_others(
@@ -84,7 +77,7 @@ def test_death_while_old_parts_are_deleted(
 ) -> None:
     monkeypatch.setattr(_parts, "MAX_PARTS", 4)
     filesystem = DyingFileSystem()
-    dying = Store(filesystem, str(root), PARAMS)
+    dying = Store(Folder(root, filesystem), PARAMS)
     write_parts(dying, 4)
     filesystem.left = deleted
     with pytest.raises(Killed):
@@ -125,27 +118,21 @@ def test_death_while_the_merged_part_is_written(
     assert fids(root) == expected(10)
 
 
-def test_temporary_file_of_a_killed_process_is_nobodys_row(opened: Store, root: Path) -> None:
-    write_parts(opened, 1)
-    (root / "reports" / ".part-00000001-00000001-ab.parquet.0f.tmp").write_bytes(b"half")
-    assert ds.dataset(root / "reports", format="parquet").count_rows() == 1
-    assert fids(root) == expected(1)
-
-
 def test_old_rows_are_not_written_again_at_each_merge(
     opened: Store, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_parts, "MAX_PARTS", 4)
     written: list[int] = []
-    encode = _parts.to_parquet
+    merge = _parts.PartFolder._merged
 
-    def count(table: pa.Table) -> bytes:
-        written.append(table.num_rows)
-        return encode(table)
+    def count(folder: _parts.PartFolder, names: list[str]) -> tuple[bytes, int]:
+        data, rows = merge(folder, names)
+        written.append(rows)
+        return data, rows
 
-    monkeypatch.setattr(_parts, "to_parquet", count)
+    monkeypatch.setattr(_parts.PartFolder, "_merged", count)
     write_parts(opened, 200)
-    # each row once, and about once per doubling; all of them at each merge would be 20 times more
-    assert sum(written) < 200 * 9
+    # about once per doubling; all rows at each merge would be 25 times each
+    assert sum(written) < 200 * 6
     assert len(parts(root)) <= 4
     assert fids(root) == expected(200)

@@ -123,10 +123,7 @@ def test_describe_covers_every_column() -> None:
 
 
 def test_import_needs_neither_ray_nor_torch() -> None:
-    code = (
-        "import sys, mollitune.search.schema;"
-        "print(sorted({'ray', 'torch', 'pandas'} & set(sys.modules)))"
-    )
+    code = "import sys, mollitune.search.store;print(sorted({'ray', 'torch'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

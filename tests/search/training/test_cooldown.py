@@ -7,14 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.search.bench import Bench, numbers, states, write_faulty
+from tests.search.bench import Bench, numbers, states
 from torch import Tensor
 
 from mollitune.models import models
-from mollitune.schedules import Blur, Cosine, Linear, Schedule, Vanilla
+from mollitune.schedules import Blur, Cosine, Linear, Vanilla
 from mollitune.search.config import StoppingConfig
-from mollitune.search.data.images import Splits
-from mollitune.search.metrics.reference import Reference
 from mollitune.search.policy.rungs import Rungs
 from mollitune.search.training.spec import cooldown, cooldown_steps
 from mollitune.search.training.trial import TrialSpec
@@ -22,32 +20,19 @@ from mollitune.search.training.trial import TrialSpec
 HALF = (0.5,)
 
 
-@pytest.fixture
-def bench(digits: Splits, reference: Reference) -> Bench:
-    return Bench(digits, reference)
-
-
-@pytest.mark.parametrize(
-    ("step", "extra", "expected"),
-    [(1000, 0.3, 300), (10, 0.25, 2), (1, 0.3, 1), (3, 2.0, 6)],
-)
-def test_length_of_a_branch(step: int, extra: float, expected: int) -> None:
-    assert cooldown_steps(step, extra) == expected
-
-
-def test_path_of_a_branch_by_hand() -> None:
+def test_length_and_path_of_a_branch_by_hand() -> None:
+    for step, extra, length in ((1000, 0.3, 300), (10, 0.25, 2), (1, 0.3, 1), (3, 2.0, 6)):
+        assert cooldown_steps(step, extra) == length
     path = cooldown(Linear(until=0.9), 0.5, 10)
     assert path == pytest.approx([0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.9])
     assert cooldown(Linear(until=0.4), 0.5, 3) == [0.5, 0.5, 0.5]  # clean already
     assert cooldown(Vanilla(), 0.5, 3) == [0.5, 0.5, 0.5]
 
 
-@pytest.mark.parametrize("steps", [*range(1, 30), 35, 97, 300])
-@pytest.mark.parametrize(
-    "schedule", [Linear(until=0.7), Cosine(), Blur(sigma_max=2.0, until=0.9)], ids=str
-)
-def test_a_branch_falls_to_clean_data(schedule: Schedule, steps: int) -> None:
-    for progress in (0.1, 1 / 3, 0.5, 2 / 3, 0.69999):
+def test_a_branch_falls_to_clean_data() -> None:
+    schedules = Linear(until=0.7), Cosine(), Blur(sigma_max=2.0, until=0.9)
+    starts, lengths = (0.1, 1 / 3, 0.5, 2 / 3, 0.69999), (*range(1, 12), 29, 97, 300)
+    for schedule, progress, steps in itertools.product(schedules, starts, lengths):
         path = cooldown(schedule, progress, steps)
         assert len(path) == steps
         assert all(a <= b for a, b in itertools.pairwise(path))
@@ -57,11 +42,11 @@ def test_a_branch_falls_to_clean_data(schedule: Schedule, steps: int) -> None:
         assert steps == 1 or path[0] == progress
 
 
-@pytest.mark.parametrize("every", [1 / 12, 1 / 10, 0.15, 1 / 6, 0.1667, 0.3, 1 / 3, 0.4, 0.5, 1.0])
-@pytest.mark.parametrize("steps", [7, 10, 97, 100, 240, 1000])
-def test_a_rung_and_its_branch_fall_on_the_same_evaluation(every: float, steps: int) -> None:
-    graces = (0.005, 0.01, 0.02, 0.1, 0.25, 1 / 3, 0.41, 0.5, 2 / 3, 0.9, 0.995, 1.0)
-    for grace, eta in itertools.product(graces, (1.1, 1.5, 3)):
+def test_a_rung_and_its_branch_fall_on_the_same_evaluation() -> None:
+    intervals, lengths = (1 / 12, 0.15, 0.1667, 0.3, 1 / 3, 0.5, 1.0), (7, 97, 240, 1000)
+    graces = (0.005, 0.02, 0.1, 0.25, 1 / 3, 0.41, 0.5, 2 / 3, 0.995, 1.0)
+    cases = itertools.product(intervals, lengths, graces, (1.1, 1.5, 3))
+    for every, steps, grace, eta in cases:
         marks = StoppingConfig(policy="probe", grace=grace, reduction_factor=eta).marks
         spec = TrialSpec("vae", Vanilla(), 0, steps, every, probe_at=marks)
         rungs, before, judged = Rungs(marks, eta, least=2), 0.0, set()
@@ -69,24 +54,22 @@ def test_a_rung_and_its_branch_fall_on_the_same_evaluation(every: float, steps: 
             if rungs.passed(before, step / steps) is not None:
                 judged.add(step)
             before = step / steps
-        assert spec.probe_steps() == judged, (grace, eta)
+        assert spec.probe_steps() == judged, (every, steps, grace, eta)
 
 
-@pytest.mark.parametrize(
-    ("every", "marks", "expected"),
-    [
-        (1 / 6, (1 / 3, 1 / 2, 2 / 3), {333, 500, 667}),  # 333 / 1000 lies a little before 1/3
-        (1 / 6, (0.4, 0.45), {500}),
-        (1 / 6, (0.9,), set()),  # only the end comes after it, and is no rung
-        (1 / 6, (), set()),
-    ],
-)
-def test_where_branches_begin(every: float, marks: tuple[float, ...], expected: set[int]) -> None:
-    assert TrialSpec("vae", Vanilla(), 0, 1000, every, probe_at=marks).probe_steps() == expected
+def test_where_branches_begin() -> None:
+    cases: dict[tuple[float, ...], set[int]] = {
+        (1 / 3, 1 / 2, 2 / 3): {333, 500, 667},  # 333 / 1000 lies a little before 1/3
+        (0.4, 0.45): {500},
+        (0.9,): set(),  # only the end comes after it, and is no rung
+        (): set(),
+    }
+    for marks, expected in cases.items():
+        spec = TrialSpec("vae", Vanilla(), 0, 1000, 1 / 6, probe_at=marks)
+        assert spec.probe_steps() == expected
 
 
-@pytest.mark.parametrize("ema", [None, 0.1])
-@pytest.mark.parametrize("model", models())
+@pytest.mark.parametrize(("model", "ema"), [("vae", None), *((name, 0.1) for name in models())])
 def test_a_branch_leaves_no_trace(bench: Bench, model: str, ema: float | None) -> None:
     settings: dict[str, Any] = {"steps": 12, "every": 1 / 3, "batch_size": 16, "ema": ema}
     settings["schedule"] = Linear(until=0.9)
@@ -150,62 +133,40 @@ def test_a_branch_trains_on_the_path_and_the_training_goes_on(bench: Bench, unti
 
 def test_vanillas_branch_is_more_of_the_same_training(bench: Bench) -> None:
     # the branch takes the steps from 10 to 20 of the very same training, far behind the warm-up
-    (first, *_) = bench.trial(
-        schedule=Vanilla(), every=0.25, probe_at=(0.25,), probe_extra=1.0
-    ).run()
-    (_, second, *_) = bench.trial(schedule=Vanilla(), every=0.25).run()
-    assert first.probe_steps == 10
-    assert first.probe_fid == second.fid
+    probed, plain = (
+        list(bench.trial(schedule=Vanilla(), probe_at=marks, probe_extra=1.0).run())
+        for marks in ((0.25,), ())
+    )
+    assert probed[0].probe_steps == 10
+    assert probed[0].probe_fid == plain[1].fid
 
 
 def test_a_branch_shows_the_model_and_not_the_noise(bench: Bench) -> None:
-    trial = bench.trial(
-        "vae",
-        Linear(until=0.9),
-        steps=200,
-        every=0.5,
-        batch_size=64,
-        hparams={},
-        probe_at=HALF,
-    )
-    row = next(trial.run())
+    how: dict[str, Any] = {"steps": 200, "every": 0.5, "batch_size": 64, "hparams": {}}
+    row = next(bench.trial("vae", Linear(until=0.9), **how, probe_at=HALF).run())
     assert row.phase == "mollified"
     assert row.probe_fid is not None
     # seeds 0, 1 and 2 at 200 samples: .59, .57 and .53 of it; .70 to .72 without mollification
     assert row.probe_fid < 0.8 * row.fid
 
 
-@pytest.mark.parametrize(
-    ("lost", "finite"),
-    [
-        (0, True),
-        (2, True),  # 10 % of the branch
-        (3, False),
-        (11, False),  # more than the whole trial may lose
-    ],
-)
+# all it may lose, 10 % of the branch; one more; more than the whole trial may lose
+@pytest.mark.parametrize(("lost", "finite"), [(2, True), (3, False), (11, False)])
 def test_a_branch_that_diverges_is_nan_and_harms_nobody(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: int, finite: bool
+    bench: Bench, faulty: str, lost: int, finite: bool
 ) -> None:
-    monkeypatch.syspath_prepend(tmp_path)
     # steps 21 to 40 that the model sees are the branch
     hparams = {"first": 20, "count": lost}
-    trial = bench.trial(write_faulty(tmp_path), hparams=hparams, probe_at=HALF, probe_extra=1.0)
-    rows = list(trial.run())
+    rows = list(bench.trial(faulty, hparams=hparams, probe_at=HALF, probe_extra=1.0).run())
     assert [row.probe_steps for row in rows] == [0, 20, 0, 0]
     assert rows[1].probe_fid is not None
     assert math.isfinite(rows[1].probe_fid) == finite
-    assert [row.non_finite_losses for row in rows] == [0, 0, 0, 0]
-    assert [row.failure for row in rows] == [None] * 4
+    assert [(row.non_finite_losses, row.failure) for row in rows] == [(0, None)] * 4
     assert np.isfinite([row.fid for row in rows]).all()
 
 
-def test_a_branch_whose_samples_are_not_finite_is_nan(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(tmp_path)
-    name = write_faulty(tmp_path)
-    few, many = (bench.trial(name, hparams={"bad_samples": n}) for n in (4, 5))  # of 80
+def test_a_branch_whose_samples_are_not_finite_is_nan(bench: Bench, faulty: str) -> None:
+    few, many = (bench.trial(faulty, hparams={"bad_samples": n}) for n in (4, 5))  # of 80
     assert math.isfinite(few.probe().fid)
     assert math.isnan(many.probe().fid)
     assert (many.lost_samples, many.lost_steps) == (0, 0)

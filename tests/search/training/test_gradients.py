@@ -1,16 +1,13 @@
 """A training step as a program, traced or compiled, against the model's own."""
 
 import copy
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable
 
 import pytest
 import torch
-from tests.search.bench import CPU, FID_SAMPLES, HPARAMS, MOLLIFY, Bench, states, write_faulty
+from tests.search.bench import Bench, states, weights
 
 from mollitune.models import draws_from, models
-from mollitune.search.data.images import Splits
-from mollitune.search.metrics.reference import Reference
 from mollitune.search.training.gradients import CompiledGradients, gradients_of
 from mollitune.search.training.programs import (
     Loss,
@@ -21,28 +18,19 @@ from mollitune.search.training.programs import (
     pure,
 )
 from mollitune.search.training.stack import train_together
-from mollitune.search.training.trial import Trial, TrialSpec
-
-BATCH = 32
 
 
-@pytest.fixture
-def bench(digits: Splits, reference: Reference) -> Bench:
-    return Bench(digits, reference)
+def parts(loss: Loss) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Parameters and buffers by their names."""
+    return dict(loss.named_parameters()), dict(loss.named_buffers())
 
 
-def spec(steps: int = 12, seed: int = 3) -> TrialSpec:
-    return TrialSpec("vae", MOLLIFY, seed, steps, 0.25, batch_size=BATCH, hparams=HPARAMS["vae"])
-
-
-@pytest.fixture
-def compiled(digits: Splits, reference: Reference) -> Any:
-    """Makes a trial whose step is compiled."""
-
-    def make(**more: Any) -> Trial:
-        return Trial(spec(**more), digits, reference, FID_SAMPLES, CPU, compiled=True)
-
-    return make
+def assert_gradients(grads: Iterable[torch.Tensor], model: torch.nn.Module) -> None:
+    """That they are the model's own, bit for bit."""
+    for grad, parameter in zip(grads, model.parameters(), strict=True):
+        assert grad.dtype is parameter.dtype is torch.float32
+        expected = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        assert torch.equal(grad, expected)
 
 
 @pytest.mark.parametrize("model", models())
@@ -51,8 +39,7 @@ def test_a_trace_gives_the_very_numbers_of_the_model(bench: Bench, model: str) -
     trial, other = (bench.trial(model, seed=seed) for seed in (1, 2))
     x = trial.batch(0.1)
     loss = Loss(trial.model)
-    params: dict[str, torch.Tensor] = dict(loss.named_parameters())
-    buffers: dict[str, torch.Tensor] = dict(loss.named_buffers())
+    params, buffers = parts(loss)
     before = copy.deepcopy(buffers)
     sizes = drawn_sizes(loss, params, buffers, x)
     zeros = [torch.zeros(size) for size in sizes]
@@ -63,22 +50,19 @@ def test_a_trace_gives_the_very_numbers_of_the_model(bench: Bench, model: str) -
 
     own, twin = Loss(other.model), Loss(copy.deepcopy(other.model))
     draws = [torch.randn(size) for size in sizes]
-    leaves = [p.detach() for p in own.parameters()]
-    found, grads = run(leaves, dict(own.named_buffers()), x, draws)
+    found, grads = run([p.detach() for p in own.parameters()], parts(own)[1], x, draws)
     given = iter(draws)
     with draws_from(lambda size, like: next(given)):
         wanted = twin(x)
     wanted.backward()
     assert states(found) == states(wanted.detach())
-    for grad, parameter in zip(grads, twin.parameters(), strict=True):
-        expected = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-        assert torch.equal(grad, expected)
-    assert states(dict(own.named_buffers())) == states(dict(twin.named_buffers()))
+    assert_gradients(grads, twin)
+    assert states(parts(own)[1]) == states(parts(twin)[1])
 
 
-def test_a_compiled_trial_trains_as_another_one(bench: Bench, compiled: Any) -> None:
+def test_a_compiled_trial_trains_as_another_one(bench: Bench) -> None:
     """But for rounding; the draws and their order are the very same."""
-    one, other = compiled(), bench.trial(steps=12)
+    one, other = (bench.trial(steps=12, compiled=how) for how in (True, False))
     for found, wanted in zip(one.run(), other.run(), strict=True):
         assert found.fid == pytest.approx(wanted.fid, rel=1e-3)
         assert found.train_loss == pytest.approx(wanted.train_loss, rel=1e-4)
@@ -89,15 +73,15 @@ def test_a_compiled_trial_trains_as_another_one(bench: Bench, compiled: Any) -> 
     assert states(mine["model"]) != states(theirs["model"])  # it was other code that ran
 
 
-def test_a_compiled_trial_resumes_to_the_same_numbers(compiled: Any) -> None:
-    whole, begun, resumed = (compiled() for _ in range(3))
+def test_a_compiled_trial_resumes_to_the_same_numbers(bench: Bench) -> None:
+    whole, begun, resumed = (bench.trial(steps=12, compiled=True) for _ in range(3))
     for trial in (whole, begun):
         trial.train()
         trial.report()
     resumed.load_state_dict(copy.deepcopy(begun.state_dict()))
     for trial in (whole, resumed):
         trial.train()
-    assert states(whole.state_dict()["model"]) == states(resumed.state_dict()["model"])
+    assert weights(whole) == weights(resumed)
 
 
 @pytest.mark.parametrize("model", models())
@@ -107,41 +91,37 @@ def test_bf16_is_of_the_networks_alone(bench: Bench, model: str) -> None:
     whole.train()  # fresh couplings are identities, whatever their precision
     half.model.load_state_dict(whole.model.state_dict())
     x = whole.batch(0.1)
-    buffers = copy.deepcopy(dict(Loss(half.model).named_buffers()))
+    loss = Loss(half.model)
+    params, buffers = parts(loss)
+    buffers = copy.deepcopy(buffers)
     found = []
     for trial in (whole, half):
         torch.manual_seed(0)
         found.append(gradients_of(trial.model, trial.spec, False)(x))
     assert not torch.equal(*found)
     torch.testing.assert_close(found[0], found[1], rtol=0.02, atol=0.02)
-    loss = Loss(half.model)
-    params: dict[str, torch.Tensor] = dict(loss.named_parameters())
     sizes = drawn_sizes(loss, params, buffers, x)
     torch.manual_seed(0)
     draws = [torch.randn(size) for size in sizes]
     run = program(pure(loss, "bf16"), params, buffers, x, draws, key=key_of(half.spec, x))
     value, grads = run([p.detach() for p in params.values()], buffers, x, draws)
     assert states(value) == states(found[1])
-    for grad, parameter in zip(grads, params.values(), strict=True):
-        assert grad.dtype is parameter.dtype is torch.float32
-        expected = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-        assert torch.equal(grad, expected)
+    assert_gradients(grads, half.model)
 
 
 def test_code_that_was_compiled_is_taken_only_if_asked_for(bench: Bench) -> None:
     trial = bench.trial()
     x, loss = trial.batch(0.1), Loss(trial.model)
-    params: dict[str, torch.Tensor] = dict(loss.named_parameters())
-    buffers: dict[str, torch.Tensor] = dict(loss.named_buffers())
+    params, buffers = parts(loss)
     draws = [torch.zeros(size) for size in drawn_sizes(loss, params, buffers, x)]
     key = ("only here", x.shape)
-    made = {
-        compiled: program(pure(loss), params, buffers, x, draws, key=key, compiled=compiled)
-        for compiled in (True, False)
-    }
+    compiled, traced, again = (
+        program(pure(loss), params, buffers, x, draws, key=key, compiled=how)
+        for how in (True, False, False)
+    )
     assert is_compiled(key)
-    assert made[True] is not made[False]
-    assert program(pure(loss), params, buffers, x, draws, key=key) is made[False]
+    assert compiled is not traced
+    assert again is traced
 
 
 def test_stacks_in_bf16(bench: Bench) -> None:
@@ -164,7 +144,7 @@ def test_batches_of_another_size(bench: Bench) -> None:
     """A batch at the end of the data may be short."""
     trial = bench.trial()
     run = CompiledGradients(trial.model, trial.spec)
-    for count in (BATCH, 5, BATCH):
+    for count in (32, 5, 32):
         x = torch.rand(count, 1, 8, 8)
         torch.manual_seed(0)
         found, grads = run(x), [p.grad for p in trial.model.parameters()]
@@ -176,9 +156,11 @@ def test_batches_of_another_size(bench: Bench) -> None:
             torch.testing.assert_close(grad, parameter.grad, rtol=1e-4, atol=1e-6)
 
 
-def test_a_stack_of_compiled_trials(bench: Bench, compiled: Any) -> None:
-    together = [compiled(seed=seed) for seed in (0, 1)]
-    alone = [bench.trial(steps=12, seed=seed) for seed in (0, 1)]
+def test_a_stack_of_compiled_trials(bench: Bench) -> None:
+    together, alone = (
+        [bench.trial(steps=12, seed=seed, compiled=how) for seed in (0, 1)]
+        for how in (True, False)
+    )
     assert train_together(together) == [None, None]
     for one, other in zip(together, alone, strict=True):
         other.train()
@@ -188,12 +170,9 @@ def test_a_stack_of_compiled_trials(bench: Bench, compiled: Any) -> None:
         train_together([together[0], alone[0]])
 
 
-def test_a_model_of_a_users_own_runs_as_it_is(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_model_of_a_users_own_runs_as_it_is(bench: Bench, faulty: str) -> None:
     """It counts its calls: a trace would repeat the first one for ever."""
-    monkeypatch.syspath_prepend(tmp_path)
-    trial = bench.trial(write_faulty(tmp_path), hparams={"first": 1, "count": 1})
+    trial = bench.trial(faulty, hparams={"first": 1, "count": 1})
     run = gradients_of(trial.model, trial.spec, True)
     losses = [float(run(trial.batch(0.1))) for _ in range(3)]
     assert [loss == loss for loss in losses] == [True, False, True]
@@ -214,4 +193,4 @@ def test_moments_of_a_checkpoint_with_another_layout(bench: Bench) -> None:
     for trial in (older, newer):
         trial.evaluated = trial.step
         trial.train()
-    assert states(older.state_dict()["model"]) == states(newer.state_dict()["model"])
+    assert weights(older) == weights(newer)

@@ -1,7 +1,6 @@
 """Trials that are trained as one, against the same trials by themselves."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +9,6 @@ from tests.search.bench import Bench, states
 
 from mollitune.models import models
 from mollitune.schedules import Blur, Sigmoid, Vanilla
-from mollitune.search.data.images import Splits
-from mollitune.search.metrics.reference import Reference
 from mollitune.search.training.stack import next_batches, stackable, train_together
 from mollitune.search.training.trial import TrainingDivergedError, Trial
 
@@ -26,32 +23,6 @@ SMALL: dict[str, dict[str, Any]] = {
     "vae_iaf": {"hidden": 8, "latent": 3},
 }
 SCHEDULES = (Sigmoid(until=0.6), Blur(sigma_max=2.0, until=0.5), Vanilla())
-OWN_NOISE = '''
-import torch
-from torch import nn
-
-
-class Noisy(nn.Module):
-    """Draws from torch's global generator itself."""
-
-    def __init__(self, shape):
-        super().__init__()
-        self.mean = nn.Parameter(torch.zeros(shape))
-
-    def loss(self, x):
-        return (x + torch.randn_like(x) - self.mean).square().mean()
-
-    def sample(self, n, generator=None, temperature=1.0):
-        return torch.randn((n, *self.mean.shape), generator=generator).clamp(-1, 1)
-
-    def bits_per_dim(self, x, generator=None):
-        return (x - self.mean).square().flatten(1).mean(1)
-'''
-
-
-@pytest.fixture
-def bench(digits: Splits, reference: Reference) -> Bench:
-    return Bench(digits, reference)
 
 
 def trials(bench: Bench, model: str = "vae", **more: Any) -> list[Trial]:
@@ -103,9 +74,7 @@ def test_each_trains_as_by_itself(bench: Bench, model: str) -> None:
 
 
 def test_long_gradients_are_cut_for_each(bench: Bench) -> None:
-    norms = (None, 0.05)
-    free, cut = (trials(bench, clip_norm=norm) for norm in norms)
-    alone = trials(bench, clip_norm=0.05)
+    free, cut, alone = (trials(bench, clip_norm=norm) for norm in (None, 0.05, 0.05))
     for group in (free, cut):
         train_together(group)
     for one, other, unlike in zip(cut, alone, free, strict=True):
@@ -160,12 +129,9 @@ def reason_of(trial: Trial) -> str | None:
     return None
 
 
-def test_what_cannot_be_trained_together(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "own_noise.py").write_text(OWN_NOISE)
-    monkeypatch.syspath_prepend(tmp_path)
-    assert not stackable(bench.trial("own_noise:Noisy"))
+def test_what_cannot_be_trained_together(bench: Bench, faulty: str) -> None:
+    assert not stackable(bench.trial(faulty, hparams={"own_noise": True}))
+    assert stackable(bench.trial(faulty))
     assert not stackable(bench.trial(ema=0.1))
     state = torch.get_rng_state()
     assert stackable(trial := bench.trial())

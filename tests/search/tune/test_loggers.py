@@ -11,11 +11,12 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
-from ray.tune import Callback
+from ray.tune.logger import LoggerCallback
 from rich.console import Console
 from tensorboardX.crc32c import crc32c
 from tensorboardX.proto.event_pb2 import Event
@@ -24,7 +25,7 @@ from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
 from mollitune._errors import MollituneError
 from mollitune.analysis import load_results
 from mollitune.search.config import SearchConfig
-from mollitune.search.tune.loggers import PACKAGES, Tolerant, check_loggers, logger_callbacks
+from mollitune.search.tune.loggers import PACKAGES, RayLogger, Tolerant, check_loggers, run_loggers
 
 CONFIG = {
     "name": "logged",
@@ -76,8 +77,10 @@ def hyperparameters(folder: Path) -> dict[str, Any]:
     raise AssertionError("no hyperparameters")
 
 
-def test_tensorboard_has_each_trial_of_a_search(lenet: object, tmp_path: Path) -> None:
-    (tmp_path / "logged.yaml").write_text(yaml.safe_dump(CONFIG))
+@pytest.mark.parametrize("stack", [1, 2])
+def test_tensorboard_has_each_trial_of_a_search(lenet: object, tmp_path: Path, stack: int) -> None:
+    config = {**CONFIG, "resources": {"stack": stack}}
+    (tmp_path / "logged.yaml").write_text(yaml.safe_dump(config))
     with tempfile.TemporaryDirectory(prefix="t-", ignore_cleanup_errors=True) as short:
         done = subprocess.run(
             [sys.executable, "-m", "mollitune.search.cli", "search", "logged.yaml"],
@@ -130,68 +133,105 @@ def test_tensorboard_needs_a_local_folder() -> None:
         check_loggers(["tensorboard"], "s3://bucket/x")
 
 
-class Failing(Callback):  # type: ignore[misc]
-    """A logger whose server has gone; it counts what it is handed."""
+class Failing:
+    """A logger whose server has gone; it counts what it is told."""
 
     def __init__(self, fails: str) -> None:
         self.fails = fails
         self.seen: list[str] = []
+        self._note("connect")
 
     def _note(self, event: str) -> None:
         self.seen.append(event)
         if event == self.fails:
             raise ConnectionError("no route\nto host")
 
-    def setup(self, *args: Any, **info: Any) -> None:
-        self._note("setup")
-
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+    def started(self, config: Any, carrier: Any) -> None:
         self._note("start")
 
-    def on_trial_result(
-        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
-    ) -> None:
+    def reported(self, config: Any, result: Any) -> None:
         self._note("result")
 
-    def on_trial_complete(
-        self, iteration: int, trials: list[Any], trial: Any, **info: Any
-    ) -> None:
-        self._note("complete")
+    def ended(self, config: Any, failed: bool) -> None:
+        self._note("failed" if failed else "end")
 
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._note("error")
-
-    def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
-        self._note("end")
+    def close(self) -> None:
+        self._note("close")
 
 
-EVENTS = ["setup", "start", "result", "complete", "error", "end"]
-
-
-@pytest.mark.parametrize("fails", [*EVENTS, "never"])
+@pytest.mark.parametrize(
+    "fails", ["connect", "start", "result", "end", "failed", "close", "never"]
+)
 def test_a_logger_that_fails_is_switched_off_and_named(fails: str) -> None:
-    logger, said = Failing(fails), list[str]()
-    tolerant = Tolerant(logger, "mlflow", said.append)
-    tolerant.setup()
-    tolerant.on_trial_start(1, [], None)
-    tolerant.on_trial_result(1, [], None, {})
-    tolerant.on_trial_complete(2, [], None)
-    tolerant.on_trial_error(3, [], None)
-    tolerant.on_experiment_end([])
+    made, said = list[Failing](), list[str]()
+
+    def make() -> Failing:
+        if fails != "connect":
+            made.append(Failing(fails))
+            return made[0]
+        return Failing(fails)
+
+    tolerant = Tolerant(make, "mlflow", said.append)
+    tolerant.started({}, None)
+    tolerant.reported({}, {})
+    tolerant.ended({}, False)
+    tolerant.ended({}, True)
+    tolerant.close()
+    told = ["connect", "start", "result", "end", "failed", "close"]
+    if fails != "connect":
+        assert made[0].seen == (told if fails == "never" else told[: told.index(fails) + 1])
     if fails == "never":
-        assert (logger.seen, said) == (EVENTS, [])
+        assert said == []
         return
-    assert logger.seen == EVENTS[: EVENTS.index(fails) + 1]
     assert said == [
         "warning: the logger mlflow fails (ConnectionError: no route) and gets no more of this "
         "search; the tables have it all"
     ]
 
 
+class Told(LoggerCallback):  # type: ignore[misc]
+    """One of Ray's loggers."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[Any, ...]] = []
+
+    def setup(self, *_: Any, **__: Any) -> None:
+        self.seen.append(("setup",))
+
+    def log_trial_start(self, trial: Any) -> None:
+        self.seen.append(("start", trial.trial_id, trial.config, trial.storage))
+
+    def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
+        self.seen.append(("result", trial.trial_id, result["fid"], result["timesteps_total"]))
+
+    def log_trial_end(self, trial: Any, failed: bool = False) -> None:
+        self.seen.append(("end", trial.trial_id, failed))
+
+
+def test_rays_loggers_see_a_trial_for_each_run_of_a_process() -> None:
+    told, carrier = Told(), SimpleNamespace(storage=None)
+    logger = RayLogger(told)
+    runs: list[dict[str, Any]] = [{"trial": 3, "seed": 0}, {"trial": 4, "seed": 1}]
+    for run in runs:
+        logger.started(run, carrier)
+    logger.reported(runs[1], {"fid": 9.0, "step": 40})
+    logger.ended(runs[0], True)
+    logger.ended(runs[1], False)
+    logger.close()
+    assert told.seen == [
+        ("setup",),
+        ("start", "0003", runs[0], None),
+        ("start", "0004", runs[1], None),
+        ("result", "0004", 9.0, 40),
+        ("end", "0003", True),
+        ("end", "0004", False),
+    ]
+
+
 def test_no_logger_is_the_default(tmp_path: Path) -> None:
     plain = SearchConfig.model_validate({k: v for k, v in CONFIG.items() if k != "loggers"})
     assert plain.loggers == []
-    assert logger_callbacks(plain, str(tmp_path), Console(file=io.StringIO())) == []
+    assert run_loggers(plain, str(tmp_path), Console(file=io.StringIO())) == []
     stored = plain.to_dict()
     del stored["loggers"]  # as searches of before have it
     assert SearchConfig.model_validate(stored).loggers == []

@@ -1,22 +1,20 @@
 import math
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 from optuna.trial import TrialState
-from ray.tune.search import Searcher
 
 from mollitune.schedules import Schedule, Sigmoid
 from mollitune.search.config import SearchConfig
 from mollitune.search.launch.proposals import arms, proposer, sampler
+from mollitune.search.policy.decision import Decision
 from mollitune.search.policy.samplers import RandomSampler, ShapeSampler
 from mollitune.search.policy.study import StudySampler
-from mollitune.search.store.journal import Journal
-from mollitune.search.tune.scheduler import StopAll
-from mollitune.search.tune.searcher import ScheduleSearcher, outcome_of
+from mollitune.search.store.journal import END, START
+from mollitune.search.tune.runs import OpenRun, end_of, outcome_of
+from mollitune.search.tune.searcher import ScheduleSearcher
 
 LAST = {"progress": 1.0, "phase": "clean", "step": 90, "fid": 5.0}
 
@@ -33,31 +31,47 @@ def config(**keys: object) -> SearchConfig:
     return SearchConfig.model_validate({**plain, **keys})
 
 
-def searcher_of(config: SearchConfig) -> ScheduleSearcher:
-    """A searcher with a record of its own."""
-    folder = tempfile.mkdtemp(dir=tempfile.gettempdir())
-    return ScheduleSearcher(proposer(config, 8), config.trials, Journal.open(folder), StopAll())
+class Searching:
+    """A searcher that is told of the events of its own record."""
+
+    def __init__(self, config: SearchConfig) -> None:
+        self._searcher = ScheduleSearcher(proposer(config, 8), config.trials)
+        self._runs: dict[int, OpenRun] = {}
+        self.decisions: list[Decision] = []
+
+    def suggest(self) -> dict[str, Any] | None:
+        """Take the next run and record its start."""
+        config = self._searcher.propose()
+        if config is not None:
+            self._runs[config["trial"]] = OpenRun(config)
+            self._tell(START, config["trial"], config=config)
+        return config
+
+    def complete(self, trial: int, last: dict[str, Any] | None, error: bool = False) -> None:
+        """Record the end of a run."""
+        self._tell(END, trial, **end_of(last or {}, failed=error))
+
+    def _tell(self, kind: str, trial: int, **values: Any) -> None:
+        event = {"event": kind, "trial": trial, **values}
+        self.decisions += self._searcher.apply(event, self._runs[trial])
 
 
-@pytest.fixture(autouse=True)
-def _records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+def searcher_of(config: SearchConfig) -> Searching:
+    return Searching(config)
 
 
 def schedule_of(suggestion: dict[str, Any]) -> Schedule:
     return Schedule.from_dict(suggestion["schedule"])
 
 
-def run(
-    searcher: ScheduleSearcher, count: int, fid: Callable[[Schedule], float]
-) -> list[dict[str, Any]]:
+def run(searcher: Searching, count: int, fid: Callable[[Schedule], float]) -> list[dict[str, Any]]:
     """Take ``count`` trials one after the other and complete each with the given FID."""
     given = []
     for i in range(count):
-        suggestion = searcher.suggest(f"t{i}")
+        suggestion = searcher.suggest()
         assert isinstance(suggestion, dict)
         given.append(suggestion)
-        searcher.on_trial_complete(f"t{i}", {**LAST, "fid": fid(schedule_of(suggestion))})
+        searcher.complete(i, {**LAST, "fid": fid(schedule_of(suggestion))})
     return given
 
 
@@ -161,8 +175,8 @@ def test_only_vanilla_is_searched_if_nothing_else_is_asked_for() -> None:
 def test_finished_after_all_trials() -> None:
     searcher = searcher_of(config(trials=4))
     run(searcher, 4, lambda _: 5.0)
-    assert searcher.suggest("t4") == Searcher.FINISHED
-    assert searcher.suggest("t5") == Searcher.FINISHED
+    assert searcher.suggest() is None
+    assert searcher.suggest() is None
 
 
 ENDS: dict[str, tuple[dict[str, Any] | None, bool, TrialState]] = {
@@ -191,9 +205,9 @@ def test_the_end_of_a_trial_becomes_its_state_in_optuna(
 ) -> None:
     result, error, state = ENDS[case]
     searcher = searcher_of(config())
-    for i in range(4):  # the last one is the study's own proposal
-        searcher.suggest(f"t{i}")
-    searcher.on_trial_complete("t3", result, error=error)
+    for _ in range(4):  # the last one is the study's own proposal
+        searcher.suggest()
+    searcher.complete(3, result, error)
     (study,) = studies
     last = study.trials[-1]
     assert last.state == state
@@ -229,23 +243,13 @@ def test_an_arm_outside_the_space_is_tried_but_not_taught(studies: list[optuna.S
 def test_models_have_studies_of_their_own(studies: list[optuna.Study]) -> None:
     searcher = searcher_of(config(model=["vae", "realnvp"]))
     for i in range(10):
-        suggestion = searcher.suggest(f"t{i}")
+        suggestion = searcher.suggest()
         assert isinstance(suggestion, dict)
         fid = 1.0 if suggestion["model"] == "vae" else 100.0
-        searcher.on_trial_complete(f"t{i}", {**LAST, "fid": fid})
+        searcher.complete(i, {**LAST, "fid": fid})
     vae, realnvp = studies
     assert [t.value for t in vae.trials] == [1.0] * 4
     assert [t.value for t in realnvp.trials] == [100.0] * 4
-
-
-def test_unknown_and_repeated_ends_are_ignored(studies: list[optuna.Study]) -> None:
-    searcher = searcher_of(config())
-    searcher.suggest("t0")
-    searcher.suggest("t1")
-    searcher.on_trial_complete("stranger", LAST)
-    searcher.on_trial_complete("t1", LAST)
-    searcher.on_trial_complete("t1", {**LAST, "fid": 9.0})
-    assert [t.value for t in studies[0].trials] == [5.0]
 
 
 def test_tpe_finds_the_better_end_of_a_parameter() -> None:
@@ -287,12 +291,11 @@ def test_the_best_get_more_seeds() -> None:
     first = {s["configuration"]: s for s in given if s["repeat"] == 0}
     assert all(s["schedule"] == first[s["configuration"]]["schedule"] for s in repeated)
     assert [s["trial"] for s in given] == list(range(30))
-    decisions = searcher.take_decisions()
+    decisions = searcher.decisions
     assert [d.configuration for d in decisions] == [s["configuration"] for s in repeated]
     assert {(d.policy, d.action, d.step, d.phase) for d in decisions} == (
         {("race", "promote", 90, "clean")}
     )
-    assert searcher.take_decisions() == []
 
 
 @pytest.mark.parametrize("stopping", [{"policy": "none"}, {**RACE, "max_seeds": 1}])
@@ -315,24 +318,24 @@ NO_VALUE: dict[str, tuple[dict[str, Any] | None, bool]] = {
 @pytest.mark.parametrize("case", NO_VALUE)
 def test_what_has_no_final_value_is_not_promoted(case: str) -> None:
     searcher = searcher_of(config(stopping=RACE, sampler="random"))
-    for i in range(3):
-        searcher.suggest(f"t{i}")
-    searcher.on_trial_complete("t0", {**LAST, "fid": 9.0})
-    searcher.on_trial_complete("t1", {**LAST, "fid": 8.0})
+    for _ in range(3):
+        searcher.suggest()
+    searcher.complete(0, {**LAST, "fid": 9.0})
+    searcher.complete(1, {**LAST, "fid": 8.0})
     result, error = NO_VALUE[case]
-    searcher.on_trial_complete("t2", result, error=error)
-    suggestion = searcher.suggest("t3")
+    searcher.complete(2, result, error)
+    suggestion = searcher.suggest()
     assert isinstance(suggestion, dict)
     assert (suggestion["configuration"], suggestion["repeat"]) == (1, 1)
-    (decision,) = searcher.take_decisions()
+    (decision,) = searcher.decisions
     assert (decision.trial, decision.value, decision.competitors) == (1, 8.0, 3)
 
 
 def test_a_repeated_run_is_one_more_observation(studies: list[optuna.Study]) -> None:
     searcher = searcher_of(config(stopping=RACE))
     for i, fid in enumerate((30.0, 10.0, 20.0, 12.0)):
-        suggestion = searcher.suggest(f"t{i}")
-        searcher.on_trial_complete(f"t{i}", {**LAST, "fid": fid})
+        suggestion = searcher.suggest()
+        searcher.complete(i, {**LAST, "fid": fid})
     assert isinstance(suggestion, dict)
     assert (suggestion["configuration"], suggestion["repeat"]) == (1, 1)
     linear, sigmoid, again = studies[0].trials
@@ -351,12 +354,3 @@ def test_samplers_are_those_of_the_config() -> None:
         "gp": StudySampler,
         "random": RandomSampler,
     }
-
-
-def test_nothing_is_left_to_rays_snapshots(tmp_path: Path) -> None:
-    searcher = searcher_of(config())
-    before = set(tmp_path.iterdir())
-    searcher.save(str(tmp_path / "snapshot"))
-    assert set(tmp_path.iterdir()) == before
-    searcher.restore(str(tmp_path / "snapshot"))
-    assert isinstance(searcher.suggest("t0"), dict)

@@ -1,44 +1,57 @@
-"""Early stopping through Ray's interface; `policy/test_stopping.py` has the rules themselves."""
+"""Early stopping of recorded results; `policy/test_stopping.py` has the rules themselves."""
 
 import math
-import tempfile
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ray.tune.schedulers import TrialScheduler
 
 from mollitune.schedules import Linear, Schedule, Vanilla
-from mollitune.search.config import StoppingConfig
+from mollitune.search.config import SearchConfig
 from mollitune.search.policy.comparability import Comparability, UnlikeValuesError
+from mollitune.search.policy.decision import Decision
 from mollitune.search.policy.stopping import Run
-from mollitune.search.store.journal import Journal
-from mollitune.search.tune.scheduler import PolicyScheduler, StopAll, run_of
+from mollitune.search.store.journal import REPORT
+from mollitune.search.tune.runs import OpenRun, run_of
+from mollitune.search.tune.scheduler import PolicyScheduler
+from mollitune.search.tune.session import stopping_of
 
-STOP, CONTINUE = TrialScheduler.STOP, TrialScheduler.CONTINUE
+STOP, CONTINUE = "stop", "continue"
 STEPS = 60
 LIKE = {
     name: Comparability(name, 0, samples=500, reference="360 images") for name in ("vae", "glow")
 }
 
 
-def scheduler(seed: int = 0, **stopping: Any) -> PolicyScheduler:
-    config = {"policy": "late_cut", "min_competitors": 2, "audit": 0.0, **stopping}
-    journal = Journal.open(tempfile.mkdtemp(dir=tempfile.gettempdir()))
-    return PolicyScheduler(StoppingConfig.model_validate(config), seed, LIKE, journal, StopAll())
+class Judging:
+    """A scheduler with what it has decided."""
+
+    def __init__(self, seed: int = 0, **stopping: Any) -> None:
+        stopping = {"policy": "late_cut", "min_competitors": 2, "audit": 0.0, **stopping}
+        config = SearchConfig.model_validate(
+            {"name": "x", "model": ["vae", "glow"], "seed": seed, "stopping": stopping}
+        )
+        self.scheduler = PolicyScheduler(stopping_of(config), LIKE)
+        self._decisions: list[Decision] = []
+
+    def tell(self, run: OpenRun, result: dict[str, Any]) -> str:
+        number = run.config["trial"]
+        event = {"event": REPORT, "trial": number, "result": result}
+        self._decisions += self.scheduler.apply(event, run)
+        return STOP if number in self.scheduler.stopped else CONTINUE
+
+    def take_decisions(self) -> list[Decision]:
+        taken, self._decisions = self._decisions, []
+        return taken
 
 
-@pytest.fixture(autouse=True)
-def _records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+def scheduler(seed: int = 0, **stopping: Any) -> Judging:
+    return Judging(seed, **stopping)
 
 
 def trial_of(
     trial: int, schedule: Schedule | None = None, model: str = "vae", repeat: int = 0
-) -> SimpleNamespace:
-    """Of Ray's trial the scheduler reads only the config."""
-    return SimpleNamespace(
+) -> OpenRun:
+    return OpenRun(
         config={
             "trial": trial,
             "configuration": 100 + trial,
@@ -50,13 +63,13 @@ def trial_of(
 
 
 def report(
-    policy: PolicyScheduler,
-    trial: SimpleNamespace,
+    policy: Judging,
+    trial: OpenRun,
     step: int,
     fid: float,
     probe_fid: float | None = None,
 ) -> str:
-    """Hand a result to the scheduler as Ray does."""
+    """Tell the scheduler of a recorded result."""
     schedule = Schedule.from_dict(trial.config["schedule"])
     phase = "mollified" if schedule.mollified(step / STEPS) else "clean"
     result = {
@@ -66,7 +79,7 @@ def report(
         "probe_fid": probe_fid,
         "phase": phase,
     }
-    return policy.on_trial_result(None, trial, result)
+    return policy.tell(trial, result)
 
 
 def test_decisions_reach_ray_and_the_recorder() -> None:
@@ -109,7 +122,7 @@ def test_the_audit_follows_the_seed_of_the_search() -> None:
 def test_a_failed_trial_is_not_judged() -> None:
     policy = scheduler()
     failed = {"failure": "diverged", "done": True, "step": 40, "progress": 2 / 3}
-    assert policy.on_trial_result(None, trial_of(1), failed) == CONTINUE
+    assert policy.tell(trial_of(1), failed) == CONTINUE
     assert policy.take_decisions() == []
 
 
@@ -154,7 +167,7 @@ def test_values_that_do_not_compare_are_refused() -> None:
     """What is alike in a search is given once per model, so only a bug could bring it here."""
     policy = scheduler()
     report(policy, trial_of(0), 40, fid=1)
-    policy._like["vae"] = Comparability("vae", 0, samples=100, reference="360 images")
+    policy.scheduler._like["vae"] = Comparability("vae", 0, samples=100, reference="360 images")
     with pytest.raises(UnlikeValuesError, match="samples 500 and 100 cannot be ranked"):
         report(policy, trial_of(1), 40, fid=2)
 
@@ -162,8 +175,3 @@ def test_values_that_do_not_compare_are_refused() -> None:
 def test_a_run_is_known_by_its_config() -> None:
     assert run_of(trial_of(3, repeat=2).config) == Run(3, 103, "vae", 2, vanilla=False)
     assert run_of(trial_of(4, Vanilla(), "glow").config) == Run(4, 104, "glow", 0, vanilla=True)
-
-
-def test_the_rule_is_shown() -> None:
-    race = scheduler(policy="race", within="probe")
-    assert race.debug_string() == "PolicyScheduler with rule probe"

@@ -1,4 +1,4 @@
-"""When the driver gives a trial up; that its process then goes is for tests/chaos to show."""
+"""When the driver gives a process up; that its process then goes is for tests/chaos to show."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from mollitune.search.tune.watchdog import Watchdog
 
 HANG = 10.0
-TRIAL = SimpleNamespace(config={"trial": 0})
+TRIAL = SimpleNamespace(trial_id="a1")
 
 
 class Watched(Watchdog):
@@ -19,17 +19,17 @@ class Watched(Watchdog):
         self.beats = 0
         self.killed: list[Any] = []
         super().__init__("folder", hang_seconds, clock=lambda: self.now)
-        self.on_trial_start(0, [], TRIAL)
+        self.started(TRIAL)
 
-    def last_beat(self, number: int) -> bytes:
-        return str(self.beats).encode()
+    def last_beat(self, process: str) -> object:
+        return self.beats
 
     def kill(self, trial: Any) -> None:
         self.killed.append(trial)
 
     def look(self, seconds: float) -> None:
         self.now += seconds
-        self.on_step_end(0, [])
+        self.look_if_due()
 
 
 def test_a_trial_with_signs_of_life_is_left_alone() -> None:
@@ -46,8 +46,8 @@ def test_a_silent_one_is_killed_and_says_why() -> None:
     assert watchdog.killed == []
     watchdog.look(1.0)
     assert watchdog.killed == [TRIAL]
-    assert watchdog.reasons[0].startswith("hung: no training step")
-    watchdog.on_trial_start(1, [], TRIAL)
+    assert watchdog.reasons["a1"].startswith("hung: no training step")
+    watchdog.started(TRIAL)
     assert watchdog.reasons == {}
 
 
@@ -62,7 +62,7 @@ def test_a_report_is_a_sign_of_life() -> None:
     watchdog = Watched()
     for _ in range(100):
         watchdog.look(1.0)
-        watchdog.on_trial_result(0, [], TRIAL, {})
+        watchdog.reported(TRIAL)
     assert watchdog.killed == []
 
 

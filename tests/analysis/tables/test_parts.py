@@ -10,6 +10,7 @@ from pyarrow import fs
 from tests.analysis.conftest import PARAMS, FakeTrial
 
 from mollitune._errors import MollituneError
+from mollitune._folder import Folder
 from mollitune.analysis import load_results
 from mollitune.analysis.tables.parts import read_table
 from mollitune.schedules import build
@@ -53,7 +54,7 @@ def write(store: Store, count: int) -> None:
 
 
 def count_rows(filesystem: fs.FileSystem, folder: Path) -> int:
-    rows = read_table(filesystem, str(folder), "reports", sleep=lambda _: None)
+    rows = read_table(Folder(folder, filesystem), "reports", sleep=lambda _: None)
     return 0 if rows is None else len(rows)
 
 
@@ -89,7 +90,7 @@ def test_part_that_is_gone_for_good_is_an_error(folder: Path) -> None:
     (folder / "reports" / names[1]).unlink()
     waits: list[float] = []
     with pytest.raises(MollituneError, match=r"cannot read .*reports: part files are missing"):
-        read_table(fs.LocalFileSystem(), str(folder), "reports", sleep=waits.append)
+        read_table(Folder(folder), "reports", sleep=waits.append)
     assert waits == sorted(waits)
     assert 1 < sum(waits) < 5
 
@@ -105,7 +106,7 @@ def test_trials_replaced_while_they_are_read(folder: Path) -> None:
         store.flush()
 
     filesystem.before_open = finish
-    rows = read_table(filesystem, str(folder), "trials")
+    rows = read_table(Folder(folder, filesystem), "trials")
     assert rows is not None
     assert rows.column("status").to_pylist() == ["completed"]
 

@@ -1,0 +1,179 @@
+"""The metrics of ``fid.extra`` by their names."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+
+from torch import Tensor
+
+from mollitune._errors import MollituneError
+from mollitune._files import first_line
+from mollitune.search.store.columns import Metric
+from mollitune.search.store.evaluation import EXTRA_PREFIX, OPTIONAL, extra_metric
+
+from .base import Extra, Sides
+from .fid_infinity import FidInfinity
+from .kid import Kid
+from .prc import PrecisionRecall
+
+REGISTRY: dict[str, type[Extra]] = {
+    "kid": Kid,
+    "prc": PrecisionRecall,
+    "fid_infinity": FidInfinity,
+}
+
+_OWN = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+
+
+class OwnFunction(Extra):
+    """A metric of a user's own that is a function of generated and real features.
+
+    Arguments:
+        function: From features (N, F) and (M, F) to a number.
+    """
+
+    needs_real = True
+
+    def __init__(self, function: Callable[[Tensor, Tensor], float]) -> None:
+        name = function.__name__
+        told = (inspect.getdoc(function) or name).splitlines()[0].rstrip(".")
+        self.columns = (extra_metric(name, told),)
+        self._function = function
+
+    def measure(self, sides: Sides) -> dict[str, float]:
+        """Return its value."""
+        return {self.columns[0].name: self._function(*sides.both)}
+
+
+def check_extra_name(name: str) -> str:
+    """Return a name that has the form of a registered metric or of ``module:Class``.
+
+    Raises:
+        ValueError: If it has neither.
+    """
+    if name not in REGISTRY and not _OWN.fullmatch(name):
+        *first, last = map(repr, REGISTRY)
+        raise ValueError(
+            f"Input should be {', '.join(first)} or {last}, or module:Class for one of your own"
+        )
+    return name
+
+
+@cache
+def extra(name: str) -> Extra:
+    """Return the metric of a name, built once per process.
+
+    Args:
+        name: A name of `REGISTRY`, or ``module:Class`` (a subclass of `Extra`) or
+            ``module:function`` (as for `OwnFunction`).
+
+    Raises:
+        ValueError: If there is no such metric, or a user's own cannot be used.
+    """
+    if ":" not in name:
+        if name not in REGISTRY:
+            allowed = ", ".join(REGISTRY)
+            raise ValueError(f"extra metric {name!r} is unknown; allowed: {allowed}, module:Class")
+        return REGISTRY[name]()
+    found = _built(name, _imported(name))
+    for column in found.columns:
+        if not column.name.startswith(EXTRA_PREFIX) or not column.nullable:
+            raise ValueError(f"{name}: make its columns with mollitune's extra_metric")
+    return found
+
+
+def check_extras(names: Iterable[str], images: int, has_real_features: bool) -> None:
+    """Check that metrics can be computed.
+
+    Args:
+        names: Names of metrics, as for `extra`.
+        images: Real or generated images, whichever are fewer.
+        has_real_features: Whether the features of the real images were kept.
+
+    Raises:
+        ValueError: If a name is unknown, a column is filled twice, or images or features are
+            missing.
+    """
+    chosen = sorted(set(names))
+    for name in chosen:
+        if images < extra(name).least:
+            raise ValueError(f"{name} needs at least {extra(name).least} images, got {images}")
+    if need_real_features(chosen) and not has_real_features:
+        needy = " and ".join(name for name in chosen if extra(name).needs_real)
+        raise ValueError(f"{needy}: the reference must be measured with keep_features=True")
+    filled = [column.name for name in chosen for column in extra(name).columns]
+    twice = sorted({column for column in filled if filled.count(column) > 1})
+    if twice:
+        raise ValueError(f"two metrics fill the column {twice[0]}; ask for one of them")
+
+
+def need_real_features(names: Iterable[str]) -> bool:
+    """Return whether one of the metrics needs the features of the real images."""
+    return any(extra(name).needs_real for name in names)
+
+
+def own_columns(names: Iterable[str]) -> tuple[Metric, ...]:
+    """Return the columns of metrics that the tables of other searches do not have."""
+    columns = (column for name in names for column in extra(name).columns)
+    return tuple(column for column in columns if column.name not in OPTIONAL)
+
+
+def measure_extras(names: Iterable[str], sides: Sides) -> dict[str, float]:
+    """Return the values of metrics by their columns.
+
+    Raises:
+        MollituneError: If a metric fails, or does not return a number for each of its columns.
+    """
+    return {column: value for name in names for column, value in _values(name, sides).items()}
+
+
+def _values(name: str, sides: Sides) -> Mapping[str, float]:
+    columns = [column.name for column in extra(name).columns]
+    try:
+        found = extra(name).measure(sides)
+        values = {column: float(value) for column, value in found.items()}
+    except Exception as error:  # the user's code may raise anything
+        shapes = " and ".join(
+            str(tuple(side.shape)) for side in (sides.generated, sides.real) if side is not None
+        )
+        raise MollituneError(
+            f"fid.extra: {name} fails on features {shapes}: {type(error).__name__}: "
+            f"{first_line(error)}"
+        ) from error
+    if set(values) != set(columns):
+        raise MollituneError(
+            f"fid.extra: {name} measures {', '.join(values)}, not {', '.join(columns)}"
+        )
+    return values
+
+
+def _imported(name: str) -> object:
+    module_name, _, attribute = name.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # importing runs the user's code
+        raise ValueError(
+            f"cannot import {module_name} ({type(error).__name__}: {first_line(error)}); check "
+            "the name, or put its folder on PYTHONPATH"
+        ) from None
+    if not hasattr(module, attribute):
+        raise ValueError(f"{module_name} has no {attribute}")
+    return getattr(module, attribute)
+
+
+def _built(name: str, found: object) -> Extra:
+    if inspect.isclass(found) and issubclass(found, Extra):
+        try:
+            return found()
+        except Exception as error:  # the user's code may raise anything
+            raise ValueError(
+                f"{name}() fails: {type(error).__name__}: {first_line(error)}; the class must be "
+                "built without arguments"
+            ) from error
+    if inspect.isfunction(found):
+        return OwnFunction(found)
+    raise ValueError(f"{name} is neither a function nor a class derived from Extra")

@@ -1,0 +1,62 @@
+"""How a model is trained: each setting is declared here, once, with its default and its bounds.
+
+The config of a search, `mollitune train` and its options, `TrialSpec` and the docs follow.
+"""
+
+from __future__ import annotations
+
+from types import NoneType
+from typing import Annotated, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
+
+Precision = Literal["fp32", "bf16"]
+HalfLife = Annotated[
+    float | None,
+    Field(
+        gt=0,
+        lt=1,
+        description="half-life of the averaged weights that are evaluated, as a share of the "
+        "training; null: the last weights",
+    ),
+]
+
+
+class ModelTraining(BaseModel):
+    """What the config of a search says for each model by itself."""
+
+    # strict, because YAML has types: `lr: "1"` or `batch_size: true` is a slip, not a number.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    preset: str = Field("quick", description="the model's named defaults, e.g. quick or paper")
+    hparams: dict[str, bool | int | float | str] = Field(
+        default_factory=dict, description="arguments of the model, over the preset's"
+    )
+    batch_size: int = Field(128, ge=1, le=2**20, description="images per training step")
+    lr: float = Field(1e-3, gt=0, description="peak learning rate of Adam")
+    clip_norm: float | None = Field(
+        10.0, gt=0, description="longest gradient of the loss in nats per dim; null: any"
+    )
+    precision: Precision = Field(
+        "fp32",
+        description="of the networks in training: fp32, or bf16 (autocast; densities and "
+        "evaluations stay in fp32)",
+    )
+
+
+class Training(ModelTraining):
+    """All of it: what a training is besides model, schedule, seed and steps."""
+
+    ema: HalfLife = None
+
+    @classmethod
+    def of(cls, model: ModelTraining, ema: float | None) -> Training:
+        """Return the training of a model under the averaging of the whole search."""
+        own = {name: getattr(model, name) for name in ModelTraining.model_fields}
+        return cls(**own, ema=ema)
+
+
+def may_be_null(setting: FieldInfo) -> bool:
+    """Return whether None is legal for a setting; 0 says so on the command line."""
+    return NoneType in get_args(setting.annotation)

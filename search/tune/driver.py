@@ -1,0 +1,281 @@
+"""The one way through Ray Tune: what Ray tells becomes an event, and the event is all that counts.
+
+One of Ray's trials carries one run of the search or several, which share a process. Ray's own
+searcher, scheduler and snapshots decide and keep nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ray.tune import Callback, Stopper
+from ray.tune.search import Searcher
+
+from mollitune._errors import MollituneError
+from mollitune.search.store.journal import (
+    END,
+    ERROR,
+    REPORT,
+    RESTART,
+    START,
+    Journal,
+    JournalError,
+)
+
+from . import beacon
+from .faults import last_failure
+from .fold import Fold
+from .loggers import RunLogger
+from .runs import end_of
+from .watchdog import Watchdog
+
+
+class StopAll(Stopper):  # type: ignore[misc]
+    """Ends the whole search once ``now`` is set, e.g. when results can no longer be written.
+
+    Ray's event loop must not see an exception, so what went wrong is kept here and raised by the
+    launcher.
+
+    Attributes:
+        now: Whether the search must end.
+        failure: The first thing that went wrong.
+    """
+
+    def __init__(self) -> None:
+        self.now = False
+        self.failure: MollituneError | None = None
+
+    def fail(self, error: MollituneError) -> None:
+        """End the search because of an error."""
+        self.failure = self.failure or error
+        self.now = True
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Return False: no single trial is stopped here."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Return whether the search must end."""
+        return self.now
+
+
+class Driver(Callback):  # type: ignore[misc]
+    """Writes down what Ray tells, then lets everything learn from it.
+
+    Nothing is acted on that is not in the record. What comes once the whole search is being ended
+    is not recorded: runs that were cut off were not judged, and go on when it is resumed.
+
+    Arguments:
+        folder: The search, a path in full or a URI.
+        journal: The record.
+        fold: What learns from it.
+        watchdog: What kills processes that hang.
+        stop: What ends the whole search.
+        loggers: What else is told of each run, while it happens only.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        journal: Journal,
+        fold: Fold,
+        watchdog: Watchdog,
+        stop: StopAll,
+        loggers: Sequence[RunLogger] = (),
+    ) -> None:
+        self._folder = folder
+        self._journal = journal
+        self._fold = fold
+        self._watchdog = watchdog
+        self._stop = stop
+        self._loggers = list(loggers)
+        self._again: list[int] = []
+        self._waiting: set[int] = set()  # were handed out, and not started by Ray so far
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Ray pickles its callbacks, but never uses the copy here
+        return {}
+
+    def resume(self) -> None:
+        """Bring everything to where the record ends, and queue the runs that had not ended.
+
+        A run whose last result or decision ends it, but whose end was not recorded any more, ends
+        here.
+
+        Raises:
+            JournalError: If the record is not that of this config and version.
+        """
+        self._fold.replay(self._journal.take())
+        with self._fold.view.silent():
+            for number in [n for n in self._fold.open if self._fold.is_over(n)]:
+                self._end(number)
+        self._again = list(self._fold.open)
+
+    @property
+    def left(self) -> int:
+        """Runs that are still to be handed out, at most."""
+        return len(self._again) + self._fold.searcher.left
+
+    @property
+    def finished(self) -> bool:
+        """Whether every run was handed out and has ended."""
+        return self.left == 0 and not self._fold.open
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the whole search is being ended."""
+        return self._stop.now
+
+    def take(self) -> Mapping[str, Any] | None:
+        """Return the config of the next run to start; None if there is none."""
+        if self._again:
+            return self._fold.open[self._again.pop(0)].config
+        config = self._fold.searcher.propose()
+        if config is None or not self._happened(START, config["trial"], config=config):
+            return None
+        self._waiting.add(config["trial"])
+        return config
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Note the runs as started; a second start of one is another attempt."""
+        for number in self._open(trial):
+            if number in self._waiting:
+                self._waiting.discard(number)
+            else:
+                self._happened(RESTART, number)
+            for logger in self._loggers:
+                logger.started(self._fold.open[number].config, trial)
+        self._watchdog.started(trial)
+
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[Any],
+        trial: Any,
+        result: dict[str, Any],
+        **info: Any,
+    ) -> None:
+        """Record each result, and let the process know whom not to train on."""
+        self._watchdog.reported(trial)
+        before = self._open(trial)
+        for own in result["results"]:
+            if own["trial"] in before:
+                self._take(own["trial"], own)
+        left = self._open(trial)
+        if left != before and not result["done"]:
+            ended = [n for n in _numbers(trial) if n not in left]
+            beacon.put(self._folder, beacon.ENDED, trial.trial_id, ended)
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[Any], trial: Any, **info: Any
+    ) -> None:
+        """Forget a process that has ended, or was cut off with the whole search."""
+        self._forget(trial)
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Wait for the next start of a process that failed; Ray starts it again."""
+        self._watchdog.ended(trial)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """End the runs of a process that failed for good, and note why it did the last time."""
+        reason = self._watchdog.reasons.get(trial.trial_id) or last_failure(trial.error_file)
+        for number in self._open(trial):
+            if self._happened(ERROR, number, text=reason):
+                self._end(number, failed=True)
+        self._forget(trial)
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Write what has waited long enough, and look for processes that hang."""
+        self._fold.recorder.flush_if_due()
+        self._watchdog.look_if_due()
+
+    def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
+        """Let the loggers finish."""
+        for logger in self._loggers:
+            logger.close()
+
+    def _open(self, trial: Any) -> list[int]:
+        """Return the numbers of the runs of one of Ray's trials that have not ended."""
+        return [number for number in _numbers(trial) if number in self._fold.open]
+
+    def _take(self, number: int, result: Mapping[str, Any]) -> None:
+        """Record a result, and the end of its run if it was the last one.
+
+        A run that was started again repeats what it had reported since its checkpoint. The first
+        value stays: decisions were taken on it.
+        """
+        run = self._fold.open[number]
+        if "step" in result and result["step"] > run.last.get("step", 0):
+            kept = {k: v for k, v in result.items() if k not in ("trial", "done")}
+            if not self._happened(REPORT, number, result=kept):
+                return
+            for logger in self._loggers:
+                logger.reported(run.config, kept)
+        if result["done"] or self._fold.is_over(number):
+            self._end(number)
+
+    def _end(self, number: int, *, failed: bool = False) -> None:
+        run = self._fold.open[number]
+        if self._happened(END, number, **end_of(run.last, failed=failed)):
+            for logger in self._loggers:
+                logger.ended(run.config, failed)
+
+    def _happened(self, kind: str, trial: int, **values: object) -> bool:
+        """Write an event and let everything learn from it; return whether that could be done."""
+        if self._stop.now:
+            return False
+        try:
+            event = self._journal.append(kind, trial, **values)
+        except JournalError as error:
+            self._stop.fail(error)
+            return False
+        self._fold.apply(event)
+        return True
+
+    def _forget(self, trial: Any) -> None:
+        self._watchdog.ended(trial)
+        beacon.forget(self._folder, beacon.ENDED, trial.trial_id)
+        # of every number that a trial reports Ray keeps six statistics and the last ten values,
+        # 37 kB that nobody asks for
+        trial.metric_analysis.clear()
+        trial.metric_n_steps.clear()
+
+
+class DriverSearcher(Searcher):  # type: ignore[misc]
+    """Hands Ray Tune the runs of a search, several for each of its trials.
+
+    Arguments:
+        driver: Where the runs come from.
+        size: How many at a time, at most.
+    """
+
+    def __init__(self, driver: Driver, size: int) -> None:
+        super().__init__(metric="fid", mode="min")
+        self._driver = driver
+        self._size = size
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """Return the configs of the next runs as ``trials``, or ``FINISHED``."""
+        found: list[Mapping[str, Any]] = []
+        while len(found) < self._size and (config := self._driver.take()) is not None:
+            found.append(config)
+        if found:
+            return {"trials": [dict(config) for config in found]}
+        return None if self._driver.cut_off else str(Searcher.FINISHED)
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Learn nothing: the record tells of each run."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Write nothing: a search is resumed from its own record, not from Ray's snapshots."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Restore nothing, see `save`."""
+
+
+def _numbers(trial: Any) -> list[int]:
+    """Return the numbers of the runs that one of Ray's trials carries."""
+    return [config["trial"] for config in trial.config["trials"]]

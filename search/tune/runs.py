@@ -1,0 +1,76 @@
+"""A run on its way through the search: as a trial's config, while it is open, and at its end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mollitune.search.policy.proposer import Proposal
+from mollitune.search.policy.stopping import Run
+
+
+@dataclass
+class OpenRun:
+    """What the record says of a run that has not ended.
+
+    Arguments:
+        config: The run as the searcher gave it.
+        last: Its last result; empty before the first.
+        error: Why its process failed for good; None if it did not.
+    """
+
+    config: Mapping[str, Any]
+    last: Mapping[str, Any] = field(default_factory=dict)
+    error: str | None = None
+
+
+def trial_config(proposal: Proposal) -> dict[str, Any]:
+    """Return a run as the plain config of a trial."""
+    run = proposal.run
+    return {
+        "trial": run.trial,
+        "configuration": run.configuration,
+        "repeat": run.repeat,
+        "seed": proposal.seed,
+        "model": run.model,
+        "schedule": proposal.schedule.to_dict(),
+    }
+
+
+def run_of(config: Mapping[str, Any]) -> Run:
+    """Return what the policy knows a trial by, from the trial's config."""
+    return Run(
+        trial=config["trial"],
+        configuration=config["configuration"],
+        model=config["model"],
+        repeat=config["repeat"],
+        vanilla=config["schedule"]["family"] == "vanilla",
+    )
+
+
+def end_of(last: Mapping[str, Any], *, failed: bool = False) -> dict[str, Any]:
+    """Return what the record says of the end of a run: outcome, value and step.
+
+    Args:
+        last: Its last result.
+        failed: Whether its process failed for good.
+    """
+    fid = last.get("fid")
+    clean = last.get("phase") == "clean" and fid is not None and math.isfinite(fid)
+    return {
+        "outcome": "failed" if failed else outcome_of(last),
+        "value": fid if clean else None,
+        "step": last.get("step", 0),
+    }
+
+
+def outcome_of(result: Mapping[str, Any]) -> str:
+    """Return ``completed``, ``stopped`` or ``failed`` from the last result of a trial."""
+    fid = result.get("fid")
+    if result.get("failure") or fid is None:
+        return "failed"
+    if result["progress"] < 1:
+        return "stopped"
+    return "completed" if math.isfinite(fid) else "failed"
