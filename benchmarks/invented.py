@@ -269,8 +269,8 @@ def result(rng: random.Random, progress: float) -> dict[str, Any]:
 def drawn(count: int) -> list[Any]:
     """Return that many schedules of all families."""
     spaces = {n: FamilySpace(n) for n in families() if n != "vanilla"}
-    draws = SpaceSource(spaces, SIDE, 0)
+    draws, rng = SpaceSource(spaces, SIDE), random.Random(0)
     found: list[Any] = []
     while len(found) < count:
-        found += draws.candidates()
+        found += draws.candidates(rng)
     return found[:count]

@@ -221,7 +221,7 @@ def planner_case(trials: int) -> str:
     config = SearchConfig.model_validate({"name": "x", "model": ["vae"], "trials": trials})
 
     def plan() -> None:
-        plan_cost(config, list(arms(config, SIDE)), source(config, SIDE, 0))
+        plan_cost(config, list(arms(config, SIDE)), source(config, SIDE))
 
     return _row([f"{trials:,}", *repeated(plan, 1)])
 

@@ -376,7 +376,7 @@ def _print_cost(config: SearchConfig, side: int, console: Console) -> None:
     from .launch.proposals import arms, source
     from .replay.cost import plan_cost
 
-    cost = plan_cost(config, list(arms(config, side)), source(config, side, config.seed))
+    cost = plan_cost(config, list(arms(config, side)), source(config, side))
     console.print(
         f"{config.trials} runs of about {cost.configurations} schedules, {config.workers} at "
         f"once: {cost.full:,} training steps if nothing is stopped, about {cost.expected:,} with "

@@ -35,7 +35,7 @@ def proposer(config: SearchConfig, side: int) -> Proposer:
 
 def sampler(config: SearchConfig, side: int, seed: int) -> Sampler:
     """Return the sampler that a config names, for one model."""
-    schedules, spaces = source(config, side, seed), _spaces(config)
+    schedules, spaces = source(config, side), _spaces(config)
     if config.sampler == "shape":
         return ShapeSampler(schedules, seed)
     if config.sampler == "random" or not spaces:
@@ -43,9 +43,9 @@ def sampler(config: SearchConfig, side: int, seed: int) -> Sampler:
     return StudySampler(config.sampler, spaces, side, seed, config.workers, schedules)
 
 
-def source(config: SearchConfig, side: int, seed: int) -> SpaceSource:
+def source(config: SearchConfig, side: int) -> SpaceSource:
     """Return where the schedules of a search come from: its families, or vanilla alone."""
-    return SpaceSource(_spaces(config) or {"vanilla": FamilySpace("vanilla")}, side, seed)
+    return SpaceSource(_spaces(config) or {"vanilla": FamilySpace("vanilla")}, side)
 
 
 def arms(config: SearchConfig, side: int) -> Iterable[tuple[str, Schedule]]:

@@ -77,7 +77,6 @@ class Confirmation:
             for candidate in own
         ]
         self._runs: dict[int, Run] = {}
-        self._decisions: list[Decision] = []
 
     @property
     def exhausted(self) -> bool:
@@ -90,15 +89,28 @@ class Confirmation:
         if place is None:
             return None
         model, candidate, repeat = self._order[place]
-        self._order = self._order[place + 1 :]
         vanilla = candidate.schedule.family == "vanilla"
         run = Run(self._number, candidate.configuration, model, repeat, vanilla)
-        self._runs[run.trial] = run
-        self._number += 1
         return Proposal(run, candidate.schedule, self._first_seed + repeat)
 
-    def ended(self, trial: int, outcome: str, value: float | None, step: int) -> None:
-        """Learn how a run ended; one that failed takes its arm out."""
+    def started(self, proposal: Proposal) -> Sequence[Decision]:
+        """Learn that a run was started; those before it are of arms that were out.
+
+        Raises:
+            ValueError: If it is none of this confirmation.
+        """
+        run = proposal.run
+        own = (run.model, run.configuration, run.repeat)
+        keys = [(model, arm.configuration, repeat) for model, arm, repeat in self._order]
+        self._order = self._order[keys.index(own) + 1 :]
+        self._runs[run.trial] = run
+        self._number = run.trial + 1
+        return ()
+
+    def ended(
+        self, trial: int, outcome: str, value: float | None, step: int
+    ) -> Sequence[Decision]:
+        """Learn how a run ended, and return who is dropped; one that failed takes its arm out."""
         run = self._runs[trial]
         contest = self._contests[run.model]
         contest.ended[run.configuration].add(run.repeat)
@@ -107,14 +119,11 @@ class Confirmation:
             contest.fids[run.configuration][run.repeat] = value
         elif not run.vanilla:
             contest.out.add(run.configuration)
+        dropped: list[Decision] = []
         while self._look_is_due(contest):
             contest.looks += 1
-            self._look(contest)
-
-    def take_decisions(self) -> list[Decision]:
-        """Return what was dropped since the last call."""
-        taken, self._decisions = self._decisions, []
-        return taken
+            dropped += self._look(contest)
+        return dropped
 
     def _left(self) -> Iterator[int]:
         """Places in the order of the runs of arms that are not out."""
@@ -128,7 +137,7 @@ class Confirmation:
             contest.looks in contest.ended[arm] for arm in left
         )
 
-    def _look(self, contest: _Contest) -> None:
+    def _look(self, contest: _Contest) -> list[Decision]:
         """Drop the arms that are out by the seeds that all arms have ended."""
         seen = {
             arm: {seed: fid for seed, fid in fids.items() if seed < contest.looks}
@@ -136,11 +145,10 @@ class Confirmation:
             if arm not in contest.out
         }
         if contest.looks == self._seeds:
-            return  # the verdict follows
+            return []  # the verdict follows
         out = self._clearly_out(seen, contest.vanilla, self._seeds, len(contest.fids))
-        for arm, reason in out.items():
-            contest.out.add(arm)
-            self._decisions.append(_dropped(contest, arm, reason, len(seen)))
+        contest.out.update(out)
+        return [_dropped(contest, arm, reason, len(seen)) for arm, reason in out.items()]
 
 
 def _contest(arms: Sequence[Candidate]) -> _Contest:

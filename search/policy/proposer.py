@@ -28,11 +28,13 @@ class Proposal:
         run: What the policy knows it by.
         schedule: How its training data are mollified.
         seed: Seed of its weights, batches and noise.
+        decision: Why it was chosen, if it is a further run of a good configuration.
     """
 
     run: Run
     schedule: Schedule
     seed: int
+    decision: Decision | None = None
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,9 @@ class _Configuration:
 
 
 class Proposer:
-    """Hands out runs one after the other, and learns how they end.
+    """Proposes runs one after the other, and learns which were started and how they ended.
+
+    A proposal changes nothing: it counts once it was `started`, here or by an earlier driver.
 
     First come the arms. Then the models take turns, since FIDs of different models do not
     compare: a model's turn goes to a configuration of its own that deserves another seed, if
@@ -74,7 +78,6 @@ class Proposer:
         self._configurations: list[_Configuration] = []
         self._runs: list[Run] = []
         self._last: dict[int, tuple[Run, int]] = {}
-        self._decisions: list[Decision] = []
         self._races = {
             name: Race(eta or math.inf, seeds if eta else 1, self.worth) for name in self._models
         }
@@ -88,22 +91,41 @@ class Proposer:
         """Return the next run; numbers of runs and configurations count up from 0."""
         if len(self._runs) < len(self._arms):
             model, schedule = self._arms[len(self._runs)]
-            self._samplers[model].arm(len(self._configurations), schedule)
             return self._first_run(model, schedule)
         model = self._models[len(self._runs) % len(self._models)]
         promotion = self._races[model].promotion()
         if promotion is not None:
             return self._promoted(promotion)
-        schedule = self._samplers[model].ask(len(self._configurations))
-        return self._first_run(model, schedule)
+        return self._first_run(model, self._samplers[model].ask(len(self._configurations)))
 
-    def ended(self, trial: int, outcome: str, value: float | None, step: int) -> None:
-        """Learn how a run ended; see `Sampler.tell`."""
+    def started(self, proposal: Proposal) -> Sequence[Decision]:
+        """Learn that a run was started, and return why, if it was chosen for its results.
+
+        Raises:
+            ValueError: If it is not the next one by its numbers.
+        """
+        run = proposal.run
+        new = run.configuration == len(self._configurations)
+        decisions = self._decisions(proposal)
+        if run.trial != len(self._runs) or run.configuration > len(self._configurations):
+            raise ValueError(f"trial {run.trial} is not the next one, {len(self._runs)}")
+        if new:
+            self._configurations.append(_Configuration(run.model, proposal.schedule))
+            self._samplers[run.model].tried(run.configuration, proposal.schedule)
+        self._races[run.model].start(run.configuration)
+        self._runs.append(run)
+        return decisions
+
+    def ended(
+        self, trial: int, outcome: str, value: float | None, step: int
+    ) -> Sequence[Decision]:
+        """Learn how a run ended, see `Sampler.tell`; return what was decided on that: nothing."""
         run = self._runs[trial]
         self._last[run.configuration] = run, step
         final = value if outcome == "completed" else None
         self._races[run.model].end(run.configuration, run.repeat, final)
         self._samplers[run.model].tell(run, outcome, value, step)
+        return ()
 
     def worth(self, complete: Mapping[int, Mapping[int, float]]) -> Mapping[int, float]:
         """Return the FID to expect of configurations of one model with complete runs."""
@@ -112,41 +134,44 @@ class Proposer:
         fids = self._expect(schedules, values, [list(runs) for runs in complete.values()])
         return dict(zip(complete, fids, strict=True))
 
-    def take_decisions(self) -> list[Decision]:
-        """Return the promotions since the last call."""
-        taken, self._decisions = self._decisions, []
-        return taken
+    def _decisions(self, proposal: Proposal) -> Sequence[Decision]:
+        if proposal.decision is not None:
+            return (proposal.decision,)
+        run = proposal.run
+        # records of before do not tell why: it is decided again
+        promotion = self._races[run.model].promotion() if run.repeat else None
+        if promotion is None or promotion.configuration != run.configuration:
+            return ()
+        return (self._decision(promotion, f"seed {proposal.seed} is trial {run.trial}"),)
 
     def _first_run(self, model: str, schedule: Schedule) -> Proposal:
-        self._configurations.append(_Configuration(model, schedule))
-        return self._propose(len(self._configurations) - 1)
-
-    def _propose(self, configuration: int) -> Proposal:
-        model = self._configurations[configuration].model
-        schedule = self._configurations[configuration].schedule
-        repeat = self._races[model].start(configuration)
-        run = Run(len(self._runs), configuration, model, repeat, schedule.family == "vanilla")
-        self._runs.append(run)
-        return Proposal(run, schedule, self._seed + repeat)
+        vanilla = schedule.family == "vanilla"
+        run = Run(len(self._runs), len(self._configurations), model, 0, vanilla)
+        return Proposal(run, schedule, self._seed)
 
     def _promoted(self, promotion: Promotion) -> Proposal:
-        run, step = self._last[promotion.configuration]
+        number = promotion.configuration
+        own, repeat = self._configurations[number], promotion.rung + 1
+        vanilla = own.schedule.family == "vanilla"
+        run = Run(len(self._runs), number, own.model, repeat, vanilla)
+        seed = self._seed + repeat
+        decision = self._decision(promotion, f"seed {seed} is trial {run.trial}")
+        return Proposal(run, own.schedule, seed, decision)
+
+    def _decision(self, promotion: Promotion, next_run: str) -> Decision:
+        last, step = self._last[promotion.configuration]
         best = f"among the best of {promotion.competitors} with {promotion.rung + 1} run(s)"
-        proposal = self._propose(promotion.configuration)
-        self._decisions.append(
-            Decision(
-                trial=run.trial,
-                configuration=promotion.configuration,
-                step=step,
-                progress=1.0,
-                policy="race",
-                rung=promotion.rung,
-                action="promote",
-                value=promotion.value,
-                cutoff=promotion.cutoff,
-                competitors=promotion.competitors,
-                phase="clean",
-                reason=f"{best}: seed {proposal.seed} is trial {proposal.run.trial}",
-            )
+        return Decision(
+            trial=last.trial,
+            configuration=promotion.configuration,
+            step=step,
+            progress=1.0,
+            policy="race",
+            rung=promotion.rung,
+            action="promote",
+            value=promotion.value,
+            cutoff=promotion.cutoff,
+            competitors=promotion.competitors,
+            phase="clean",
+            reason=f"{best}: {next_run}",
         )
-        return proposal

@@ -18,13 +18,17 @@ STARTUP = 6
 
 
 class Sampler(Protocol):
-    """Chooses the next schedule for one model, from what came of the ones before."""
+    """Chooses the next schedule for one model, from what came of the ones before.
 
-    def arm(self, configuration: int, schedule: Schedule) -> None:
-        """Note that a given schedule is tried."""
+    Each ask has its own seed and changes nothing: what counts is which schedule was `tried` in the
+    end. So a search that is resumed need not ask again.
+    """
 
     def ask(self, configuration: int) -> Schedule:
-        """Choose the next schedule."""
+        """Choose the schedule of a new configuration."""
+
+    def tried(self, configuration: int, schedule: Schedule) -> None:
+        """Note that a schedule is tried, whoever chose it."""
 
     def tell(self, run: Run, outcome: str, value: float | None, step: int) -> None:
         """Say how a run ended.
@@ -37,6 +41,11 @@ class Sampler(Protocol):
         """
 
 
+def rng_of(seed: int, configuration: int) -> random.Random:
+    """Return what draws for one ask alone: the one before need not have been made here."""
+    return random.Random(f"ask {seed} {configuration}")
+
+
 class RandomSampler:
     """Draws uniformly from a source, families equally often.
 
@@ -47,17 +56,16 @@ class RandomSampler:
 
     def __init__(self, source: Source, seed: int) -> None:
         self._source = source
-        self._rng = random.Random(seed)
-
-    def arm(self, configuration: int, schedule: Schedule) -> None:
-        """Note a tried schedule."""
-        self._source.take(schedule)
+        self._seed = seed
 
     def ask(self, configuration: int) -> Schedule:
         """Draw the next schedule."""
-        schedule = self._rng.choice(self._source.candidates())
+        rng = rng_of(self._seed, configuration)
+        return rng.choice(self._source.candidates(rng))
+
+    def tried(self, configuration: int, schedule: Schedule) -> None:
+        """Note a tried schedule."""
         self._source.take(schedule)
-        return schedule
 
     def tell(self, run: Run, outcome: str, value: float | None, step: int) -> None:
         """Learn nothing."""
@@ -82,29 +90,26 @@ class ShapeSampler:
 
     def __init__(self, source: Source, seed: int, startup: int = STARTUP) -> None:
         self._source = source
+        self._seed = seed
         self._random = RandomSampler(source, seed)
         self._startup = startup
         self._schedules: dict[int, Schedule] = {}
         self._values: dict[int, dict[int, float]] = {}
         self._lost: set[int] = set()
 
-    def arm(self, configuration: int, schedule: Schedule) -> None:
-        """Note a tried schedule."""
-        self._random.arm(configuration, schedule)
-        self._schedules[configuration] = schedule
-
     def ask(self, configuration: int) -> Schedule:
         """Choose the next schedule."""
         if len(self._values) < self._startup:
-            schedule = self._random.ask(configuration)
-        else:
-            candidates = self._source.candidates()
-            surrogate, best = self._surrogate()
-            gain = surrogate.at(candidates).improvement(best)
-            schedule = candidates[int(np.argmax(gain))]
-            self._source.take(schedule)
+            return self._random.ask(configuration)
+        candidates = self._source.candidates(rng_of(self._seed, configuration))
+        surrogate, best = self._surrogate()
+        gain = surrogate.at(candidates).improvement(best)
+        return candidates[int(np.argmax(gain))]
+
+    def tried(self, configuration: int, schedule: Schedule) -> None:
+        """Note a tried schedule."""
+        self._source.take(schedule)
         self._schedules[configuration] = schedule
-        return schedule
 
     def tell(self, run: Run, outcome: str, value: float | None, step: int) -> None:
         """Learn from a complete run, and where not to look from another."""

@@ -18,8 +18,12 @@ _ILLEGAL_DRAWS = 100
 class Source(Protocol):
     """Offers schedules; `take` tells it which one was used."""
 
-    def candidates(self) -> Sequence[Schedule]:
-        """Return schedules to choose among, at least one."""
+    def candidates(self, rng: random.Random) -> Sequence[Schedule]:
+        """Return schedules to choose among, at least one.
+
+        Arguments:
+            rng: What draws them, if they are drawn.
+        """
 
     def nearest(self, schedule: Schedule) -> Schedule:
         """Return the offered schedule next to a given one."""
@@ -36,18 +40,16 @@ class SpaceSource:
     Arguments:
         spaces: The searched families by name.
         side: Side of the images in pixels.
-        seed: Seed of the draws.
     """
 
-    def __init__(self, spaces: Mapping[str, FamilySpace], side: int, seed: int) -> None:
+    def __init__(self, spaces: Mapping[str, FamilySpace], side: int) -> None:
         self._spaces = list(spaces.values())
         self._side = side
-        self._rng = random.Random(seed)
         self._tried = TriedCurves(SAME_CURVE)
 
-    def candidates(self) -> Sequence[Schedule]:
+    def candidates(self, rng: random.Random) -> Sequence[Schedule]:
         """Return new random schedules, see `Source`."""
-        drawn = [self._draw(self._spaces[i % len(self._spaces)]) for i in range(CANDIDATES)]
+        drawn = [self._draw(self._spaces[i % len(self._spaces)], rng) for i in range(CANDIDATES)]
         return self._tried.new(drawn) or drawn
 
     def nearest(self, schedule: Schedule) -> Schedule:
@@ -58,15 +60,15 @@ class SpaceSource:
         """Note a tried schedule, see `Source`."""
         self._tried.add(schedule)
 
-    def _draw(self, space: FamilySpace) -> Schedule:
+    def _draw(self, space: FamilySpace, rng: random.Random) -> Schedule:
         dimensions = space.dimensions(self._side)
         for _ in range(_ILLEGAL_DRAWS - 1):
-            point = {name: d.sample(self._rng) for name, d in dimensions.items()}
+            point = {name: d.sample(rng) for name, d in dimensions.items()}
             try:
                 return space.schedule(point)
             except ValueError:  # a corner that the family itself refuses
                 continue
-        return space.schedule({name: d.sample(self._rng) for name, d in dimensions.items()})
+        return space.schedule({name: d.sample(rng) for name, d in dimensions.items()})
 
 
 class PoolSource:
@@ -82,7 +84,7 @@ class PoolSource:
     def __len__(self) -> int:
         return len(self._left)
 
-    def candidates(self) -> Sequence[Schedule]:
+    def candidates(self, rng: random.Random) -> Sequence[Schedule]:
         """Return what is left of the pool."""
         return list(self._left)
 

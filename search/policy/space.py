@@ -173,6 +173,15 @@ def _point(trial: optuna.Trial, space: FamilySpace, side: int) -> dict[str, Para
     return point
 
 
+def distribution(dimension: Float | Choice) -> optuna.distributions.BaseDistribution:
+    """Return a parameter's dimension as Optuna has it."""
+    if isinstance(dimension, Float):
+        return optuna.distributions.FloatDistribution(
+            dimension.low, dimension.high, log=dimension.log
+        )
+    return optuna.distributions.CategoricalDistribution(dimension.options)
+
+
 def parameter_types(names: Iterable[str]) -> dict[str, pa.DataType]:
     """Return the union of the named families' parameters with their Arrow types."""
     types: dict[str, pa.DataType] = {}

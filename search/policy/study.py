@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import optuna
-from optuna.trial import TrialState
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.trial import FrozenTrial, TrialState
 
 from mollitune.schedules import Schedule
 
+from .samplers import rng_of
 from .source import Source
-from .space import FamilySpace, parameter_key, suggest
+from .space import FamilySpace, ParameterValue, distribution, parameter_key, suggest
 from .stopping import Run
 
 STARTUP_TRIALS = 8
@@ -20,7 +22,7 @@ _ILLEGAL_DRAWS = 100
 
 
 class StudySampler:
-    """One Optuna study: the schedules tried for one model and what came of them.
+    """Optuna's samplers, asked with a study of what was tried for one model and what came of it.
 
     A run that was stopped early is told as pruned at its step, and one that failed as failed;
     neither ever counts as a finished value. A repeated run is told as one more observation of the
@@ -33,6 +35,9 @@ class StudySampler:
         seed: Seed of the sampler.
         workers: Runs at once; with several, TPE avoids the neighbourhood of running ones.
         source: Where the proposed schedules are looked up.
+
+    Attributes:
+        trials: What the study is told, in the order in which it was tried.
     """
 
     def __init__(
@@ -44,25 +49,14 @@ class StudySampler:
         workers: int,
         source: Source,
     ) -> None:
+        self._name = name
         self._spaces = spaces
         self._side = side
+        self._seed = seed
+        self._workers = workers
         self._source = source
-        # a Gaussian process needs one fixed set of dimensions, so it gets those of all families
-        self._all = name == "gp"
-        self._study = optuna.create_study(sampler=_sampler(name, seed, workers))
-        self._asked: dict[int, optuna.Trial] = {}
-        self._ended: dict[int, optuna.trial.FrozenTrial] = {}
-
-    def arm(self, configuration: int, schedule: Schedule) -> None:
-        """Note that a given schedule is tried; it teaches the sampler if it lies in the space."""
-        self._source.take(schedule)
-        space = self._spaces.get(schedule.family)
-        point = None if space is None else space.point(schedule, self._side)
-        if point is None:
-            return
-        keys = {parameter_key(schedule.family, name): value for name, value in point.items()}
-        self._study.enqueue_trial({"family": schedule.family, **keys})
-        self._asked[configuration] = self._ask()[0]
+        self._places: dict[int, int] = {}
+        self.trials: list[FrozenTrial] = []
 
     def ask(self, configuration: int) -> Schedule:
         """Choose the next schedule.
@@ -70,50 +64,93 @@ class StudySampler:
         Raises:
             ValueError: If 100 draws in a row were no legal schedule.
         """
-        asked, proposed = self._ask()
-        schedule = self._source.nearest(proposed)
-        if schedule is proposed:
-            self._source.take(schedule)
-            self._asked[configuration] = asked
-        else:  # the study must learn from what is trained, not from what it asked for
-            self._study.tell(asked, state=TrialState.FAIL)
-            self.arm(configuration, schedule)
-        return schedule
+        seed = rng_of(self._seed, configuration).getrandbits(32)
+        study = optuna.create_study(sampler=_sampler(self._name, seed, self._workers))
+        study.add_trials(self.trials)
+        for _ in range(_ILLEGAL_DRAWS - 1):
+            asked = study.ask()
+            try:
+                return self._source.nearest(self._suggested(asked))
+            except ValueError:  # a corner that the family itself refuses
+                study.tell(asked, state=TrialState.FAIL)
+        return self._source.nearest(self._suggested(study.ask()))
+
+    def tried(self, configuration: int, schedule: Schedule) -> None:
+        """Note that a schedule is tried; it teaches the study if it lies in the space."""
+        self._source.take(schedule)
+        space = self._spaces.get(schedule.family)
+        point = None if space is None else space.point(schedule, self._side)
+        if space is None or point is None:
+            return
+        params = {"family": schedule.family, **_keys(space, point)}
+        if self._fixed:
+            rng = rng_of(self._seed, configuration)
+            for other in self._spaces.values():
+                drawn = {n: d.sample(rng) for n, d in other.dimensions(self._side).items()}
+                params = {**_keys(other, drawn), **params}
+        self._places[configuration] = len(self.trials)
+        self.trials.append(
+            optuna.trial.create_trial(
+                state=TrialState.RUNNING, params=params, distributions=self._distributions(params)
+            )
+        )
 
     def tell(self, run: Run, outcome: str, value: float | None, step: int) -> None:
         """Say how a run ended; one whose schedule lies outside the space is ignored."""
-        asked = self._asked.pop(run.configuration, None)
-        if asked is None:
-            self._repeat(run.configuration, outcome, value)
+        place = self._places.get(run.configuration)
+        if place is None:
             return
-        if outcome == "completed" and value is not None:
-            self._ended[run.configuration] = self._study.tell(asked, value)
+        before = self.trials[place]
+        complete = outcome == "completed" and value is not None
+        if before.state != TrialState.RUNNING:
+            if before.state == TrialState.COMPLETE and complete:
+                self.trials.append(_ended(before, TrialState.COMPLETE, value))
+        elif complete:
+            self.trials[place] = _ended(before, TrialState.COMPLETE, value)
         elif outcome == "stopped":
-            if value is not None and math.isfinite(value):
-                asked.report(value, step)
-            self._study.tell(asked, state=TrialState.PRUNED)
+            last = value if value is not None and math.isfinite(value) else None
+            known = {} if last is None else {step: last}
+            self.trials[place] = _ended(before, TrialState.PRUNED, last, known)
         else:
-            self._study.tell(asked, state=TrialState.FAIL)
+            self.trials[place] = _ended(before, TrialState.FAIL)
 
-    def _repeat(self, configuration: int, outcome: str, value: float | None) -> None:
-        first = self._ended.get(configuration)
-        if first is None or outcome != "completed" or value is None:
-            return
-        again = optuna.trial.create_trial(
-            params=first.params, distributions=first.distributions, value=value
-        )
-        self._study.add_trial(again)
+    @property
+    def _fixed(self) -> bool:
+        # a Gaussian process needs one fixed set of dimensions, so it gets those of all families
+        return self._name == "gp"
 
-    def _ask(self) -> tuple[optuna.Trial, Schedule]:
-        for attempt in range(1, _ILLEGAL_DRAWS + 1):
-            asked = self._study.ask()
-            try:
-                return asked, suggest(asked, self._spaces, self._side, self._all)
-            except ValueError:
-                self._study.tell(asked, state=TrialState.FAIL)
-                if attempt == _ILLEGAL_DRAWS:
-                    raise
-        raise AssertionError("unreachable")
+    def _suggested(self, trial: optuna.Trial) -> Schedule:
+        return suggest(trial, self._spaces, self._side, self._fixed)
+
+    def _distributions(self, keys: Iterable[str]) -> dict[str, BaseDistribution]:
+        known: dict[str, BaseDistribution] = {
+            "family": CategoricalDistribution(list(self._spaces)),
+            **{
+                parameter_key(space.family, name): distribution(dimension)
+                for space in self._spaces.values()
+                for name, dimension in space.dimensions(self._side).items()
+            },
+        }
+        return {key: known[key] for key in keys}
+
+
+def _keys(space: FamilySpace, point: Mapping[str, ParameterValue]) -> dict[str, ParameterValue]:
+    return {parameter_key(space.family, name): value for name, value in point.items()}
+
+
+def _ended(
+    trial: FrozenTrial,
+    state: TrialState,
+    value: float | None = None,
+    intermediate: Mapping[int, float] | None = None,
+) -> FrozenTrial:
+    return optuna.trial.create_trial(
+        state=state,
+        value=value,
+        params=trial.params,
+        distributions=trial.distributions,
+        intermediate_values=dict(intermediate or {}),
+    )
 
 
 def _sampler(name: str, seed: int, workers: int) -> optuna.samplers.BaseSampler:

@@ -127,7 +127,7 @@ def _conclude(ended: Trained, console: Console) -> None:
         f"{_number(result.get('bpd'))} bits per dim, after {ended.step:,} steps",
     )
     _say(console, f"model:  {ended.folder}/model.pt, with its settings in train.json")
-    _say(console, f"load:   mollitune.search.trained.load_model({ended.folder!r})")
+    _say(console, f"load:   mollitune.search.load_model({ended.folder!r})")
 
 
 def _number(value: float | None) -> str:

@@ -60,7 +60,7 @@ def plan_cost(config: SearchConfig, arms: Sequence[tuple[str, Schedule]], source
     costs, configurations = [], []
     turns = Counter(config.model[i % len(config.model)].name for i in range(config.trials))
     full = sum(count * config.steps_of(name) for name, count in turns.items())
-    pool = source.candidates()
+    pool = source.candidates(random.Random(config.seed))
     for repetition in range(REPETITIONS):
         cost, tried = _one_search(_Simulation(config, arms, pool, repetition), full, config.trials)
         costs.append(cost)
@@ -108,7 +108,7 @@ class _Draws:
         self._pool = pool
         self._rng = random.Random(seed)
 
-    def arm(self, configuration: int, schedule: Schedule) -> None:
+    def tried(self, configuration: int, schedule: Schedule) -> None:
         """Learn nothing."""
 
     def ask(self, configuration: int) -> Schedule:
@@ -151,6 +151,7 @@ class _Simulation:
     def run(self) -> None:
         """Make one run and count its training steps."""
         proposal = self._proposer.next()
+        self._proposer.started(proposal)
         spec = self._spec(proposal)
         used, probed = 0, 0
         for step in spec.evaluation_steps():

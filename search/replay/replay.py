@@ -177,6 +177,7 @@ class _Player:
     def play(self) -> None:
         """Make one run, to its end or until it is stopped."""
         proposal = self._proposer.next()
+        self._proposer.started(proposal)
         # two families may give equal curves, so the schedule is looked up by identity
         number = next(i for i, s in enumerate(self._recording.schedules) if s is proposal.schedule)
         seed = self._drawn[proposal.run.repeat]

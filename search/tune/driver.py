@@ -27,7 +27,7 @@ from . import beacon
 from .faults import last_failure
 from .fold import Fold
 from .loggers import RunLogger
-from .runs import end_of
+from .runs import end_of, start_of
 from .watchdog import Watchdog
 
 
@@ -131,11 +131,14 @@ class Driver(Callback):  # type: ignore[misc]
         """Return the config of the next run to start; None if there is none."""
         if self._again:
             return self._fold.open[self._again.pop(0)].config
-        config = self._fold.searcher.propose()
-        if config is None or not self._happened(START, config["trial"], config=config):
+        proposal = self._fold.searcher.propose()
+        if proposal is None:
             return None
-        self._waiting.add(config["trial"])
-        return config
+        number = proposal.run.trial
+        if not self._happened(START, number, **start_of(proposal)):
+            return None
+        self._waiting.add(number)
+        return self._fold.open[number].config
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note the runs as started; a second start of one is another attempt."""

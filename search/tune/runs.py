@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
+from mollitune.schedules import Schedule
+from mollitune.search.policy.decision import Decision
 from mollitune.search.policy.proposer import Proposal
 from mollitune.search.policy.stopping import Run
 
@@ -24,6 +27,27 @@ class OpenRun:
     config: Mapping[str, Any]
     last: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
+
+
+def start_of(proposal: Proposal) -> dict[str, Any]:
+    """Return what the record says of the start of a run: its config, and why it was chosen."""
+    decision = proposal.decision
+    why = {} if decision is None else {**vars(decision), "time": decision.time.isoformat()}
+    return {"config": trial_config(proposal), **({"decision": why} if why else {})}
+
+
+def proposal_of(event: Mapping[str, Any]) -> Proposal:
+    """Return the run whose start the record tells.
+
+    Raises:
+        ValueError: If its schedule cannot be built; or a KeyError or TypeError.
+    """
+    config, why = event["config"], event.get("decision")
+    decision = None
+    if why is not None:
+        decision = Decision(**{**why, "time": datetime.fromisoformat(why["time"])})
+    schedule = Schedule.from_dict(config["schedule"])
+    return Proposal(run_of(config), schedule, config["seed"], decision)
 
 
 def trial_config(proposal: Proposal) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
+from mollitune._files import first_line
 from mollitune.search.policy.decision import Decision
 from mollitune.search.policy.proposer import Proposal
 from mollitune.search.store.journal import END, START, Event, JournalError
 
-from .runs import OpenRun, trial_config
+from .runs import OpenRun, proposal_of
 
 
 class Proposing(Protocol):
@@ -22,11 +23,13 @@ class Proposing(Protocol):
     def next(self) -> Proposal | None:
         """Return the next run; None if there will be no more."""
 
-    def ended(self, trial: int, outcome: str, value: float | None, step: int) -> None:
-        """Learn how a run ended."""
+    def started(self, proposal: Proposal) -> Sequence[Decision]:
+        """Learn that a run was started, here or by an earlier driver; return why, if known."""
 
-    def take_decisions(self) -> list[Decision]:
-        """Return the decisions since the last call."""
+    def ended(
+        self, trial: int, outcome: str, value: float | None, step: int
+    ) -> Sequence[Decision]:
+        """Learn how a run ended, and return what was decided on that."""
 
 
 class ScheduleSearcher:
@@ -40,46 +43,47 @@ class ScheduleSearcher:
     def __init__(self, proposer: Proposing, runs: int) -> None:
         self._proposer = proposer
         self._new = runs
-        self._proposed: dict[str, Any] | None = None
 
     @property
     def left(self) -> int:
         """New runs that are still to be proposed, at most."""
         return 0 if self._proposer.exhausted else self._new
 
-    def propose(self) -> dict[str, Any] | None:
-        """Return the config of the next new run; None if there is none.
+    def propose(self) -> Proposal | None:
+        """Return the next new run; None if there is none.
 
         It counts once the record has its start, see `apply`.
         """
         proposal = self._proposer.next() if self._new else None
-        self._proposed = None if proposal is None else trial_config(proposal)
         if proposal is None:
             self._new = 0
-        return self._proposed
+        return proposal
 
     def apply(self, event: Event, run: OpenRun) -> Sequence[Decision]:
         """Learn from an event, and return what was decided on that.
 
+        What was started counts, whatever would be proposed now: other processors round
+        differently.
+
         Raises:
-            JournalError: If the record is not that of this config and version.
+            JournalError: If the record is not one of this search.
         """
         if event["event"] == START:
-            self._started(event)
-        elif event["event"] == END:
+            return self._started(event)
+        if event["event"] == END:
             outcome, value = event["outcome"], event["value"]
             if outcome == "completed" and value is None:
                 outcome = "failed"  # mollified to the very end: its FID measures the noise
-            self._proposer.ended(event["trial"], outcome, value, event["step"])
-        return self._proposer.take_decisions()
+            return self._proposer.ended(event["trial"], outcome, value, event["step"])
+        return ()
 
-    def _started(self, event: Event) -> None:
-        made = self._proposed or self.propose()
-        if made != event["config"]:
+    def _started(self, event: Event) -> Sequence[Decision]:
+        try:
+            decisions = self._proposer.started(proposal_of(event))
+        except (ValueError, KeyError, TypeError) as error:
             raise JournalError(
-                f"the record starts trial {event['trial']} with {event['config']}, but this "
-                f"version and config would start it with {made}; resume with the version that "
-                "search.json names"
-            )
+                f"the record starts trial {event['trial']} in a way that is none of this search "
+                f"({first_line(error)}); restore it from a backup"
+            ) from error
         self._new -= 1
-        self._proposed = None
+        return decisions

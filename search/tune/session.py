@@ -108,7 +108,7 @@ def run_job(job: Job, console: Console, wait: float, lease: Lease) -> Outcome:
     recorder = Recorder(store, context, stop.fail)
     with ProgressView(job.runs, console) as view, asked_to_stop(_end_tune) as interrupted:
         retry.interrupted = interrupted.is_set
-        if len(journal):  # hundreds of proposals are made again, which takes its time
+        if len(journal):
             console.print(f"record: {len(journal):,} events are read back", soft_wrap=True)
         fold = Fold(
             ScheduleSearcher(job.proposer, job.runs),

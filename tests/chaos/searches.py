@@ -125,8 +125,10 @@ class Searches:
     def assert_each_row_once(self, name: str) -> None:
         """As the files have them, not as they are read."""
         for table, key in KEYS.items():
-            written = pd.read_parquet(self.folder / "results" / name / table)
-            assert not written.duplicated(list(key)).any()
+            folder = self.folder / "results" / name / table
+            if table == "decisions" and not folder.exists():
+                continue  # where nothing is decided
+            assert not pd.read_parquet(folder).duplicated(list(key)).any()
 
 
 def assert_same_tables(found: Results, wanted: Results, rtol: float = 0.0) -> None:

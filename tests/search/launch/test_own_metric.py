@@ -43,7 +43,8 @@ class Pooled(torch.nn.Module):
         return torch.nn.functional.adaptive_avg_pool2d(pixels.float() / 255, 4).flatten(1)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of TorchScript, still about
+# of TorchScript, which is still about
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:.*torch.jit:FutureWarning")
 def test_what_is_in_one_file_arrives_everywhere(place: Place) -> None:
     torch.jit.script(Pooled()).save(str(place.folder / "pooled.pt"))
     (place.folder / "toy_metric.py").write_text(TOY)

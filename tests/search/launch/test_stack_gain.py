@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 from rich.console import Console
-from tests.search.training.test_stack import OWN_NOISE, SMALL
+from tests.search.bench import write_faulty
+from tests.search.training.test_stack import SMALL
 
 from mollitune.schedules import Vanilla
 from mollitune.search.config import SearchConfig
@@ -87,9 +88,10 @@ def test_nor_does_a_model_that_cannot_be_trained_so_or_has_no_room(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A device's memory cannot be filled in a test; the error is the one that torch raises."""
-    (tmp_path / "noisy_model.py").write_text(OWN_NOISE)
+    noisy = write_faulty(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    assert stack_gain(make(model=["noisy_model:Noisy"]), "noisy_model:Noisy", CPU, 4) == 1.0
+    model = {"name": noisy, "hparams": {"own_noise": True}}
+    assert stack_gain(make(model=[model]), noisy, CPU, 4) == 1.0
 
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError

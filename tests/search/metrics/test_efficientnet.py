@@ -1,13 +1,14 @@
 import importlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import torch_fidelity
 from sklearn.datasets import load_sample_images
+from tests.search.features import AsDataset
 from torch.nn.functional import interpolate
-from torch.utils.data import Dataset
 
 from mollitune._errors import MollituneError
 from mollitune.search.data.images import Splits
@@ -70,10 +71,13 @@ def test_the_extractor_gives_the_networks_features(
     assert (prepared.features, prepared.resize) == (1280, "bilinear antialias 128")
     assert prepared.sha256.startswith("57934424")  # the file is named after it
     assert prepared.weights == efficientnet_file().read_bytes()
-    features = prepared.build(CPU)(photos)
+    extract = prepared.build(CPU)
+    features = extract(photos)
     assert features.shape == (2, 1280)
     torch.testing.assert_close(features, network(photos)[0])
     assert set(features[0].topk(20).indices.tolist()) != set(features[1].topk(20).indices.tolist())
+    gray = photos[:, :1, :64, :64]
+    assert torch.equal(extract(gray), extract(gray.repeat(1, 3, 1, 1)))
 
 
 def test_the_resize_rule_is_what_it_says(
@@ -84,35 +88,15 @@ def test_the_resize_rule_is_what_it_says(
     torch.testing.assert_close(network(photos)[0], x.mean((2, 3)), rtol=1e-4, atol=1e-4)
 
 
-def test_gray_images_become_coloured(prepared: Extractor, photos: torch.Tensor) -> None:
-    extract = prepared.build(CPU)
-    gray = photos[:, :1, :64, :64]
-    assert torch.equal(extract(gray), extract(gray.repeat(1, 3, 1, 1)))
-
-
-class AsDataset(Dataset[torch.Tensor]):
-    def __init__(self, pixels: torch.Tensor) -> None:
-        self._pixels = pixels
-
-    def __len__(self) -> int:
-        return len(self._pixels)
-
-    def __getitem__(self, index: int) -> torch.Tensor:
-        return self._pixels[index]
-
-
 @pytest.mark.usefixtures("network")
 def test_torch_fidelity_finds_network_and_weights_by_the_name() -> None:
-    rng = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, 256, (12, 3, 16, 16), dtype=torch.uint8, generator=rng)
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 3, 16, 16), dtype=np.uint8)
+    how: dict[str, Any] = {"cache": False, "cuda": False, "verbose": False, "save_cpu_ram": True}
     metrics = torch_fidelity.calculate_metrics(
         input1=AsDataset(pixels),
-        input2=AsDataset(pixels.flip(0)),
+        input2=AsDataset(pixels[::-1].copy()),
         prc=True,
         feature_extractor=EFFICIENTNET,
-        cache=False,
-        cuda=False,
-        verbose=False,
-        save_cpu_ram=True,
+        **how,
     )
     assert metrics["precision"] == metrics["recall"] == 1

@@ -8,8 +8,8 @@ import numpy.typing as npt
 import pytest
 import torch
 import torch_fidelity
+from tests.search.features import AsDataset, features_of, noised
 from torch import Tensor
-from torch.utils.data import Dataset
 from torch_fidelity.metric_fid import (
     KEY_METRIC_FID,
     fid_features_to_statistics,
@@ -20,27 +20,14 @@ from mollitune.search.data.images import Splits
 from mollitune.search.metrics.extractors.extractor import (
     INCEPTION,
     Extractor,
-    feature_batches,
     prepare_extractor,
 )
 from mollitune.search.metrics.fid import Measurement
 from mollitune.search.metrics.reference import Reference
 
-CPU = torch.device("cpu")
 Pixels = npt.NDArray[np.uint8]
 Float64 = npt.NDArray[np.float64]
 Measure = Callable[..., Measurement]
-
-
-class AsDataset(Dataset[Tensor]):
-    def __init__(self, pixels: Pixels) -> None:
-        self._pixels = torch.from_numpy(pixels)
-
-    def __len__(self) -> int:
-        return len(self._pixels)
-
-    def __getitem__(self, index: int) -> Tensor:
-        return self._pixels[index]
 
 
 def torch_fidelitys(name: str, weights: Path, fake: Pixels, real: Pixels) -> tuple[float, float]:
@@ -68,12 +55,6 @@ def statistics_to_fid(a: Tensor, b: Tensor) -> float:
     return float(fid_statistics_to_metric(one, two, verbose=False)[KEY_METRIC_FID])
 
 
-def noisy(pixels: Pixels, std: float) -> Pixels:
-    noise = np.random.default_rng(0).normal(0, std, pixels.shape)
-    out: Pixels = np.clip(np.rint(pixels + noise), 0, 255).astype(np.uint8)
-    return out
-
-
 @pytest.fixture(scope="module")
 def lenet_file(lenet: Extractor, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("lenet") / "lenet.pt"
@@ -81,13 +62,8 @@ def lenet_file(lenet: Extractor, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return path
 
 
-@pytest.fixture(scope="module")
-def kept(lenet: Extractor, digits: Splits) -> Reference:
-    return Reference.measure(lenet, digits.validation, "validation", keep_features=True)
-
-
 def test_lenet(kept: Reference, lenet_file: Path, digits: Splits, measure: Measure) -> None:
-    fake = noisy(digits.train.pixels[:500], 60)
+    fake = noised(digits.train.pixels[:500], 60)
     fid, kid = torch_fidelitys("lenet", lenet_file, fake, digits.validation.pixels)
     measured = measure(kept, fake, ("kid",))
     assert fid > 10
@@ -102,9 +78,9 @@ def test_what_is_left_is_rounding_of_torch_fidelitys(
     measure: Measure,
     exact_fid: Callable[[Float64, Float64], float],
 ) -> None:
-    fake, extract = noisy(digits.train.pixels[:500], 20), lenet.build(CPU)
+    fake = noised(digits.train.pixels[:500], 20)
     images = fake, digits.validation.pixels
-    a, b = (torch.cat(list(feature_batches(extract, pixels, CPU))) for pixels in images)
+    a, b = (torch.from_numpy(features_of(lenet, x)).float() for x in images)
     exact = exact_fid(a.double().numpy(), b.double().numpy())
     assert abs(measure(kept, fake).fid / exact - 1) < 1e-9
 

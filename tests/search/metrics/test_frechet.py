@@ -5,6 +5,7 @@ import numpy.typing as npt
 import pytest
 import torch
 from scipy.linalg import sqrtm
+from tests.search.features import floor
 from torch_fidelity.metric_fid import (
     KEY_METRIC_FID,
     fid_features_to_statistics,
@@ -36,23 +37,17 @@ def torch_fidelitys(a: Float64, b: Float64) -> float:
     return float(fid_statistics_to_metric(one, two, verbose=False)[KEY_METRIC_FID])
 
 
-@pytest.mark.parametrize(
-    ("generated", "real", "width", "dead"),
-    [
-        (400, 300, 24, 0),
-        (400, 300, 24, 5),  # dead features
-        (20, 300, 40, 0),  # fewer samples than features
-        (300, 20, 40, 0),  # fewer real images than features
+def test_it_is_exact_whatever_the_ranks(exact_fid: Exact) -> None:
+    # dead features; fewer samples than features, on one side or both
+    for m, n, width, dead in [
+        (400, 300, 24, 5),
+        (20, 300, 40, 0),
+        (300, 20, 40, 0),
         (15, 20, 40, 5),
-        (20, 15, 40, 5),
-    ],
-)
-def test_it_is_exact_whatever_the_ranks(
-    generated: int, real: int, width: int, dead: int, exact_fid: Exact
-) -> None:
-    a, b = features(generated, width, 1, dead), features(real, width, 2, dead)
-    assert ours(a, b) == pytest.approx(exact_fid(a, b), rel=1e-9)
-    assert ours(b, a) == pytest.approx(exact_fid(a, b), rel=1e-9)
+    ]:
+        a, b = features(m, width, 1, dead), features(n, width, 2, dead)
+        assert ours(a, b) == pytest.approx(exact_fid(a, b), rel=1e-9)
+        assert ours(b, a) == pytest.approx(exact_fid(a, b), rel=1e-9)
 
 
 def test_both_forms_agree_at_the_switch() -> None:
@@ -84,20 +79,15 @@ def test_of_singular_covariances_torch_fidelitys_value_is_the_one_with_rounding(
     assert 1e-10 < abs(torch_fidelitys(a, b) / exact - 1) < 1e-6
 
 
-def test_the_root_has_no_columns_for_the_null_space() -> None:
-    moments = Moments.of(torch.from_numpy(features(300, 24, 1, dead=5)))
-    root = root_of(moments)
-    assert root.shape == (24, 19)
-    torch.testing.assert_close(root @ root.T, moments.sigma, rtol=1e-12, atol=1e-12)
-    assert root_of(Moments.of(torch.from_numpy(features(8, 24, 1)))).shape == (24, 7)
-
-
-def test_the_root_of_a_regular_covariance_is_triangular() -> None:
-    """The cheaper product by it reads the lower triangle alone."""
-    moments = Moments.of(torch.from_numpy(features(300, 24, 1)))
-    root = root_of(moments)
+def test_the_root_has_no_columns_for_the_null_space_and_is_else_triangular() -> None:
+    """The cheaper product by a triangular one reads the lower triangle alone."""
+    for dead in (5, 0):
+        moments = Moments.of(torch.from_numpy(features(300, 24, 1, dead=dead)))
+        root = root_of(moments)
+        assert root.shape == (24, 24 - dead)
+        torch.testing.assert_close(root @ root.T, moments.sigma, rtol=1e-12, atol=1e-12)
     assert torch.equal(root, root.tril())
-    torch.testing.assert_close(root @ root.T, moments.sigma, rtol=1e-12, atol=1e-12)
+    assert root_of(Moments.of(torch.from_numpy(features(8, 24, 1)))).shape == (24, 7)
 
 
 def test_constant_features_are_at_the_distance_of_their_means() -> None:
@@ -122,19 +112,6 @@ def test_the_distance_to_itself_is_zero_and_never_below() -> None:
     for seed in range(5):
         x = features(200, 24, seed)
         assert 0 <= ours(x, x) < 1e-8 * np.trace(np.cov(x.T))
-
-
-def floor(sigma: Float64, n: int, m: int) -> float:
-    r"""The expected distance of two samples of one Gaussian, to first order in 1/n + 1/m.
-
-    The means are apart by :math:`s \operatorname{tr} \Sigma` with s = 1/(n-1) + 1/(m-1). The
-    covariances differ by E with :math:`E_{ij}^2 = s \lambda_i \lambda_j (1 + \delta_{ij})` on
-    average, and their part of the distance is :math:`\sum_{ij} E_{ij}^2 / 2(\lambda_i+\lambda_j)`.
-    """
-    values = np.linalg.eigvalsh(sigma)
-    pairs = np.outer(values, values) / np.add.outer(values, values)
-    s = 1 / (n - 1) + 1 / (m - 1)
-    return float(s * (values.sum() + (pairs.sum() + np.trace(pairs)) / 2))
 
 
 def test_two_samples_of_one_gaussian_are_at_the_floor() -> None:

@@ -1,5 +1,4 @@
 import hashlib
-import io
 import urllib.error
 from pathlib import Path
 
@@ -21,13 +20,6 @@ from mollitune.search.metrics.extractors.inception import (
     inception_weights,
 )
 
-CPU = torch.device("cpu")
-
-
-@pytest.fixture
-def weights(random_inception: Path) -> Path:
-    return random_inception
-
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -39,25 +31,25 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def standard(weights: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def standard(random_inception: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The random weights pass for the standard ones: the file is named after their hash."""
-    name = f"weights-{hashlib.sha256(weights.read_bytes()).hexdigest()[:8]}.pth"
+    name = f"weights-{hashlib.sha256(random_inception.read_bytes()).hexdigest()[:8]}.pth"
     monkeypatch.setattr(weights_module, "INCEPTION_FILE", name)
     return name
 
 
 def test_inception_gives_torch_fidelitys_features(
-    weights: Path, digits: Splits, tmp_path: Path
+    random_inception: Path, digits: Splits, tmp_path: Path
 ) -> None:
-    prepared = prepare_extractor(INCEPTION, str(weights), digits.train, tmp_path)
-    assert prepared.weights == weights.read_bytes()
+    prepared = prepare_extractor(INCEPTION, str(random_inception), digits.train, tmp_path)
+    assert prepared.weights == random_inception.read_bytes()
     assert (prepared.features, prepared.resize) == (2048, "tensorflow bilinear 299")
-    assert prepared.sha256 == hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert prepared.sha256 == hashlib.sha256(random_inception.read_bytes()).hexdigest()
     gray = torch.from_numpy(digits.validation.pixels[:2])
-    features = prepared.build(CPU)(gray)
+    features = prepared.build(torch.device("cpu"))(gray)
     with torch.random.fork_rng(devices=[]):
         theirs = FeatureExtractorInceptionV3(
-            INCEPTION, ["2048"], feature_extractor_weights_path=str(weights)
+            INCEPTION, ["2048"], feature_extractor_weights_path=str(random_inception)
         )
     (expected,) = theirs(gray.repeat(1, 3, 1, 1))
     assert features.shape == (2, 2048)
@@ -65,50 +57,42 @@ def test_inception_gives_torch_fidelitys_features(
     torch.testing.assert_close(features, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_standard_weights_are_found_in_torchs_hub_folder(
-    weights: Path, standard: str, hub: Path
+def test_a_path_comes_before_the_environment_and_that_before_torchs_hub_folder(
+    random_inception: Path, standard: str, hub: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (hub / standard).symlink_to(weights)
-    assert inception_weights(None) == weights.read_bytes()
-
-
-def test_the_environment_variable_comes_before_the_hub_folder(
-    weights: Path, standard: str, hub: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    (hub / standard).symlink_to(random_inception)
+    assert inception_weights(None) == random_inception.read_bytes()
+    (hub / standard).unlink()
     (hub / standard).write_bytes(b"never read")
-    monkeypatch.setenv(ENVIRONMENT, str(weights))
-    assert inception_weights(None) == weights.read_bytes()
-
-
-def test_a_path_in_the_config_comes_first(
-    weights: Path, hub: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    monkeypatch.setenv(ENVIRONMENT, str(random_inception))
+    assert inception_weights(None) == random_inception.read_bytes()
     monkeypatch.setenv(ENVIRONMENT, str(hub / "none.pth"))
-    assert inception_weights(str(weights)) == weights.read_bytes()
+    assert inception_weights(str(random_inception)) == random_inception.read_bytes()
 
 
 @pytest.mark.parametrize("origin", [ENVIRONMENT, "torch's hub folder"])
 def test_other_weights_do_not_pass_for_the_standard_ones(
-    weights: Path, hub: Path, monkeypatch: pytest.MonkeyPatch, origin: str
+    random_inception: Path, hub: Path, monkeypatch: pytest.MonkeyPatch, origin: str
 ) -> None:
-    found = hashlib.sha256(weights.read_bytes()).hexdigest()[:8]
+    found = hashlib.sha256(random_inception.read_bytes()).hexdigest()[:8]
     path = hub / INCEPTION_FILE
-    path.symlink_to(weights)
+    path.symlink_to(random_inception)
     if origin == ENVIRONMENT:
-        path = weights
-        monkeypatch.setenv(ENVIRONMENT, str(weights))
+        path = random_inception
+        monkeypatch.setenv(ENVIRONMENT, str(random_inception))
     with pytest.raises(MollituneError, match=f"begins with {found}, not 6726825d") as caught:
         inception_weights(None)
     assert str(caught.value).startswith(f"{origin}: {path} is not the standard {INCEPTION_FILE}")
     assert str(caught.value).endswith(f"knowingly with fid.weights={path}")
 
 
-def test_a_missing_file_in_the_environment_is_named(
-    hub: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(ENVIRONMENT, str(hub / "none.pth"))
+def test_a_missing_file_is_named(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = str(hub / "none.pth")
+    monkeypatch.setenv(ENVIRONMENT, missing)
     with pytest.raises(MollituneError, match=rf"{ENVIRONMENT}: cannot read .*none\.pth \(No such"):
         inception_weights(None)
+    with pytest.raises(MollituneError, match=r"cannot read .*none\.pth \(No such.*give the path"):
+        inception_weights(missing)
 
 
 @pytest.mark.usefixtures("hub")
@@ -125,32 +109,15 @@ def test_without_a_network_the_error_says_how_to_mend_it(monkeypatch: pytest.Mon
     assert "\n" not in text
 
 
-def test_a_missing_weights_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(
-        MollituneError, match=r"cannot read .*none\.pth \(No such file.*give the path"
-    ):
-        inception_weights(str(tmp_path / "none.pth"))
-
-
-def saved(state: object) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    return buffer.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"<html>404</html>", "is not a torch weights file"),
-        (b"", "is not a torch weights file"),
-        (saved({"a": torch.zeros(2)})[:100], "is not a torch weights file"),
-        (saved({"classifier.weight": torch.zeros(2)}), f"does not hold weights of {INCEPTION}"),
-        (saved(torch.zeros(2)), f"does not hold weights of {INCEPTION}"),
-    ],
-)
-def test_a_file_with_something_else_is_refused(tmp_path: Path, data: bytes, message: str) -> None:
+def test_a_file_with_something_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "bad.pth"
-    path.write_bytes(data)
-    with pytest.raises(MollituneError, match=rf"bad\.pth {message}") as caught:
-        inception_weights(str(path))
-    assert INCEPTION_FILE in str(caught.value)
+    torch.save({"classifier.weight": torch.zeros(2)}, path)
+    contents = {path.read_bytes(): f"does not hold weights of {INCEPTION}"}
+    contents[path.read_bytes()[:100]] = "is not a torch weights file"
+    torch.save(torch.zeros(2), path)
+    contents[path.read_bytes()] = f"does not hold weights of {INCEPTION}"
+    contents[b"<html>404</html>"] = contents[b""] = "is not a torch weights file"
+    for data, message in contents.items():
+        path.write_bytes(data)
+        with pytest.raises(MollituneError, match=rf"bad\.pth {message}.*{INCEPTION_FILE}"):
+            inception_weights(str(path))

@@ -13,20 +13,20 @@ def features(count: int, offset: float = 0.0) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("chunk", [1, 100, 1024])
-@pytest.mark.parametrize("sizes", [[300], [1, 299], [77, 77, 77, 69], [1] * 300])
 def test_batches_give_numpys_mean_and_covariance(
-    sizes: list[int], chunk: int, monkeypatch: pytest.MonkeyPatch
+    chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(moments_module, "CHUNK", chunk)
     x = features(300)
-    stream = MomentStream()
-    for part in x.split(sizes):
-        stream.add(part)
-    moments = stream.moments()
-    whole = x.double().numpy()
-    assert moments.count == 300
-    np.testing.assert_allclose(moments.mu, whole.mean(0), rtol=1e-13, atol=1e-14)
-    np.testing.assert_allclose(moments.sigma, np.cov(whole.T), rtol=1e-12, atol=1e-13)
+    for sizes in ([300], [1, 299], [77, 77, 77, 69], [1] * 300):
+        stream = MomentStream()
+        for part in x.split(sizes):
+            stream.add(part)
+        moments = stream.moments()
+        whole = x.double().numpy()
+        assert moments.count == 300
+        np.testing.assert_allclose(moments.mu, whole.mean(0), rtol=1e-13, atol=1e-14)
+        np.testing.assert_allclose(moments.sigma, np.cov(whole.T), rtol=1e-12, atol=1e-13)
 
 
 def test_a_large_mean_costs_no_digits_of_the_covariance() -> None:
@@ -46,11 +46,9 @@ def test_what_was_returned_does_not_change_with_more_features() -> None:
     assert torch.equal(before.sigma, kept[1])
 
 
-@pytest.mark.parametrize("count", [0, 1])
-def test_fewer_than_two_features_have_no_covariance(count: int) -> None:
+def test_fewer_than_two_features_have_no_covariance() -> None:
     stream = MomentStream()
-    for part in features(count).split(1):
-        if len(part):
-            stream.add(part)
-    with pytest.raises(ValueError, match=f"at least 2 features, got {count}"):
-        stream.moments()
+    for count in (0, 1):
+        with pytest.raises(ValueError, match=f"at least 2 features, got {count}"):
+            stream.moments()
+        stream.add(features(1))

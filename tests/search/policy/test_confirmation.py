@@ -1,11 +1,12 @@
 """A confirmation hands out the same seeds to every arm until one is out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 
 from mollitune.schedules import Linear, Sigmoid, Vanilla
 from mollitune.search.policy.confirmation import Candidate, Confirmation
+from mollitune.search.policy.decision import Decision
 from mollitune.search.policy.proposer import Proposal
 
 VANILLA, GOOD, BAD = 0, 4, 7
@@ -41,16 +42,28 @@ def confirmation(
     return Confirmation(arms or {"vae": ARMS}, seeds, FIRST_SEED, FIRST_TRIAL, judge)
 
 
-def end(policy: Confirmation, proposal: Proposal, outcome: str = "completed") -> None:
+def start(policy: Confirmation) -> Proposal:
+    proposal = policy.next()
+    assert proposal is not None
+    assert policy.next() == proposal  # it counts once it was started
+    policy.started(proposal)
+    return proposal
+
+
+def end(
+    policy: Confirmation, proposal: Proposal, outcome: str = "completed"
+) -> Sequence[Decision]:
     value = FIDS[proposal.run.configuration] + proposal.seed - FIRST_SEED
-    policy.ended(proposal.run.trial, outcome, value if outcome == "completed" else None, 90)
+    return policy.ended(proposal.run.trial, outcome, value if outcome == "completed" else None, 90)
 
 
-def run_all(policy: Confirmation) -> list[Proposal]:
+def run_all(policy: Confirmation, decisions: list[Decision] | None = None) -> list[Proposal]:
     made = []
-    while (proposal := policy.next()) is not None:
-        made.append(proposal)
-        end(policy, proposal)
+    while not policy.exhausted:
+        made.append(start(policy))
+        found = end(policy, made[-1])
+        if decisions is not None:
+            decisions += found
     return made
 
 
@@ -78,19 +91,18 @@ def test_every_arm_gets_the_same_seeds_until_one_is_out() -> None:
 
 def test_what_was_dropped_is_told_once_with_its_grounds() -> None:
     policy = confirmation(Judge())
-    run_all(policy)
-    (dropped,) = policy.take_decisions()
+    decisions: list[Decision] = []
+    run_all(policy, decisions)
+    (dropped,) = decisions
     assert (dropped.configuration, dropped.action, dropped.policy) == (BAD, "drop", "confirm")
     assert (dropped.rung, dropped.competitors, dropped.reason) == (1, 3, "worse")
     assert dropped.value == 100.5
     assert dropped.trial == FIRST_TRIAL + 5
-    assert policy.take_decisions() == []
 
 
 def test_a_look_waits_for_the_slowest_and_sees_nothing_ahead_of_it() -> None:
     policy = confirmation(judge := Judge())
-    first = [policy.next() for _ in range(5)]
-    ahead = [proposal for proposal in first if proposal is not None]
+    ahead = [start(policy) for _ in range(5)]
     assert plan(ahead)[3:] == [(1, VANILLA), (1, GOOD)]
     for proposal in [*ahead[3:], *ahead[:2]]:
         end(policy, proposal)
@@ -102,15 +114,12 @@ def test_a_look_waits_for_the_slowest_and_sees_nothing_ahead_of_it() -> None:
 @pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 2, 0]])
 def test_the_order_of_ends_within_a_seed_changes_nothing(order: list[int]) -> None:
     policy = confirmation(Judge())
-    handed = []
+    decisions: list[Decision] = []
     for _ in range(2):
-        proposals = [policy.next() for _ in range(3)]
-        handed += proposals
+        proposals = [start(policy) for _ in range(3)]
         for i in order:
-            proposal = proposals[i]
-            assert proposal is not None
-            end(policy, proposal)
-    assert [decision.configuration for decision in policy.take_decisions()] == [BAD]
+            decisions += end(policy, proposals[i])
+    assert [decision.configuration for decision in decisions] == [BAD]
     rest = run_all(policy)
     assert plan(rest) == [(2, VANILLA), (2, GOOD), (3, VANILLA), (3, GOOD)]
 
@@ -118,9 +127,7 @@ def test_the_order_of_ends_within_a_seed_changes_nothing(order: list[int]) -> No
 def test_a_failed_run_takes_its_arm_out_but_never_vanilla() -> None:
     policy = confirmation(judge := Judge(), seeds=2)
     for outcome in ("failed", "failed", "completed"):
-        proposal = policy.next()
-        assert proposal is not None
-        end(policy, proposal, outcome)
+        end(policy, start(policy), outcome)
     assert judge.looks == [{VANILLA: {}, BAD: {0: 100.0}}]
     assert plan(run_all(policy)) == [(1, VANILLA), (1, BAD)]
 

@@ -1,5 +1,6 @@
 """What runs next, in searches whose results are invented."""
 
+import dataclasses
 import math
 import random
 from collections.abc import Sequence
@@ -24,8 +25,7 @@ def proposer(
 ) -> Proposer:
     spaces = {name: FamilySpace(name) for name in ("linear", "edm")}
     samplers = {
-        name: RandomSampler(SpaceSource(spaces, 8, seed + i), seed + i)
-        for i, name in enumerate(models)
+        name: RandomSampler(SpaceSource(spaces, 8), seed + i) for i, name in enumerate(models)
     }
     return Proposer([(m, s) for s in ARMS for m in models], samplers, seed, eta, seeds)
 
@@ -34,11 +34,18 @@ def fid_of(schedule: Schedule, seed: int) -> float:
     return 20 + 30 * abs(schedule.until - 0.7) + seed % 3
 
 
+def start(run: Proposer) -> Proposal:
+    """Start the next run."""
+    proposal = run.next()
+    assert run.started(proposal) == (() if proposal.decision is None else (proposal.decision,))
+    return proposal
+
+
 def search(run: Proposer, count: int) -> list[Proposal]:
     """Make complete runs, one after the other."""
     made = []
     for _ in range(count):
-        made.append(run.next())
+        made.append(start(run))
         fid = fid_of(made[-1].schedule, made[-1].seed)
         run.ended(made[-1].run.trial, "completed", fid, STEPS)
     return made
@@ -69,12 +76,12 @@ def test_race_and_sampler_look_at_one_process(monkeypatch: pytest.MonkeyPatch) -
             super().__init__(schedules, *rest, **named)
 
     monkeypatch.setattr("mollitune.search.policy.surrogate.ShapeSurrogate", Counted)
-    source = SpaceSource({name: FamilySpace(name) for name in ("linear", "edm")}, 8, 0)
+    source = SpaceSource({name: FamilySpace(name) for name in ("linear", "edm")}, 8)
     run = Proposer([], {"vae": ShapeSampler(source, 0)}, 0, eta=3, seeds=5)
-    made = [run.next() for _ in range(MODELLED + 4)]
+    made = [start(run) for _ in range(MODELLED + 4)]
     for one in reversed(made[2:]):
         run.ended(one.run.trial, "completed", fid_of(one.schedule, one.seed), STEPS)
-    while run.next().run.repeat:
+    while start(run).run.repeat:
         pass
     assert fits == [len(made) - 2]  # the sampler's second, with the open ones, is its own
 
@@ -99,10 +106,9 @@ def test_promoted_configurations_get_the_next_seed() -> None:
 def test_every_promotion_is_a_decision() -> None:
     run = proposer(seed=9)
     made = search(run, 40)
-    decisions = run.take_decisions()
     repeated = [p for p in made if p.run.repeat]
+    decisions = [p.decision for p in made if p.decision is not None]
     assert [d.configuration for d in decisions] == [p.run.configuration for p in repeated]
-    assert run.take_decisions() == []
     for decision, p in zip(decisions, repeated, strict=True):
         assert decision.rung == p.run.repeat - 1
         assert (decision.value or math.inf) <= (decision.cutoff or 0.0)
@@ -116,9 +122,9 @@ def test_every_promotion_is_a_decision() -> None:
 def test_a_decision_in_full() -> None:
     run = proposer(seed=9)
     for fid in (10.0, 5.0, 20.0):
-        run.ended(run.next().run.trial, "completed", fid, STEPS)
+        run.ended(start(run).run.trial, "completed", fid, STEPS)
     promoted = run.next()
-    (decision,) = run.take_decisions()
+    decision = promoted.decision
     assert (promoted.run.configuration, promoted.run.repeat, promoted.seed) == (1, 1, 10)
     assert decision == Decision(
         trial=1,
@@ -148,25 +154,24 @@ def test_the_expected_fid_promotes_and_not_the_lowest_value() -> None:
         return [s.until for s in schedules]
 
     spaces = {"linear": FamilySpace("linear")}
-    sampler = RandomSampler(SpaceSource(spaces, 8, 0), 0)
+    sampler = RandomSampler(SpaceSource(spaces, 8), 0)
     arms = [("vae", Linear(until=u)) for u in (0.9, 0.2, 0.5)]
     run = Proposer(arms, {"vae": sampler}, 0, 3, 5, expect)
     for fid in (1.0, 3.0, 2.0):
-        run.ended(run.next().run.trial, "completed", fid, STEPS)
+        run.ended(start(run).run.trial, "completed", fid, STEPS)
     assert run.next().run.configuration == 1  # the worst value, and the lowest expected one
     assert asked[-1] == ([[1.0], [3.0], [2.0]], [[0], [0], [0]])
 
 
-def sequence(seed: int, count: int = 30) -> list[tuple[Proposal, ...] | list[Decision]]:
-    run = proposer(["vae", "glow"], seed)
-    return [tuple(search(run, count)), run.take_decisions()]
+def sequence(seed: int, count: int = 30) -> list[Proposal]:
+    return search(proposer(["vae", "glow"], seed), count)
 
 
 def test_one_seed_gives_one_sequence_and_another_seed_another() -> None:
     first = sequence(4)
     assert sequence(4) == first
     other = sequence(5)
-    schedules = [[p.schedule for p in s[0]] for s in (first, other)]  # type: ignore[union-attr]
+    schedules = [[p.schedule for p in s] for s in (first, other)]
     assert schedules[0][:4] == schedules[1][:4]  # the arms
     assert schedules[0][4:] != schedules[1][4:]
 
@@ -178,13 +183,14 @@ def test_several_runs_may_be_open() -> None:
     made: list[Proposal] = []
     for _ in range(60):
         while len(open_runs) < 4:
-            made.append(run.next())
+            made.append(start(run))
             open_runs.append(made[-1])
         ended = open_runs.pop(rng.randrange(4))
         run.ended(ended.run.trial, "completed", fid_of(ended.schedule, ended.seed), STEPS)
     assert [p.run.trial for p in made] == list(range(len(made)))
     models = {p.run.configuration: p.run.model for p in made}
-    assert all(models[d.configuration] == made[d.trial].run.model for d in run.take_decisions())
+    decisions = [p.decision for p in made if p.decision is not None]
+    assert all(models[d.configuration] == made[d.trial].run.model for d in decisions)
     pairs = [(p.run.configuration, p.run.repeat) for p in made]
     assert len(set(pairs)) == len(pairs)
     for configuration, repeat in pairs:
@@ -193,9 +199,10 @@ def test_several_runs_may_be_open() -> None:
 
 
 def test_failed_and_stopped_runs_get_no_second_seed() -> None:
-    run, lost = proposer(), set()
+    run, lost, promoted = proposer(), set(), 0
     for trial in range(40):
-        made = run.next()
+        made = start(run)
+        promoted += made.decision is not None
         assert made.run.configuration not in lost
         if trial % 3 == 0:
             lost.add(made.run.configuration)
@@ -205,4 +212,39 @@ def test_failed_and_stopped_runs_get_no_second_seed() -> None:
             run.ended(trial, "completed", None, STEPS)
         else:
             run.ended(trial, "completed", fid_of(made.schedule, made.seed), STEPS)
-    assert any(d.rung for d in run.take_decisions())
+    assert promoted
+
+
+def test_a_proposal_changes_nothing_until_it_was_started() -> None:
+    """So that a search is resumed without asking again, from what was started before."""
+    asked, trusting = proposer(["vae", "glow"]), proposer(["vae", "glow"])
+    for _ in range(30):
+        proposal = start(asked)
+        assert asked.next() == asked.next()
+        trusting.started(proposal)
+        for run in (asked, trusting):
+            fid = fid_of(proposal.schedule, proposal.seed)
+            run.ended(proposal.run.trial, "completed", fid, STEPS)
+    assert trusting.next() == asked.next()
+
+
+def test_what_another_processor_proposed_is_taken_as_it_is() -> None:
+    run = proposer()
+    search(run, 2)
+    proposal = run.next()
+    rounded = Linear(until=0.123456)
+    assert run.started(dataclasses.replace(proposal, schedule=rounded)) == ()
+    run.ended(2, "completed", 1.0, STEPS)
+    again = run.next()
+    assert (again.run.configuration, again.schedule) == (2, rounded)
+    with pytest.raises(ValueError, match="trial 9 is not the next one, 3"):
+        run.started(dataclasses.replace(again, run=dataclasses.replace(again.run, trial=9)))
+
+
+def test_a_record_without_reasons_gives_them_again() -> None:
+    run = proposer(seed=9)
+    for fid in (10.0, 5.0, 20.0):
+        run.ended(start(run).run.trial, "completed", fid, STEPS)
+    promoted = run.next()
+    (decision,) = run.started(dataclasses.replace(promoted, decision=None))
+    assert decision == promoted.decision

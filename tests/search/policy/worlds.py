@@ -51,6 +51,13 @@ def linear(count: int) -> list[Schedule]:
     return [build("linear", until=(k + 1) / (count + 1)) for k in range(count)]
 
 
+def taken(sampler: Sampler, configuration: int) -> Schedule:
+    """Ask for a schedule and try it."""
+    schedule = sampler.ask(configuration)
+    sampler.tried(configuration, schedule)
+    return schedule
+
+
 def completed(sampler: Sampler, configuration: int, fid: float, repeat: int = 0) -> None:
     sampler.tell(Run(configuration, configuration, "vae", repeat), "completed", fid, STEPS)
 

@@ -32,14 +32,8 @@ from mollitune.search.production.train import Trained, train
 from mollitune.search.production.trained import load_model
 
 SETTINGS: dict[str, Any] = {
-    "model": "vae",
-    "dataset": "digits",
-    "steps": 40,
-    "hparams": HPARAMS["vae"],
-    "batch_size": 32,
-    "fid_samples": 80,
-    "evaluations": 4,
-    "seed": 3,
+    **{"model": "vae", "dataset": "digits", "steps": 40, "hparams": HPARAMS["vae"]},
+    **{"batch_size": 32, "fid_samples": 80, "evaluations": 4, "seed": 3},
 }
 TIMES = ["step_seconds", "eval_seconds"]
 
@@ -94,11 +88,11 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_training_is_the_trial_of_a_search_at_its_own_budget(
-    go: Go, digits: Splits, reference: Reference
+    go: Go, digits: Splits, bench: Bench, reference: Reference
 ) -> None:
     ended = go()
     assert (ended.status, ended.step, ended.before) == ("finished", 40, False)
-    trial = Bench(digits, reference).trial("vae", MOLLIFY, seed=3, steps=40, every=1 / 4)
+    trial = bench.trial("vae", MOLLIFY, seed=3, steps=40, every=1 / 4)
     expected = list(trial.run())
     table = rows("run")
     assert list(table.columns) == [name for name in COLUMNS if name not in TIMES]
@@ -109,27 +103,26 @@ def test_a_training_is_the_trial_of_a_search_at_its_own_budget(
     weights = torch.load("run/model.pt", weights_only=True)
     state = trial.model.state_dict()
     assert all(torch.equal(weights[name], state[name]) for name in state)
-
-
-def test_the_last_word_has_the_test_images(go: Go, digits: Splits, reference: Reference) -> None:
-    result = go().result
-    assert result is not None
-    trial = Bench(digits, reference).trial("vae", MOLLIFY, seed=3, steps=40, every=1.0)
-    list(trial.run())
     unseen = Reference.measure(reference.extractor, digits.test, "test")
     measured, bpd = trial.judge(digits.test, unseen)
-    assert result == {
-        "step": 40,
-        "fid": measured.fid,
-        "bpd": bpd,
-        "fid_reference": "test",
-        "fid_reference_size": len(digits.test),
-        "fid_samples": 80,
-        "weights": "last",
+    assert described()["result"] == ended.result
+    assert ended.result == {
+        **{"step": 40, "fid": measured.fid, "bpd": bpd, "fid_samples": 80, "weights": "last"},
+        **{"fid_reference": "test", "fid_reference_size": len(digits.test)},
     }
-    assert described()["result"] == result
-    last = rows("run").iloc[-1]
+    last = table.iloc[-1]
     assert (last["fid"], last["bpd"]) == (measured.fid, bpd)
+
+
+def typed(output: str, more: str) -> list[str]:
+    """The command line of `SETTINGS` beside a saved schedule."""
+    MOLLIFY.save("sigmoid.json")
+    command = (
+        "train --schedule sigmoid.json --model vae --dataset digits --batch-size 32 "
+        f"--fid-samples 80 --seed 3 --device cpu --output {output} {more}"
+    )
+    hparams = [f"{key}={value}" for key, value in HPARAMS["vae"].items()]
+    return [*command.split(), "--hparams", *hparams]
 
 
 def test_the_folder_tells_everything(go: Go, digits: Splits) -> None:
@@ -142,8 +135,7 @@ def test_the_folder_tells_everything(go: Go, digits: Splits) -> None:
     found = described()
     assert found["status"] == "finished"
     assert found["settings"] == {
-        **{"preset": "quick", "lr": 0.001, "clip_norm": 10.0, "ema": 0.1},
-        **{"precision": "fp32"},
+        **{"preset": "quick", "lr": 0.001, "clip_norm": 10.0, "ema": 0.1, "precision": "fp32"},
         **{"extractor": "lenet", "device": "cpu"},
         **SETTINGS,
     }
@@ -156,17 +148,12 @@ def test_the_folder_tells_everything(go: Go, digits: Splits) -> None:
         assert np.asarray(grid).std() > 10  # something was drawn
 
 
+@pytest.mark.slow
 def test_a_killed_training_ends_with_the_numbers_of_a_whole_one(go: Go) -> None:
     go("whole", ema=0.1)
-    MOLLIFY.save("sigmoid.json")
-    hparams = [f"{key}={value}" for key, value in HPARAMS["vae"].items()]
-    command = (
-        "train --schedule sigmoid.json --model vae --dataset digits --steps 40 --batch-size 32 "
-        "--fid-samples 80 --evaluations 4 --seed 3 --ema 0.1 --output killed --device cpu "
-        "--checkpoint-seconds 0 --hparams"
-    )
+    args = typed("killed", "--steps 40 --evaluations 4 --ema 0.1 --checkpoint-seconds 0")
     process = subprocess.Popen(
-        [sys.executable, "-m", "mollitune.search.cli", *command.split(), *hparams],
+        [sys.executable, "-m", "mollitune.search.cli", *args],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
@@ -177,8 +164,7 @@ def test_a_killed_training_ends_with_the_numbers_of_a_whole_one(go: Go) -> None:
     process.communicate()
     assert described("killed")["status"] == "running"
     assert not Path("killed/model.pt").exists()
-    step = max(state["step"] for state in checkpoints("killed"))
-    assert 20 <= step < 40
+    assert 20 <= max(state["step"] for state in checkpoints("killed")) < 40
     assert go("killed", ema=0.1).status == "finished"
     assert_same("killed", "whole")
 
@@ -187,17 +173,12 @@ def checkpoints(name: str) -> list[dict[str, Any]]:
     return [torch.load(p, weights_only=True) for p in Path(name, "checkpoints").glob("*.pt")]
 
 
+@pytest.mark.slow
 def test_sigterm_leaves_a_checkpoint_and_says_how_to_go_on(
     go: Go, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go("whole", steps=400, evaluations=20)
-    MOLLIFY.save("sigmoid.json")
-    args = [
-        *("train", "--schedule", "sigmoid.json", "--model", "vae", "--dataset", "digits"),
-        *("--steps", "400", "--fid-samples", "80", "--evaluations", "20", "--seed", "3"),
-        *("--batch-size", "32", "--output", "stopped", "--device", "cpu"),
-        *("--hparams", "latent=4", "hidden=16"),
-    ]
+    args = typed("stopped", "--steps 400 --evaluations 20")
     monkeypatch.setattr(sys, "argv", ["mollitune", *args])
     monkeypatch.setattr(sys, "path", list(sys.path))
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
@@ -225,83 +206,71 @@ def terminate_after(path: Path) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-@pytest.mark.parametrize("damaged", [1, 2])
-def test_a_damaged_checkpoint_falls_back(go: Go, damaged: int) -> None:
+def test_a_damaged_checkpoint_falls_back(go: Go) -> None:
     go("whole")
-    go("other", seconds=0)
-    files = sorted(Path("other/checkpoints").iterdir(), key=lambda path: path.stat().st_mtime)
-    for path in files[-damaged:]:
-        path.write_bytes(path.read_bytes()[:100])
-    unfinish("other")
-    Path("other/model.pt").unlink()
-    assert go("other").status == "finished"
-    assert_same("other", "whole")
+    for damaged in (1, 2):
+        name = f"other{damaged}"
+        go(name, seconds=0)
+        files = sorted(Path(name, "checkpoints").iterdir(), key=lambda path: path.stat().st_mtime)
+        for path in files[-damaged:]:
+            path.write_bytes(path.read_bytes()[:100])
+        unfinish(name)
+        Path(name, "model.pt").unlink()
+        assert go(name).status == "finished"
+        assert_same(name, "whole")
 
 
 def unfinish(name: str, **changes: Any) -> None:
-    found = {**described(name), "status": "running", "result": None, **changes}
+    found = {**described(name), **changes, "status": "running", "result": None}
     Path(name, "train.json").write_text(json.dumps(found))
 
 
 def test_a_finished_training_is_left_alone(go: Go) -> None:
-    first = go()
-    before = tree(Path("run"))
+    first, before = go(), tree(Path("run"))
     again = go()
     assert again.before
     assert again.result == first.result
     assert tree(Path("run")) == before
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
+def test_a_folder_of_another_training_is_refused(go: Go) -> None:
+    go(evaluations=1)
+    before = tree(Path("run"))
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"steps": 41}, "run holds another training: steps is 40 there, 41 here; choose another"),
         ({"schedule": Vanilla()}, "another training: schedule is {'family': 'sigmoid'"),
         ({"lr": 0.1, "seed": 4}, r"seed is 3 there, 4 here \(and 1 more\)|lr is 0.001 there"),
         ({"hparams": {}}, "hparams is {'latent': 4, 'hidden': 16} there, {} here"),
-    ],
-)
-def test_a_folder_of_another_training_is_refused(
-    go: Go, change: dict[str, Any], message: str
-) -> None:
-    go(steps=40, evaluations=1)
-    before = tree(Path("run"))
-    with pytest.raises(MollituneError, match=message):
-        go(**{"evaluations": 1, **change})
-    assert tree(Path("run")) == before
+    ]
+    for change, message in cases:
+        with pytest.raises(MollituneError, match=message):
+            go(**{"evaluations": 1, **change})
+        assert tree(Path("run")) == before
+    found = described()
+    for what in ("dataset", "extractor"):
+        unfinish("run", **{**found, what: {**found[what], "sha256": "0" * 64}})
+        message = f"the {what} has changed since the training in run"
+        with pytest.raises(MollituneError, match=message):
+            go(evaluations=1)
+    unfinish("run", **found)
+    lease = {"token": "x", "pid": 1, "host": "elsewhere", "expires": time.time() + 60}
+    Path("run/lease.json").write_text(json.dumps(lease))
+    with pytest.raises(MollituneError, match="another driver works on run: process 1 on elsewher"):
+        go(evaluations=1)
 
 
-def test_a_folder_of_something_else_is_refused(go: Go) -> None:
+def test_a_folder_of_something_else_or_damaged_is_refused(go: Go) -> None:
     Path("run").mkdir()
     Path("run/thesis.tex").write_text("mine")
     with pytest.raises(MollituneError, match=r"run holds other files \(thesis.tex\) and no train"):
         go()
     assert tree(Path("run")) == {"run/thesis.tex": b"mine"}
-
-
-@pytest.mark.parametrize("text", ["", "[]", '{"format": "mollitune.search"}'])
-def test_a_damaged_description_is_refused(go: Go, text: str) -> None:
-    Path("run").mkdir()
-    Path("run/train.json").write_text(text)
-    with pytest.raises(MollituneError, match=r"run/train.json is not that of a training, or dama"):
-        go()
-
-
-@pytest.mark.parametrize("what", ["dataset", "extractor"])
-def test_other_images_or_another_extractor_are_refused(go: Go, what: str) -> None:
-    go(evaluations=1)
-    unfinish("run", **{what: {**described()[what], "sha256": "0" * 64}})
-    with pytest.raises(MollituneError, match=f"the {what} has changed since the training in run"):
-        go(evaluations=1)
-
-
-def test_two_at_once_are_refused(go: Go) -> None:
-    go(evaluations=1)
-    unfinish("run")
-    lease = {"token": "x", "pid": 1, "host": "elsewhere", "expires": time.time() + 60}
-    Path("run/lease.json").write_text(json.dumps(lease))
-    with pytest.raises(MollituneError, match="another driver works on run: process 1 on elsewher"):
-        go(evaluations=1)
+    for text in ("", "[]", '{"format": "mollitune.search"}'):
+        Path("run/train.json").write_text(text)
+        with pytest.raises(
+            MollituneError, match=r"run/train.json is not that of a training, or d"
+        ):
+            go()
 
 
 def test_a_training_that_diverges_says_so_and_is_not_tried_again(go: Go) -> None:
@@ -315,17 +284,17 @@ def test_a_training_that_diverges_says_so_and_is_not_tried_again(go: Go) -> None
 
 def test_a_write_that_the_storage_refuses_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "train.json").mkdir()
-    with pytest.raises(
-        MollituneError, match=r"cannot write .*train.json: .*; free some space"
-    ) as e:
+    message = r"^cannot write [^\n]*train.json: [^\n]*; free some space[^\n]*$"
+    with pytest.raises(MollituneError, match=message):
         TrainFolder(str(tmp_path)).describe({})
-    assert "\n" not in str(e.value)
 
 
 def test_the_average_is_what_is_loaded_where_there_is_one(go: Go, digits: Splits) -> None:
     go(ema=0.1)
     go("plain")
+    generator = torch.get_rng_state()
     last, average = load_model("run", "last"), load_model("run")
+    assert torch.equal(torch.get_rng_state(), generator)
     assert not average.training
     plain, again = load_model("plain").state_dict(), last.state_dict()
     assert all(torch.equal(plain[name], again[name]) for name in plain)
@@ -336,26 +305,17 @@ def test_the_average_is_what_is_loaded_where_there_is_one(go: Go, digits: Splits
     assert described("plain")["result"]["weights"] == "last"
 
 
-def test_loading_leaves_the_global_generator_alone(go: Go) -> None:
-    go(evaluations=1)
-    torch.manual_seed(11)
-    state = torch.get_rng_state()
-    load_model("run")
-    assert torch.equal(torch.get_rng_state(), state)
-
-
 def test_what_cannot_be_loaded(go: Go) -> None:
-    with pytest.raises(MollituneError, match=r"nowhere has no train.json"):
-        load_model("nowhere")
+    def refuse(message: str, *what: Any) -> None:
+        with pytest.raises(MollituneError, match=message):
+            load_model(*what)
+
+    refuse(r"nowhere has no train.json", "nowhere")
     go(evaluations=1)
-    with pytest.raises(MollituneError, match=r"run has no ema.pt; mollitune train .* with --ema"):
-        load_model("run", "ema")
+    refuse(r"run has no ema.pt; mollitune train .* with --ema", "run", "ema")
     Path("run/model.pt").write_bytes(b"half")
-    with pytest.raises(MollituneError, match=r"run/model.pt does not hold these weights"):
-        load_model("run")
+    refuse(r"run/model.pt does not hold these weights", "run")
     Path("run/model.pt").unlink()
-    with pytest.raises(MollituneError, match=r"run has no model.pt; mollitune train makes it at"):
-        load_model("run")
+    refuse(r"run has no model.pt; mollitune train makes it at", "run")
     Path("run/train.json").write_text("{}")
-    with pytest.raises(MollituneError, match=r"run/train.json is damaged"):
-        load_model("run")
+    refuse(r"run/train.json is damaged", "run")

@@ -16,34 +16,21 @@ from mollitune.search.training.settings import Training
 
 MOLLIFY = Sigmoid(until=0.6)
 TRAINING: dict[str, Any] = {
-    "preset": "paper",
-    "hparams": {"hidden": 32},
-    "batch_size": 64,
-    "lr": 0.0005,
-    "clip_norm": None,
-    "ema": 0.02,
+    **{"preset": "paper", "hparams": {"hidden": 32}, "batch_size": 64},
+    **{"lr": 0.0005, "clip_norm": None, "ema": 0.02},
 }
-PROVENANCE = {
-    "model": "glow",
-    "dataset": "cifar10",
-    "steps": 1000,
+FOUND: dict[str, Any] = {
+    **{"model": "glow", "dataset": "cifar10", "steps": 1000, "fid_samples": 500},
     "extractor": "inception-v3-compat",
-    "fid_samples": 500,
-    "training": TRAINING,
 }
+PROVENANCE = {**FOUND, "training": TRAINING}
 SEARCHED = ScheduleSource("best.json", MOLLIFY, {"provenance": PROVENANCE})
 LEAST: dict[str, Any] = {"model": "vae", "dataset": "digits", "steps": 10}
 
 
 def test_what_is_not_asked_for_is_as_in_the_search() -> None:
-    assert settle(SEARCHED, {"steps": 50_000, "model": None}) == TrainSettings(
-        model="glow",
-        dataset="cifar10",
-        steps=50_000,
-        extractor="inception-v3-compat",
-        fid_samples=500,
-        **TRAINING,
-    )
+    found = settle(SEARCHED, {"steps": 50_000, "model": None})
+    assert found == TrainSettings(**{**FOUND, "steps": 50_000}, **TRAINING)
 
 
 def test_what_is_asked_for_goes_first() -> None:
@@ -60,26 +47,12 @@ def test_what_is_asked_for_goes_first() -> None:
 
 
 def test_another_model_starts_from_the_defaults() -> None:
-    found = settle(SEARCHED, {"model": "vae"})
-    assert found == TrainSettings(
-        model="vae",
-        dataset="cifar10",
-        steps=1000,
-        extractor="inception-v3-compat",
-        fid_samples=500,
-    )
+    assert settle(SEARCHED, {"model": "vae"}) == TrainSettings(**{**FOUND, "model": "vae"})
     assert settle(SEARCHED, {"model": "glow"}).batch_size == 64
-
-
-def test_another_preset_leaves_the_hyperparameters_of_the_search_out() -> None:
     found = settle(SEARCHED, {"preset": "quick", "hparams": {"steps": 2}})
     assert (found.preset, found.hparams, found.lr) == ("quick", {"steps": 2}, 0.0005)
-
-
-def test_an_export_of_before_has_no_training() -> None:
-    old = {name: value for name, value in PROVENANCE.items() if name != "training"}
-    found = settle(ScheduleSource("best.json", MOLLIFY, {"provenance": old}), {})
-    assert (found.model, found.preset, found.batch_size) == ("glow", "quick", 128)
+    old = settle(ScheduleSource("best.json", MOLLIFY, {"provenance": FOUND}), {})  # no training
+    assert (old.model, old.preset, old.batch_size) == ("glow", "quick", 128)
 
 
 def test_the_spec_is_that_of_the_settings() -> None:
@@ -89,57 +62,44 @@ def test_the_spec_is_that_of_the_settings() -> None:
     assert (spec.seed, spec.schedule) == (5, MOLLIFY)
 
 
-@pytest.mark.parametrize(
-    ("source", "asked", "message"),
-    [
+def test_an_illegal_value_is_named_with_its_option_or_file() -> None:
+    def of(name: str, **found: Any) -> ScheduleSource:
+        return ScheduleSource(name, MOLLIFY, {"provenance": found})
+
+    cases: list[tuple[ScheduleSource, dict[str, Any], str]] = [
         (ScheduleSource("vanilla", Vanilla()), {}, "--model is missing: vanilla does not tell"),
         (ScheduleSource("a.json", MOLLIFY), {"model": "vae"}, "--dataset is missing: a.json do"),
         (SEARCHED, {"lr": 0.0}, "--lr is 0.0: Input should be greater than 0"),
         (SEARCHED, {"batch_size": 0}, "--batch-size is 0: Input should be greater"),
         (SEARCHED, {"steps": 1}, "--steps is 1"),
         (SEARCHED, {"ema": 1.5}, "--ema is 1.5: Input should be less than 1"),
+        (SEARCHED, {"precision": "fp16"}, "--precision is 'fp16'.*'fp32' or 'bf16'"),
         (SEARCHED, {"extractor": "lennet"}, "--extractor is 'lennet': .*did you mean 'lenet'"),
         (SEARCHED, {"hparams": {"hidden": [1]}}, r"--hparams is \[1\]"),
-    ],
-)
-def test_an_illegal_value_is_named_with_its_option(
-    source: ScheduleSource, asked: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(MollituneError, match=message):
-        settle(source, asked)
+        (of("b.json", **{**LEAST, "steps": "many"}), {}, "b.json: steps of its search is 'many'"),
+        (of("b.json", **LEAST, training={"lr": -1.0}), {}, "b.json: lr of its search is -1.0"),
+    ]
+    for source, asked, message in cases:
+        with pytest.raises(MollituneError, match=message):
+            settle(source, asked)
 
 
-@pytest.mark.parametrize(
-    ("provenance", "message"),
-    [
-        ({**LEAST, "steps": "many"}, "best.json: steps of its search is 'many'"),
-        ({**LEAST, "training": {"lr": -1.0}}, "best.json: lr of its search is -1.0"),
-    ],
-)
-def test_an_illegal_value_in_a_file_is_named_with_the_file(
-    provenance: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(MollituneError, match=message):
-        settle(ScheduleSource("best.json", MOLLIFY, {"provenance": provenance}), {})
+def test_odd_provenance_is_as_good_as_none() -> None:
+    for provenance in ("none", None, {"training": "none", **LEAST}):
+        found = settle(ScheduleSource("a.json", MOLLIFY, {"provenance": provenance}), LEAST)
+        assert found == TrainSettings(**LEAST)
 
 
-@pytest.mark.parametrize("provenance", ["none", None, {"training": "none", **LEAST}])
-def test_odd_provenance_is_as_good_as_none(provenance: object) -> None:
-    found = settle(ScheduleSource("a.json", MOLLIFY, {"provenance": provenance}), LEAST)
-    assert found == TrainSettings(**LEAST)
-
-
-@pytest.mark.parametrize(
-    ("model", "dataset", "folder"),
-    [
-        ("glow", "cifar10", "runs/glow-cifar10-sigmoid"),
-        ("glow", "cifar10:/data/cifar", "runs/glow-cifar10-sigmoid"),
-        ("my.nets:Flow", "folder:data/flowers@32", "runs/my.nets-Flow-flowers-sigmoid"),
-        ("vae", "parquet:train.parquet", "runs/vae-train-sigmoid"),
-    ],
-)
-def test_a_training_has_a_folder_of_its_own(model: str, dataset: str, folder: str) -> None:
-    assert TrainSettings(model=model, dataset=dataset, steps=10).folder(MOLLIFY) == folder
+def test_a_training_has_a_folder_of_its_own() -> None:
+    cases = {
+        ("glow", "cifar10"): "runs/glow-cifar10-sigmoid",
+        ("glow", "cifar10:/data/cifar"): "runs/glow-cifar10-sigmoid",
+        ("my.nets:Flow", "folder:data/flowers@32"): "runs/my.nets-Flow-flowers-sigmoid",
+        ("vae", "parquet:train.parquet"): "runs/vae-train-sigmoid",
+    }
+    for (model, dataset), folder in cases.items():
+        settings = TrainSettings(model=model, dataset=dataset, steps=10)
+        assert settings.folder(MOLLIFY) == folder
 
 
 def test_hyperparameters_are_yaml() -> None:
@@ -151,7 +111,9 @@ def test_hyperparameters_are_yaml() -> None:
             parse_hparams([text])
 
 
-def test_a_schedule_comes_from_a_file_or_a_family(tmp_path: Path) -> None:
+def test_a_schedule_comes_from_a_file_or_a_family(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "best.json"
     MOLLIFY.save(path, provenance=PROVENANCE, verdict=None)
     source = read_schedule(str(path))
@@ -159,17 +121,11 @@ def test_a_schedule_comes_from_a_file_or_a_family(tmp_path: Path) -> None:
     assert source.provenance == PROVENANCE
     assert read_schedule("vanilla") == ScheduleSource("vanilla", Vanilla())
     assert read_schedule("knots").schedule == Knots()
-
-
-def test_a_file_goes_before_a_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    MOLLIFY.save("vanilla")
+    MOLLIFY.save("vanilla")  # a file goes before a family
     assert read_schedule("vanilla").schedule == MOLLIFY
-
-
-def test_no_schedule(tmp_path: Path) -> None:
     with pytest.raises(MollituneError, match=r"bst.json: no such file, and no family; make one"):
         read_schedule(str(tmp_path / "bst.json"))
-    (tmp_path / "best.json").write_text("{}")
+    path.write_text("{}")
     with pytest.raises(MollituneError, match=r"best.json: format must be"):
-        read_schedule(str(tmp_path / "best.json"))
+        read_schedule(str(path))

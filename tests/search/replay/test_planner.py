@@ -22,7 +22,7 @@ def plan(stopping: dict[str, Any] | None = None, **keys: Any) -> Cost:
         **keys,
     }
     config = SearchConfig.model_validate(plain)
-    return plan_cost(config, list(arms(config, 8)), source(config, 8, 0))
+    return plan_cost(config, list(arms(config, 8)), source(config, 8))
 
 
 def test_without_stopping_every_run_costs_its_steps() -> None:

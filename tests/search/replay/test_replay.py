@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import random
 
 import pytest
 from tests.search.policy.worlds import STEPS, curve, recording
@@ -20,13 +21,11 @@ class InTurn:
     def __init__(self, source: Source, seed: int) -> None:
         self._source = source
 
-    def arm(self, configuration: int, schedule: Schedule) -> None:
+    def tried(self, configuration: int, schedule: Schedule) -> None:
         self._source.take(schedule)
 
     def ask(self, configuration: int) -> Schedule:
-        schedule = min(self._source.candidates(), key=lambda s: s.until)
-        self._source.take(schedule)
-        return schedule
+        return min(self._source.candidates(random.Random(0)), key=lambda s: s.until)
 
     def tell(self, run: Run, outcome: str, value: float | None, step: int) -> None:
         pass

@@ -109,16 +109,6 @@ def test_an_audited_run_goes_on() -> None:
     assert policy.take_decisions()[1].action == "audit"
 
 
-def test_the_audit_follows_the_seed_of_the_search() -> None:
-    def audited(seed: int) -> list[str]:
-        policy = scheduler(seed, audit=0.5)
-        report(policy, trial_of(99), 40, fid=1.0)
-        return [report(policy, trial_of(k), 40, fid=10.0 + k) for k in range(30)]
-
-    assert audited(1) == audited(1) != audited(2)
-    assert set(audited(1)) == {STOP, CONTINUE}
-
-
 def test_a_failed_trial_is_not_judged() -> None:
     policy = scheduler()
     failed = {"failure": "diverged", "done": True, "step": 40, "progress": 2 / 3}
@@ -143,24 +133,6 @@ def test_each_policy_has_its_rungs(stopping: dict[str, Any], rungs: list[int]) -
     for step in range(10, STEPS + 1, 10):
         report(policy, trial_of(0, Linear(until=0.1)), step, fid=5)
     assert [d.step for d in policy.take_decisions()] == rungs
-
-
-def test_probe_judges_the_cooldown_branch() -> None:
-    policy = scheduler(policy="probe", grace=0.5)
-    slow = Linear(until=0.9)
-    for trial, (fid, probe_fid) in enumerate([(90, 10.0), (1, 20.0), (99, 5.0)]):
-        answer = report(policy, trial_of(trial, slow), 30, fid, probe_fid)
-        assert answer == (STOP if trial == 1 else CONTINUE)
-    assert [d.value for d in policy.take_decisions()] == [10.0, 20.0, 5.0]
-
-
-def test_models_do_not_compete() -> None:
-    policy = scheduler()
-    answers = [
-        report(policy, trial_of(k, model=model), 40, (1.0 if model == "vae" else 100.0) + k)
-        for k, model in enumerate(["vae", "glow"] * 2)
-    ]
-    assert answers == [CONTINUE, CONTINUE, STOP, STOP]
 
 
 def test_values_that_do_not_compare_are_refused() -> None:
