@@ -33,7 +33,12 @@ from torch_fidelity.metric_fid import (
 
 from mollitune.search.data.images import Images, Splits, split
 from mollitune.search.data.sources import load_images
-from mollitune.search.metrics.extractors.extractor import LENET, Extractor, prepare_extractor
+from mollitune.search.metrics.extractors.extractor import (
+    LENET,
+    Extractor,
+    prepare_extractor,
+    register,
+)
 from mollitune.search.metrics.fid import FidMeter, to_bytes
 from mollitune.search.metrics.frechet import Target
 from mollitune.search.metrics.moments import Moments
@@ -143,6 +148,7 @@ class Evaluation:
     def theirs(self, samples: Dataset[Tensor], options: dict[str, Any]) -> float:
         """Call torch-fidelity as its documentation does; it keeps the real statistics."""
         real: Images = self.splits.validation
+        register(LENET)
         metrics = torch_fidelity.calculate_metrics(
             input1=samples,
             input2=Bytes(torch.from_numpy(real.pixels)),

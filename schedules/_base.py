@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
-from typing import Any, ClassVar, Self
-
-import torch
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from ._check import finite_number, valid_progress
 from ._file import write
 from ._registry import lookup
 from ._space import Choice, Float
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +69,8 @@ class Schedule(ABC):
 
     @abstractmethod
     def __call__(
-        self, x: torch.Tensor, progress: float, *, generator: torch.Generator | None = None
-    ) -> torch.Tensor:
+        self, x: "torch.Tensor", progress: float, *, generator: "torch.Generator | None" = None
+    ) -> "torch.Tensor":
         """Mollify a batch.
 
         Args:

@@ -2,8 +2,10 @@
 
 import math
 from numbers import Real
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 def require(condition: bool, name: str, value: object, legal: str) -> None:
@@ -53,8 +55,10 @@ def valid_progress(progress: float) -> float:
     return float(progress)
 
 
-def require_float_tensor(x: torch.Tensor) -> None:
+def require_float_tensor(x: "torch.Tensor") -> None:
     """Raise a ValueError unless ``x`` is a floating-point tensor."""
+    import torch
+
     if not isinstance(x, torch.Tensor):
         raise ValueError(f"x must be a torch.Tensor, got {type(x).__name__}")
     if not x.is_floating_point():

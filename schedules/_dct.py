@@ -2,11 +2,13 @@
 
 import functools
 import math
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
-def dissipate(x: torch.Tensor, sigma: float) -> torch.Tensor:
+def dissipate(x: "torch.Tensor", sigma: float) -> "torch.Tensor":
     """Blur images with a Gaussian of width sigma and reflecting borders.
 
     The orthonormal DCT-II of each image is multiplied by exp(-(f_i^2 + f_j^2) sigma^2 / 2) with
@@ -27,8 +29,12 @@ def dissipate(x: torch.Tensor, sigma: float) -> torch.Tensor:
     return left @ (x @ right)
 
 
-def _blur_matrix(n: int, sigma: float, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+def _blur_matrix(
+    n: int, sigma: float, dtype: "torch.dtype", device: "torch.device"
+) -> "torch.Tensor":
     """C^T diag(gain) C of shape (n, n), computed in float64 on the device, without a host copy."""
+    import torch
+
     dct, frequency = _dct_matrix(n, device)
     # f * sigma is squared as a whole: sigma^2 alone may overflow, and 0 * inf is NaN.
     gain = torch.exp(-0.5 * (frequency * sigma).square())
@@ -36,8 +42,10 @@ def _blur_matrix(n: int, sigma: float, dtype: torch.dtype, device: torch.device)
 
 
 @functools.lru_cache(maxsize=64)
-def _dct_matrix(n: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+def _dct_matrix(n: int, device: "torch.device") -> "tuple[torch.Tensor, torch.Tensor]":
     """The orthonormal DCT-II matrix, shape (n, n), and its frequencies pi k / n, in float64."""
+    import torch
+
     k = torch.arange(n, dtype=torch.float64, device=device)
     dct = torch.cos(math.pi / n * k[:, None] * (k + 0.5)) * math.sqrt(2.0 / n)
     dct[0] *= math.sqrt(0.5)

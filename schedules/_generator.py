@@ -5,15 +5,18 @@ or a comparison measures luck. So the noise never touches the global generators:
 generator of its own, seeded from `torch.initial_seed` mixed with a constant.
 """
 
-import torch
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 _SALT = 0x6D6F6C6C69667931
 _MASK = 2**64 - 1
 
-_generators: dict[torch.device, tuple[int, torch.Generator]] = {}
+_generators: dict["torch.device", tuple[int, "torch.Generator"]] = {}
 
 
-def noise_generator(device: torch.device) -> torch.Generator:
+def noise_generator(device: "torch.device") -> "torch.Generator":
     """Return the module's own generator for a device.
 
     It is seeded at first use, and again whenever `torch.initial_seed` has changed since, that is
@@ -21,6 +24,8 @@ def noise_generator(device: torch.device) -> torch.Generator:
     Calling `torch.manual_seed` twice with the *same* seed does not rewind it: who repeats or
     resumes a run within one process passes a ``generator`` of their own instead.
     """
+    import torch
+
     seed = torch.initial_seed()
     known = _generators.get(device)
     if known is not None and known[0] == seed:
@@ -31,8 +36,10 @@ def noise_generator(device: torch.device) -> torch.Generator:
     return generator
 
 
-def normal_like(x: torch.Tensor, std: float, generator: torch.Generator) -> torch.Tensor:
+def normal_like(x: "torch.Tensor", std: float, generator: "torch.Generator") -> "torch.Tensor":
     """Draw noise from N(0, std^2) in the shape, dtype, device and memory layout of ``x``."""
+    import torch
+
     # Filling a channels-last tensor in place is many times slower on a CPU than a contiguous one,
     # so the dimensions are laid out in memory order and then renamed.
     order = sorted(range(x.ndim), key=x.stride, reverse=True)

@@ -3,12 +3,14 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import torch
+from typing import TYPE_CHECKING
 
 from ._base import Schedule
 from ._check import require, require_float_tensor, valid_progress
 from ._generator import noise_generator
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +42,9 @@ class Mollifier(Schedule):
         return [self.phase_level(q) for q in shares]
 
     @abstractmethod
-    def apply(self, x: torch.Tensor, level: float, generator: torch.Generator) -> torch.Tensor:
+    def apply(
+        self, x: "torch.Tensor", level: float, generator: "torch.Generator"
+    ) -> "torch.Tensor":
         """Mollify the floating-point tensor ``x`` of shape (N, ...) with strength ``level``."""
 
     def level(self, progress: float) -> float:
@@ -49,8 +53,8 @@ class Mollifier(Schedule):
         return self.phase_level(progress / self.until) if progress < self.until else 0.0
 
     def __call__(
-        self, x: torch.Tensor, progress: float, *, generator: torch.Generator | None = None
-    ) -> torch.Tensor:
+        self, x: "torch.Tensor", progress: float, *, generator: "torch.Generator | None" = None
+    ) -> "torch.Tensor":
         """Mollify a batch, see `Schedule.__call__`."""
         require_float_tensor(x)
         if not self.mollified(progress):

@@ -4,13 +4,16 @@ import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from ._check import require
 from ._generator import normal_like
 from ._mollifier import Mollifier
+
+if TYPE_CHECKING:
+    import torch
 
 # What a curve may miss [0, 1] by. Near its ends it is often a difference of nearly equal numbers,
 # and the root of a variance of -1e-17 would end a training run.
@@ -74,7 +77,9 @@ class NoiseSchedule(Mollifier):
         listed: list[float] = levels.tolist()
         return listed
 
-    def apply(self, x: torch.Tensor, level: float, generator: torch.Generator) -> torch.Tensor:
+    def apply(
+        self, x: "torch.Tensor", level: float, generator: "torch.Generator"
+    ) -> "torch.Tensor":
         """Mix noise of variance ``level`` into ``x``, preserving a variance of 1."""
         # Two passes over memory: noise of the right size is drawn, then x is added in place.
         noise = normal_like(x, math.sqrt(level), generator)

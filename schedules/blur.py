@@ -2,9 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
-
-import torch
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 from ._check import require
 from ._dct import dissipate
@@ -12,6 +10,9 @@ from ._generator import normal_like
 from ._mollifier import Mollifier
 from ._registry import register
 from ._space import UNTIL, Choice, Float
+
+if TYPE_CHECKING:
+    import torch
 
 Curve = Literal["linear", "log", "sine"]
 CURVES: tuple[str, ...] = get_args(Curve)
@@ -88,8 +89,12 @@ class Blur(Mollifier):
         """Width of the blur in pixels at the share ``q`` in [0, 1) of the mollified phase."""
         return self.sigma_max * self._h(q)
 
-    def apply(self, x: torch.Tensor, level: float, generator: torch.Generator) -> torch.Tensor:
+    def apply(
+        self, x: "torch.Tensor", level: float, generator: "torch.Generator"
+    ) -> "torch.Tensor":
         """Blur images of shape (N, C, H, W) with sigma = ``level`` pixels, then add the noise."""
+        import torch
+
         require(x.ndim == 4, "x", tuple(x.shape), "of shape (N, C, H, W)")
         # Half precision would lose the image in the sums, and autocast would bring it in unasked.
         with torch.autocast(x.device.type, enabled=False):

@@ -1,14 +1,15 @@
 """No mollification: the baseline that every study carries."""
 
 from dataclasses import dataclass
-from typing import ClassVar
-
-import torch
+from typing import TYPE_CHECKING, ClassVar
 
 from ._base import Schedule
 from ._check import require_float_tensor, valid_progress
 from ._registry import register
 from ._space import Choice, Float
+
+if TYPE_CHECKING:
+    import torch
 
 
 @register
@@ -39,8 +40,8 @@ class Vanilla(Schedule):
         return 0.0
 
     def __call__(
-        self, x: torch.Tensor, progress: float, *, generator: torch.Generator | None = None
-    ) -> torch.Tensor:
+        self, x: "torch.Tensor", progress: float, *, generator: "torch.Generator | None" = None
+    ) -> "torch.Tensor":
         """Return ``x`` itself, see `Schedule.__call__`."""
         require_float_tensor(x)
         valid_progress(progress)

@@ -4,9 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from scipy.optimize import brentq
 from scipy.special import stdtrit
-from scipy.stats import nct
 
 LEVEL = 0.95
 """Probability with which everything holds that a confirmation says about one model."""
@@ -161,6 +159,8 @@ def detectable(
     Raises:
         ValueError: As for `seeds_needed`.
     """
+    from scipy.optimize import brentq
+
     _check(sd, power)
     if seeds < 2:
         return None
@@ -173,6 +173,8 @@ def detectable(
 
 def _power(effect: float, seeds: int, comparisons: int, level: float) -> float:
     """Probability that the interval excludes zero on the side of the effect (in units of sd)."""
+    from scipy.stats import nct  # a second to import, which few commands need
+
     if seeds < 2:
         return 0.0
     shift = effect * math.sqrt(seeds)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
 
 from mollitune.analysis.ranking.expectation import LEVEL
 from mollitune.analysis.tables.comparable import comparable_reports, require_alike
@@ -164,6 +163,8 @@ def _audit(
     if eta is not None and len(ended):
         first = finals.sort_values("trial").groupby("configuration")["fid"].first()
         false_stops = int((ended <= np.quantile(first, 1 / eta)).sum())
+        from scipy.stats import binomtest
+
         share = binomtest(false_stops, len(ended)).proportion_ci(LEVEL, method="wilson")
         low, high = float(share.low), float(share.high)
     spared = trials[trials["trial"].isin(stopped)]

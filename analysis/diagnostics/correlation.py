@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from scipy.stats import norm, spearmanr
+from scipy.special import ndtri
 
 from mollitune.analysis.ranking.expectation import LEVEL
 
@@ -36,11 +36,13 @@ def rank_correlation(a: Sequence[float], b: Sequence[float]) -> RankCorrelation:
         a: One value per pair, finite.
         b: The other one, as many.
     """
+    from scipy.stats import spearmanr
+
     if len(a) < _FEWEST or len({*a}) == 1 or len({*b}) == 1:
         return RankCorrelation(None, None, None)
     r = float(spearmanr(a, b).statistic)
     if abs(r) > 1 - 1e-12:
         return RankCorrelation(r, None, None)
-    half = float(norm.ppf((1 + LEVEL) / 2)) * math.sqrt((1 + r * r / 2) / (len(a) - 3))
+    half = float(ndtri((1 + LEVEL) / 2)) * math.sqrt((1 + r * r / 2) / (len(a) - 3))
     z = math.atanh(r)
     return RankCorrelation(r, math.tanh(z - half), math.tanh(z + half))

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from mollitune._errors import MollituneError
 from mollitune.analysis.tables.comparable import comparable_reports, require_alike
@@ -195,5 +194,7 @@ def _places(values: pd.Series) -> list[float]:
     as if half of all configurations were of a family that one in ten is of.
     """
     is_number = pd.api.types.is_numeric_dtype(values)
+    from scipy.stats import rankdata
+
     ranks = rankdata(values if is_number else pd.Categorical(values).codes)
     return [float(rank - 1) / (len(values) - 1) for rank in ranks]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from mollitune.schedules import Schedule
 from mollitune.search.policy import MODELLED, ShapeSurrogate
@@ -59,6 +59,6 @@ def _means(values: Sequence[Sequence[float]], positive: bool) -> list[Expectatio
     if not degrees or not positive:
         return [Expectation(mean, math.nan, math.nan) for mean in means]
     squares = sum(float(np.var(np.log(own))) * len(own) for own in values)
-    widest = float(t.ppf((1 + LEVEL) / 2, degrees)) * math.sqrt(squares / degrees)
+    widest = float(stdtrit(degrees, (1 + LEVEL) / 2)) * math.sqrt(squares / degrees)
     factors = [math.exp(widest / math.sqrt(len(own))) for own in values]
     return [Expectation(m, m / f, m * f) for m, f in zip(means, factors, strict=True)]

@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm, qmc
+from scipy.special import ndtri
 
 Array = npt.NDArray[np.float64]
 
@@ -52,9 +52,11 @@ class Hyperparameters:
 @lru_cache(maxsize=8)
 def prior_draws(dimensions: int) -> Hyperparameters:
     """Return the same draws in every process: a low-discrepancy set without a seed."""
+    from scipy.stats import qmc  # a second to import, which a trial's process need not wait for
+
     medians = [_LENGTH] * dimensions + list(_SCALES.values())
     # without the first half of the set, whose points lie on a coarse grid
     unit = qmc.Sobol(len(medians), scramble=False).random(2 * DRAWS)[DRAWS:]
     middle, spread = np.array(medians).T
-    values = middle * np.exp(spread * norm.ppf(unit))
+    values = middle * np.exp(spread * ndtri(unit))
     return Hyperparameters(values[:, :dimensions], *values[:, dimensions:].T)

@@ -16,7 +16,7 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from mollitune.schedules import GRID, Mollifier, NoiseSchedule, Schedule, strengths
 
@@ -84,7 +84,7 @@ class Belief:
 
     def interval(self, level: float = 0.9) -> tuple[Array, Array]:
         """Lower and upper ends of the central interval of this probability, as FIDs."""
-        half = norm.ppf((1 + level) / 2) * np.hypot(self.scale, self.level_scale)
+        half = ndtri((1 + level) / 2) * np.hypot(self.scale, self.level_scale)
         return np.exp(self.location - half), np.exp(self.location + half)
 
     def improvement(self, best: float) -> Array:
@@ -92,7 +92,7 @@ class Belief:
         gap = np.log(best) - self.location
         scale = np.maximum(self.scale, 1e-12)
         z = gap / scale
-        improvement: Array = gap * norm.cdf(z) + scale * norm.pdf(z)
+        improvement: Array = gap * ndtr(z) + scale * np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
         return improvement
 
 

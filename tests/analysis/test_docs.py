@@ -35,6 +35,7 @@ def trials() -> tuple[FakeTrial, ...]:
     )
 
 
+@pytest.mark.slow
 def test_the_code_of_the_page_runs(
     make_search: MakeSearch, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,8 +12,8 @@ CONFIG: dict[str, Any] = {
     "model": [{"name": "vae", "steps": 24}, {"name": "realnvp", "steps": 12}],
     "families": ["linear", "sigmoid", "blur"],
     "sampler": "random",
-    "trials": 16,
-    "stopping": {"policy": "none"},
+    "trials": 12,
+    "stopping": {"policy": "late_cut", "audit": 0},
     "fid": {"samples": 60, "every": 0.25, "budget": None},
 }
 
@@ -23,8 +23,9 @@ def test_a_search_of_stacks_is_that_of_single_trials(searches: Searches) -> None
     resources = {"checkpoint_seconds": 0, "stack": 4}
     searches.run("search", searches.config("single", workers=1, **CONFIG))
     searches.config("stacked", workers=1, resources=resources, **CONFIG)
-    searches.killed_on_the_way("search", "stacked", kills=2, seed=0)
+    searches.killed_on_the_way("search", "stacked", kills=1, seed=0)
     searches.assert_each_row_once("stacked")
+    assert "stopped" in set(searches.results("stacked").trials["status"])  # single ones of them
     # to the rounding of the arithmetic
     assert_same_tables(searches.results("stacked"), searches.results("single"), rtol=2e-3)
 
@@ -51,19 +52,3 @@ def test_a_stack_whose_process_is_killed_goes_on(searches: Searches) -> None:
     assert results.trials["attempt"].tolist() == [2] * 3 + [1] * 9
     for _, reports in results.reports.groupby("trial"):
         assert reports["step"].tolist() == [2, 4, 6, 8, 10]
-
-
-def test_the_policy_stops_single_trials_of_a_stack(searches: Searches) -> None:
-    values = {**CONFIG, "stopping": {"policy": "late_cut", "audit": 0}, "model": ["vae"]}
-    resources = {"checkpoint_seconds": 0, "stack": 4}
-    searches.run(
-        "search", searches.config("cut", workers=1, steps=24, resources=resources, **values)
-    )
-    results = searches.results("cut")
-    stopped = results.decisions[results.decisions["action"] == "stop"]["trial"]
-    status = results.trials.set_index("trial")["status"]
-    assert 0 < len(stopped) < len(status)
-    assert set(stopped) == set(status.index[status == "stopped"])
-    ends = results.reports.groupby("trial")["step"].max()
-    assert {int(step) for step in ends[status == "completed"]} == {24}
-    assert all(int(step) < 24 for step in ends[status == "stopped"])

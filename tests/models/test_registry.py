@@ -66,7 +66,7 @@ def test_names_are_sorted_and_build_their_class() -> None:
 @pytest.mark.parametrize("name", models())
 def test_presets_fit_their_shape(name: str) -> None:
     # The meta device computes shapes only, so full-size models cost nothing.
-    sides = [(1, 4, 4), (1, 10, 10), (3, 28, 20), (1, 28, 28), (3, 32, 32), (3, 64, 64)]
+    sides = [(1, 4, 4), (1, 10, 10), (3, 28, 20), (3, 64, 64)]
     for shape in sides:
         with torch.device("meta"):
             model = build(name, shape=shape)

@@ -36,6 +36,7 @@ def test_it_ends_with_the_search(search: Path, capsys: pytest.CaptureFixture[str
     assert "data-reload" not in Path(search, "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_it_follows_a_search_until_it_is_told_to_stop(search: Path) -> None:
     command = [sys.executable, "-m", "mollitune.search.cli", "report", "fake", "--watch"]
     with subprocess.Popen(

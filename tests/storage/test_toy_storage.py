@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.storage.conftest import Commands, kill, wait_for
+from tests.storage.conftest import Commands
 
 from mollitune import _files
 from mollitune._errors import MollituneError
@@ -33,14 +33,12 @@ def shelf(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> Path:
     return shelf
 
 
+@pytest.mark.slow
 def test_a_search_lives_on_it(
     commands: Commands, shelf: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     record = shelf / "searches" / "own" / "journal"
-    process = commands.start("search", commands.config("own", storage=ROOT))
-    wait_for(process, lambda: len(list(record.glob("*.json"))) >= 5)
-    kill(process)
-    commands.run("resume", "own", "--results", ROOT)
+    commands.run("search", commands.config("own", storage=ROOT))
     commands.run("extend", "own", "--trials", "1", "--results", ROOT)
     assert not (commands.folder / "results").exists()
 

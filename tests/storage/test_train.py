@@ -31,6 +31,7 @@ def go(location: str) -> Trained:
     return train(source, SETTINGS, location, console, checkpoint_seconds=0, device="cpu")
 
 
+@pytest.mark.slow
 def test_a_training_in_a_bucket_is_the_one_on_a_disk(
     s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,20 +1,31 @@
-"""What every extractor with a single feature layer tells torch-fidelity."""
+"""What every extractor with a single feature layer tells torch-fidelity.
+
+It is not imported for that: with all its networks it takes longer to import than torch.
+"""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-from torch_fidelity.feature_extractor_base import FeatureExtractorBase
+from torch import nn
 
 
-class OneLayerExtractor(FeatureExtractorBase):  # type: ignore[misc]
+class OneLayerExtractor(nn.Module):
     """Base of extractors with one feature layer, which serves all metrics.
+
+    Arguments:
+        name: Name in torch-fidelity's registry.
+        features_list: The layers asked for, the one there is.
 
     Attributes:
         layer: Name of that layer.
     """
 
     layer: ClassVar[str]
+
+    def __init__(self, name: str, features_list: list[str]) -> None:
+        nn.Module.__init__(self)  # where `register` adds torch-fidelity's base, it has no part
+        self.name, self.features_list = name, features_list
 
     @classmethod
     def get_provided_features_list(cls) -> tuple[str, ...]:

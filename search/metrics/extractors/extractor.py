@@ -15,9 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from pyarrow.fs import LocalFileSystem
-from torch import Tensor
-from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY, register_feature_extractor
-from torch_fidelity.utils import create_feature_extractor
+from torch import Tensor, nn
 
 from mollitune import _files
 from mollitune._errors import MollituneError
@@ -54,6 +52,7 @@ __all__ = [
 ]
 
 SHIPPED = (LENET, INCEPTION, EFFICIENTNET)
+_OwnExtractor = LeNetExtractor | EfficientNetExtractor | FileExtractor | ClassExtractor
 BATCH = 256
 OWN_RESIZE = "its own"
 
@@ -103,20 +102,13 @@ class Extractor:
             MollituneError: If its packages or the user's class are not installed here, or the
                 class differs from the one that the driver saw.
         """
-        register(self.name)
         if self.source and class_source(self.name) != self.source:
             raise MollituneError(
                 f"fid.extractor: {self.name} differs between machines; install one version"
             )
         # the constructors draw initial weights before they load the real ones
         with torch.random.fork_rng(devices=[]):
-            network = create_feature_extractor(
-                self.name,
-                [_default_layer(self.name)],
-                cuda=device.type == "cuda",
-                verbose=False,
-                feature_extractor_weights_path=io.BytesIO(self.weights),
-            )
+            network = self._network().requires_grad_(False).eval().to(device)
         colour = self.name == INCEPTION
 
         @torch.no_grad()
@@ -127,6 +119,19 @@ class Extractor:
             return out
 
         return features
+
+    def _network(self) -> nn.Module:
+        weights = io.BytesIO(self.weights)
+        if self.name != INCEPTION:
+            own = _class_of(self.name)
+            return own(self.name, [own.layer], feature_extractor_weights_path=weights)
+
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+        network: nn.Module = FeatureExtractorInceptionV3(
+            self.name, ["2048"], feature_extractor_weights_path=weights
+        )
+        return network
 
 
 def check_extractor_name(name: str) -> None:
@@ -200,20 +205,26 @@ def register(name: str) -> None:
     After that, `torch_fidelity.calculate_metrics` takes the name as ``feature_extractor`` and a
     file with `Extractor.weights` as ``feature_extractor_weights_path``.
     """
-    if name in FEATURE_EXTRACTORS_REGISTRY:
-        return
-    shipped = {LENET: LeNetExtractor, EFFICIENTNET: EfficientNetExtractor}
+    from torch_fidelity.feature_extractor_base import FeatureExtractorBase
+    from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY, register_feature_extractor
+
+    if name not in FEATURE_EXTRACTORS_REGISTRY:
+        own = _class_of(name)
+        both = type(own.__name__, (own, FeatureExtractorBase), {})
+        register_feature_extractor(name, both)
+
+
+def _class_of(name: str) -> type[_OwnExtractor]:
+    shipped: dict[str, type[_OwnExtractor]] = {
+        LENET: LeNetExtractor,
+        EFFICIENTNET: EfficientNetExtractor,
+    }
     other = FileExtractor if name.startswith(FILE_PREFIX) else ClassExtractor
-    register_feature_extractor(name, shipped.get(name, other))
+    return shipped.get(name, other)
 
 
 def _is_class(name: str) -> bool:
     return _CLASS_NAME.fullmatch(name) is not None
-
-
-def _default_layer(name: str) -> str:
-    layer: str = FEATURE_EXTRACTORS_REGISTRY[name].get_default_feature_layer_for_metric("fid")
-    return layer
 
 
 def _user_extractor(name: str, train: Images) -> Extractor:
@@ -236,7 +247,3 @@ def _lenet_weights(train: Images, cache: Path) -> bytes:
     torch.save(train_lenet(train), buffer)
     _files.write_atomic(LocalFileSystem(), str(path), buffer.getvalue())
     return buffer.getvalue()
-
-
-for _name in (LENET, EFFICIENTNET):
-    register(_name)

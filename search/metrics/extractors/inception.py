@@ -12,11 +12,15 @@ import urllib.error
 from pathlib import Path
 
 import torch
-from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 
 from mollitune._errors import MollituneError
 
 INCEPTION = "inception-v3-compat"
+URL_INCEPTION_V3 = (
+    "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
+    "weights-inception-2015-12-05-6726825d.pth"
+)
+"""As torch-fidelity has it, which takes seconds to import."""
 INCEPTION_FILE = Path(URL_INCEPTION_V3).name
 ENVIRONMENT = "MOLLITUNE_INCEPTION_WEIGHTS"
 

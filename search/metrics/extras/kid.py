@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
 
 from mollitune.search.store.evaluation import OPTIONAL
 
@@ -34,6 +33,8 @@ def kid(generated: Tensor, real: Tensor) -> float:
         generated: Features with shape (N, F), N >= 2.
         real: Features with shape (M, F), M >= 2.
     """
+    from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
+
     metric = kid_features_to_metric(
         generated,
         real,

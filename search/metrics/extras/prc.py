@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch_fidelity.metric_prc import (
-    KEY_METRIC_PRECISION,
-    KEY_METRIC_RECALL,
-    prc_features_to_metric,
-)
 
 from mollitune.search.store.evaluation import OPTIONAL
 
@@ -42,6 +37,12 @@ def precision_recall(generated: Tensor, real: Tensor) -> tuple[float, float]:
         generated: Features with shape (N, F), N >= 4.
         real: Features with shape (M, F), M >= 4.
     """
+    from torch_fidelity.metric_prc import (
+        KEY_METRIC_PRECISION,
+        KEY_METRIC_RECALL,
+        prc_features_to_metric,
+    )
+
     metric = prc_features_to_metric(
         generated,
         real,

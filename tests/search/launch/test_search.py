@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +12,6 @@ from tests.search.launch.conftest import TINY, Place, wait
 
 from mollitune.analysis import Results
 from mollitune.analysis.ranking import best
-from mollitune.models import models
 from mollitune.schedules import load
 from mollitune.search.store.schema import KEYS
 
@@ -28,18 +26,6 @@ MAIN = {
     "arms": 5,
     "stopping": {"within": "late_cut"},
     "fid": {"samples": 200, "every": 0.3334},
-}
-EVERY_MODEL = {
-    "name": "every-model",
-    "model": [
-        {"name": name, "steps": 12, "preset": "paper" if name == "vae" else "quick"}
-        for name in models()
-    ],
-    "families": ["linear"],
-    "trials": 2 * len(models()),
-    "arms": 2,
-    "stopping": {"policy": "none"},
-    "fid": {"samples": 50, "every": 1.0},
 }
 
 
@@ -156,26 +142,6 @@ def test_the_search_prints_and_exports_its_winner(
     assert searched.stderr == ""
 
 
-def test_query_prints_the_table(place: Place, main: Results) -> None:
-    sql = "select family, count(*), min(fid) from reports where comparable group by family"
-    lines = [line.split() for line in place.run("query", "main", sql).stdout.splitlines()]
-    compared = main.reports[main.reports["comparable"]].groupby("family")["fid"]
-    expected = {name: [str(len(fids)), f"{fids.min():.6g}"] for name, fids in compared}
-    assert {line[0]: line[1:] for line in lines[1:]} == expected
-
-
-def test_best_exports_what_a_loop_of_ones_own_loads(place: Place, main: Results) -> None:
-    place.run("best", "main", "--model", "vae", "--export", "mine.json")
-    assert load(place.folder / "mine.json") == best(main, "vae").schedule
-    (place.folder / "models").mkdir()
-    (place.folder / "models" / "__init__.py").write_text("raise SystemExit('not this one')\n")
-    shown = "from mollitune.schedules import load; print(load('mine.json'))"
-    done = subprocess.run(
-        [sys.executable, "-c", shown], cwd=place.folder, capture_output=True, text=True
-    )
-    assert done.stdout.strip() == str(best(main, "vae").schedule), done.stderr
-
-
 def test_bad_requests_leave_a_finished_search_alone(place: Place, main: Results) -> None:
     def files() -> dict[Path, bytes]:
         return {path: path.read_bytes() for path in place.folder.rglob("*") if path.is_file()}
@@ -192,25 +158,6 @@ def test_bad_requests_leave_a_finished_search_alone(place: Place, main: Results)
         assert part in done.stderr
         assert done.stderr.count("\n") == 1
     assert files() == before
-
-
-def test_one_worker_repeats_itself_and_another_seed_does_not(place: Place) -> None:
-    config = place.config(TINY)
-    for name, seed in (("first", 0), ("again", 0), ("other", 1)):
-        place.run("search", config, f"name={name}", f"seed={seed}")
-    first, again, other = (place.results(name) for name in ("first", "again", "other"))
-    timings = ["search", "time", "start", "end", "step_seconds", "eval_seconds"]
-    for table in ("trials", "reports", "decisions"):
-        one, two = (
-            getattr(results, table).drop(columns=timings, errors="ignore")
-            for results in (first, again)
-        )
-        pd.testing.assert_frame_equal(one, two, check_exact=True)
-    params = [column for column in first.trials.columns if column.startswith("params.")]
-    assert not first.trials[params].equals(other.trials[params])
-    assert (first.trials["seed"] != other.trials["seed"]).all()
-    vanilla_fids = [results.reports["fid"].iloc[0] for results in (first, other)]
-    assert vanilla_fids[0] != vanilla_fids[1]
 
 
 def test_a_model_of_ones_own_and_one_that_diverges(place: Place) -> None:
@@ -236,9 +183,8 @@ def test_a_model_of_ones_own_and_one_that_diverges(place: Place) -> None:
     assert "3 failed" in done.stdout
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda s: str(s.name))
-def test_a_signal_ends_a_search_in_order(place: Place, number: signal.Signals) -> None:
-    name = f"cut-{number.name}"
+def test_ctrl_c_ends_a_search_in_order(place: Place) -> None:
+    name = "cut"
     values = {**TINY, "name": name, "steps": 10**6, "fid": {"samples": 50, "every": 1e-4}}
     process = subprocess.Popen(
         place.command("search", place.config(values)),
@@ -252,7 +198,7 @@ def test_a_signal_ends_a_search_in_order(place: Place, number: signal.Signals) -
         reports = place.folder / "results" / name / "reports"
         wait(process, 120, lambda: bool(list(reports.glob("*.parquet"))))
         seen = place.results(name).reports
-        process.send_signal(number)
+        process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     finally:
         process.kill()
@@ -273,18 +219,3 @@ def test_a_cluster_that_is_not_there(place: Place) -> None:
     assert done.stderr.startswith("mollitune: cannot use Ray on 127.0.0.2:1")
     assert done.stderr.count("\n") == 1
     assert not (place.folder / "results" / "nowhere").exists()
-
-
-def test_every_model_trains_in_a_search(place: Place) -> None:
-    """Each registered model is a legal ``model`` and gets vanilla and a mollified trial."""
-    place.run("search", place.config(EVERY_MODEL))
-    results = place.results("every-model")
-    assert set(results.trials["status"]) == {"completed"}
-    arms = results.trials.groupby("model")["family"].agg(set).to_dict()
-    assert arms == {name: {"vanilla", "linear"} for name in models()}
-    reports = results.reports
-    assert reports["comparable"].all()
-    assert not reports[["fid", "bpd", "train_loss"]].isna().any(axis=None)
-    assert (reports[["non_finite_losses", "non_finite_samples"]] == 0).all(axis=None)
-    # Twelve steps from scratch: a few bits more than uniform noise costs, at most.
-    assert reports["bpd"].between(0, 16).all()

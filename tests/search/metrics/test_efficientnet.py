@@ -17,7 +17,7 @@ from mollitune.search.metrics.extractors.efficientnet import (
     EfficientNetExtractor,
     efficientnet_file,
 )
-from mollitune.search.metrics.extractors.extractor import Extractor, prepare_extractor
+from mollitune.search.metrics.extractors.extractor import Extractor, prepare_extractor, register
 
 CPU = torch.device("cpu")
 
@@ -92,6 +92,7 @@ def test_the_resize_rule_is_what_it_says(
 def test_torch_fidelity_finds_network_and_weights_by_the_name() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (12, 3, 16, 16), dtype=np.uint8)
     how: dict[str, Any] = {"cache": False, "cuda": False, "verbose": False, "save_cpu_ram": True}
+    register(EFFICIENTNET)
     metrics = torch_fidelity.calculate_metrics(
         input1=AsDataset(pixels),
         input2=AsDataset(pixels[::-1].copy()),

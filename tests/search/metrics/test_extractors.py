@@ -115,6 +115,7 @@ def blurred(pixels: Pixels, sigma: float) -> Pixels:
     return out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHIPPED)
 def test_the_distance_grows_with_the_damage(
     name: str, digits: Splits, cache: Path, random_inception: Path, exact_fid: Exact

@@ -21,6 +21,7 @@ from mollitune.search.metrics.extractors.extractor import (
     INCEPTION,
     Extractor,
     prepare_extractor,
+    register,
 )
 from mollitune.search.metrics.fid import Measurement
 from mollitune.search.metrics.reference import Reference
@@ -32,6 +33,7 @@ Measure = Callable[..., Measurement]
 
 def torch_fidelitys(name: str, weights: Path, fake: Pixels, real: Pixels) -> tuple[float, float]:
     """Return FID and KID as the documentation of torch-fidelity says to compute them."""
+    register(name)
     metrics = torch_fidelity.calculate_metrics(
         input1=AsDataset(fake),
         input2=AsDataset(real),
@@ -106,6 +108,7 @@ def between(a: Tensor, b: Tensor) -> float:
     return float(shift.dot(shift))
 
 
+@pytest.mark.slow
 def test_inception_of_any_weights(
     random_inception: Path, digits: Splits, measure: Measure, tmp_path: Path
 ) -> None:

@@ -138,6 +138,7 @@ def start(*arguments: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_two_processes_ask_at_once_after_a_third_was_killed_while_writing(
     lenet: Extractor, few: Images, folder: Path, tmp_path: Path
 ) -> None:

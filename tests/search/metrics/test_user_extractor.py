@@ -123,6 +123,7 @@ def test_features_are_the_modules_here_and_in_torch_fidelity(
     path = tmp_path / "weights"
     path.write_bytes(extractor.weights)
     how: dict[str, Any] = {"cache": False, "cuda": False, "verbose": False, "save_cpu_ram": True}
+    register(extractor.name)
     metrics = torch_fidelity.calculate_metrics(
         input1=AsDataset(fake),
         input2=AsDataset(real),
@@ -178,6 +179,7 @@ Path(sys.argv[1]).write_bytes(pickle.dumps((features, again.sha256)))
 """
 
 
+@pytest.mark.slow
 def test_another_process_rebuilds_it(
     names: dict[str, str], digits: Splits, tmp_path: Path, folder: Path
 ) -> None:

@@ -3,7 +3,6 @@
 import json
 import re
 import shlex
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -156,13 +155,3 @@ def test_the_page_has_commands_that_exist_and_every_column() -> None:
     assert set(COLUMNS) <= {name for names in cells for name in names}
     (config,) = blocks("yaml")
     assert SearchConfig.model_validate(yaml.safe_load(config)).loggers
-
-
-def test_it_needs_no_ray() -> None:
-    code = (
-        "import sys, mollitune.search.cli;"
-        "from mollitune.search.production import train, trained;"
-        "print(sorted({'ray', 'optuna'} & {m.partition('.')[0] for m in sys.modules}))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"

@@ -15,6 +15,9 @@ BUDGET, ORDERS = 4.0, 3
 KNOWN = policies(8, 1, POOL.seeds)  # one arm: the pool is of one family
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def rows() -> list[Row]:
     return compare(POOL, BUDGET, ORDERS, side=8)

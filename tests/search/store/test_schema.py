@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import pyarrow as pa
 import pytest
 from tests.search.store.conftest import row
@@ -120,12 +117,6 @@ def test_describe_covers_every_column() -> None:
     for table in schema.TABLES:
         assert {(table, c.name) for c in schema.columns(table)} <= described
     assert ("reports", "params.*") in described
-
-
-def test_import_needs_neither_ray_nor_torch() -> None:
-    code = "import sys, mollitune.search.store;print(sorted({'ray', 'torch'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 SINCE_2 = ("non_finite_samples", "ema", "extractor_resize")

@@ -60,6 +60,7 @@ def test_a_trace_gives_the_very_numbers_of_the_model(bench: Bench, model: str) -
     assert states(parts(own)[1]) == states(parts(twin)[1])
 
 
+@pytest.mark.slow
 def test_a_compiled_trial_trains_as_another_one(bench: Bench) -> None:
     """But for rounding; the draws and their order are the very same."""
     one, other = (bench.trial(steps=12, compiled=how) for how in (True, False))
@@ -156,6 +157,7 @@ def test_batches_of_another_size(bench: Bench) -> None:
             torch.testing.assert_close(grad, parameter.grad, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_stack_of_compiled_trials(bench: Bench) -> None:
     together, alone = (
         [bench.trial(steps=12, seed=seed, compiled=how) for seed in (0, 1)]
