@@ -10,6 +10,7 @@ Nothing here needs Ray, prints or shows: functions return data frames, figures a
 
 =================== =====================================================================
 `best`              which schedule to use, and how sure that is
+`summary`           the same for all models, as the table that a search ends with
 `leaderboard`       all configurations, ranked by the FID to expect of them
 `compare`           two configurations over the seeds that both have; `paired_fids` lists them
 `importance`        which parameters and features of the shape move the FID
@@ -56,6 +57,7 @@ from .ranking import (
     export_best,
     leaderboard,
     paired_fids,
+    summary,
 )
 from .report import learning_figure, watch_report, write_report
 from .tables import NoResultsYetError, Results, find_search, load_results, schedule_of
@@ -91,6 +93,7 @@ __all__ = [
     "paired_interval",
     "schedule_of",
     "seeds_needed",
+    "summary",
     "transfer",
     "verdict",
     "verdicts",

@@ -38,7 +38,7 @@ def found(model: str, name: str, names: list[str], options: argparse.Namespace) 
                 "families": names,
                 "steps": STEPS[model],
                 "trials": options.trials,
-                "fid": {"samples": FID_SAMPLES, "every": 1 / 3, "budget": None},
+                "fid": {"samples": FID_SAMPLES, "every": 1 / 3},
                 "results": str(options.out),
             }
         )
@@ -93,7 +93,7 @@ def main() -> None:
         }
         rows += compare(model, arms, options)
     print(f"\n{described('digits')}; {options.trials} runs per search, {options.seeds} seeds\n")
-    print("| model | searched | recommended | FID, fresh seeds | less that of named | sd |")
+    print("| model | searched | recommended | FID, fresh seeds | difference from named | sd |")
     print("|---|---|---|---|---|---|")
     print("\n".join(rows))
 

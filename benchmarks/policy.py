@@ -138,7 +138,7 @@ def foretold(recording: Recording) -> str:
     arms = [(s.family, recording.schedules.index(s)) for s in recording.arms]
     defaults = ", ".join(f"{name} {values[i] - min(values):.1f}" for name, i in arms)
     return (
-        f"Spearman's correlation, mean of {DRAWS} draws: {TRIED} single runs foretell the judged "
+        f"Spearman's correlation, mean of {DRAWS} draws: {TRIED} single runs predict the judged "
         f"FID of the other schedules by {statistics.mean(by_shape):.2f} (the surrogate), two "
         f"search seeds agree by {statistics.mean(by_seed):.2f}. Regret of the families' defaults: "
         f"{defaults}."

@@ -20,7 +20,6 @@ from typing import Any
 
 import pandas as pd
 
-# No budget for evaluations: with one, the plan of a search depends on the clock.
 CONFIG = """
 name: whole
 dataset: digits
@@ -30,7 +29,7 @@ trials: 24
 workers: 1
 stopping: {policy: race, within: late_cut, audit: 0.3}
 resources: {checkpoint_seconds: 0}
-fid: {samples: 100, every: 0.1667, budget: null}
+fid: {samples: 100, every: 0.1667}
 """
 CLI = "mollitune.search.cli"
 MORE = ("--trials", "2")

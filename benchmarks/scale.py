@@ -32,9 +32,9 @@ from mollitune.analysis import load_results, write_report
 from mollitune.analysis.ranking import leaderboard
 from mollitune.search.cli import main as command_line
 from mollitune.search.config import SearchConfig
+from mollitune.search.launch.cost import plan_cost
 from mollitune.search.launch.proposals import arms, source
 from mollitune.search.policy.surrogate import ShapeSurrogate, expected_fid
-from mollitune.search.replay.cost import plan_cost
 
 PARTS = 10  # of a case that are timed each for itself, to see whether the work grows
 WORKERS = 8  # trials at once

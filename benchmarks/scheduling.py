@@ -86,7 +86,7 @@ class Work:
                 "steps": max(2, self.reports, round(self.seconds / STEP_SECONDS)),
                 "sampler": self.sampler,
                 "stopping": {"policy": self.policy},
-                "fid": {"every": 1 / self.reports, "budget": None},
+                "fid": {"every": 1 / self.reports},
                 "results": str(root),
             }
         )

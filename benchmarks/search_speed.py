@@ -64,8 +64,6 @@ def search(root: Path, number: int, trials: int, share: float) -> tuple[Path, Ta
         *(f"name={name}", f"results={root}", f"trials={trials}", f"seed={number}", "workers=2"),
         f"model={json.dumps(scaled)}",
     ]
-    if share < 1:  # so short a training would be left with the least evaluations
-        overrides.append("fid.budget=null")
     program = str(Path(sys.executable).with_name("mollitune"))
     seconds, _ = _run([program, "search", str(CONFIG), *overrides])
     results = load_results(str(root / name))

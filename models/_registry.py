@@ -157,8 +157,9 @@ def _import_class(path: str) -> Callable[..., object]:
         raise ValueError(f"model {path!r} must look like 'package.module:Class'")
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise ValueError(f"model {path!r}: cannot import {module_name!r}: {error}") from error
+    except Exception as error:  # importing runs the user's code
+        told = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+        raise ValueError(f"model {path!r}: cannot import {module_name!r}: {told}") from error
     if not hasattr(module, class_name):
         classes = sorted(key for key, value in vars(module).items() if inspect.isclass(value))
         hint = suggestion(class_name, classes)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import shlex
 import sys
 import warnings
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +17,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from mollitune._console import TextConsole
 from mollitune._errors import MollituneError
 
 if TYPE_CHECKING:
@@ -50,11 +53,15 @@ app = typer.Typer(
     cls=_Commands,
     help="Find the best data-mollification schedule for a likelihood-based generative model.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
-Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML file, see examples/.")]
+Config = Annotated[
+    str,
+    typer.Argument(
+        metavar="CONFIG", help="YAML file, see examples/; or images: folder:PATH, parquet:FILE ..."
+    ),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
@@ -74,18 +81,23 @@ Model = Annotated[
 @app.command()
 def space(config: Config, overrides: Overrides = None) -> None:
     """Print the search space, sample configurations and the planned cost; run nothing."""
-    from .config import load_config
     from .launch.proposals import arms
 
-    search_config = load_config(config, overrides)
-    side = _side(search_config.dataset)
+    search_config, shape = _checked(config, overrides or [])
+    if shape is None:
+        from .config import check_models
+        from .data.sources import load_images
+
+        shape = load_images(search_config.dataset).shape
+        check_models(search_config, shape)
+    side = max(shape[1:])
     table = Table("family", "parameter", "searched", title=f"space of {search_config.name}")
     for family in search_config.families:
         for name, dimension in family.dimensions(side).items():
             table.add_row(family.family, name, _dimension(dimension))
         for name, value in family.fixed().items():
             table.add_row(family.family, name, f"fixed at {value}")
-    console = Console()
+    console = TextConsole()
     console.print(table)
     console.print("tried first: " + "; ".join(f"{m} {s}" for m, s in arms(search_config, side)))
     rng = random.Random(search_config.seed)
@@ -102,22 +114,20 @@ def search(
     address: Address = None,
 ) -> None:
     """Run a search with live progress, then print the winner, its report and its export."""
-    from .config import load_config
-    from .tune.environment import set_local_token
-
     extra = [] if address is None else [f"address={address}"]
-    search_config = load_config(config, [*(overrides or []), *extra])
-    if search_config.address is None:
-        set_local_token()
+    with TextConsole().status("checking the config"):  # torch is loaded for that
+        search_config, _ = _checked(config, [*(overrides or []), *extra])
 
-    from .launch.search import run_search
+    console = TextConsole()
+    with console.status("loading Ray"):  # nothing of ours can be shown for seconds
+        from .launch.search import run_search
 
-    _finish(run_search(search_config, Console()))
+    _finish(run_search(search_config, console))
 
 
 @app.command()
 def resume(name: Name, results: Root = "results", address: Address = None) -> None:
-    """Go on with a search that was killed or interrupted, as if it had not been."""
+    """Resume a search that was killed or interrupted, as if nothing had happened."""
     _go_on(name, results, 0, address)
 
 
@@ -159,22 +169,42 @@ def confirm(
     from .launch.confirm import Request, confirm_search
 
     request = Request(top, seeds, samples, model, again)
-    outcome = confirm_search(folder, Console(), request, address)
+    outcome = confirm_search(folder, TextConsole(), request, address)
     if outcome is not None:
         _print_end(outcome, "confirm")
-    _print_verdict(folder)
+        if outcome.status == "failed":
+            raise typer.Exit(1)
+
+    from .terminal import asked_to_stop
+
+    with asked_to_stop():  # all runs have ended: the verdict is told before anything else
+        _print_verdict(folder)
 
 
 @app.command()
 def query(
-    name: Name, sql: Annotated[str, typer.Argument(metavar="SQL")], results: Root = "results"
+    name: Name,
+    sql: Annotated[str, typer.Argument(metavar="SQL")],
+    results: Root = "results",
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print a JSON list of the rows.")] = False,
 ) -> None:
     """Run SQL over the tables reports, trials and decisions, also while the search runs."""
     from mollitune.analysis import load_results
 
+    if csv and json:
+        raise MollituneError("--csv and --json exclude each other; give one of them")
     frame = load_results(name, results).sql(sql)
-    # a pipe has no width; rows must not be cut to 80 columns there
-    _print_frame(frame, Console(width=None if sys.stdout.isatty() else 10_000))
+    if csv:
+        typer.echo(frame.to_csv(index=False), nl=False)
+    elif json:
+        frame.columns = _distinct(frame.columns)
+        typer.echo(frame.to_json(orient="records", date_format="iso", double_precision=15))
+    else:
+        # a pipe has no width; rows must not be cut to 80 columns there
+        console = TextConsole(width=None if sys.stdout.isatty() else 10_000)
+        for part in _side_by_side(frame, console.width):
+            _print_frame(part, console)
 
 
 @app.command()
@@ -187,7 +217,9 @@ def report(
     watch: Annotated[
         bool, typer.Option("--watch", help="Write it again until the search has ended.")
     ] = False,
-    every: Annotated[float, typer.Option(help="Seconds between two with --watch.", min=1)] = 10,
+    every: Annotated[
+        float, typer.Option(help="Seconds between two reports with --watch.", min=1)
+    ] = 10,
 ) -> None:
     """Write one self-contained HTML page about a search."""
     from mollitune.analysis import load_results, watch_report, write_report
@@ -228,11 +260,14 @@ def replay(
     results: Root = "results",
     model: Annotated[str | None, typer.Option(help="Model; default: the first one.")] = None,
     budget: Annotated[
-        float | None, typer.Option(help="Complete runs; default: 3 of 8 of the schedules.", min=1)
+        float | None,
+        typer.Option(
+            help="Budget in complete runs; default: 3/8 of the number of schedules.", min=1
+        ),
     ] = None,
     orders: Annotated[int, typer.Option(help="Random orders per policy.", min=2)] = 50,
     rule: Annotated[
-        list[str] | None, typer.Option(help="Also this stopping rule, e.g. module:Class.")
+        list[str] | None, typer.Option(help="Replay this stopping rule too, e.g. module:Class.")
     ] = None,
 ) -> None:
     """Replay every search policy on the recorded curves of a search, and print its regret."""
@@ -251,7 +286,7 @@ def replay(
     recording = record(loaded, model or str(loaded.reports["model"].iloc[0]))
     side = max(read_metadata(find_search(name, results))["dataset"]["shape"][1:])
     runs = budget or max(8.0, 3 / 8 * len(recording.schedules))
-    console = Console()
+    console = TextConsole()
     table = Table("policy", "regret", "±", "cost", "schedules", "runs", "stopped")
     with console.status(f"replaying {len(recording.schedules)} schedules of {recording.model}"):
         rows = compare(recording, runs, orders, side, also)
@@ -274,12 +309,30 @@ def main(args: list[str] | None = None) -> None:
         raise SystemExit(2) from None
 
 
+def _checked(path: str, overrides: list[str]) -> tuple[SearchConfig, tuple[int, int, int] | None]:
+    """Return a config and the shape of its images, or None if they must be read for that.
+
+    What can be checked without reading them is, before Ray is imported, which takes seconds.
+    """
+    from .config import check_models, check_names, load_config
+    from .data.sources import known_shape
+    from .tune.environment import set_local_token
+
+    config = load_config(path, overrides)
+    check_names(config, path)
+    shape = known_shape(config.dataset)
+    if config.address is None:
+        set_local_token()  # before a model of the user's own is imported, and Ray with it
+    check_models(config, shape)
+    return config, shape
+
+
 def _go_on(name: str, results: str, more: int, address: str | None) -> None:
     folder = _driving(name, results, more, address)
 
     from .launch.search import resume_search
 
-    _finish(resume_search(folder, Console(), more, address))
+    _finish(resume_search(folder, TextConsole(), more, address))
 
 
 def _driving(name: str, results: str, more: int, address: str | None) -> str:
@@ -298,19 +351,42 @@ def _driving(name: str, results: str, more: int, address: str | None) -> str:
 
 def _finish(outcome: Outcome) -> None:
     """Print how a search ended, its recommendation, and write report and export."""
-    from mollitune.analysis import load_results
-    from mollitune.analysis.ranking import best as find_best
+    from .terminal import asked_to_stop
 
     _print_end(outcome, "resume")
-    console = Console()
-    results = load_results(outcome.folder)
+    with asked_to_stop():  # all trials have ended: what came out is told before anything else
+        _conclude(outcome, outcome.folder)
+
+
+def _conclude(outcome: Outcome, folder: str) -> None:
+    from mollitune.analysis import load_results
+    from mollitune.analysis.ranking import best as find_best
+    from mollitune.analysis.ranking import summary
+
+    console = TextConsole()
+    results = load_results(folder)
+    if outcome.status == "failed":
+        _write_own_report(results, folder, console)
+        raise typer.Exit(1)
+    _print_frame(summary(results), console)
     for entry in results.metadata["config"]["model"]:
         try:
             sentence = find_best(results, entry["name"]).sentence
         except MollituneError as error:
             sentence = str(error)
         console.print(sentence, soft_wrap=True, highlight=False, markup=False)
-    _write_own_files(results, outcome.folder, console)
+    _write_own_files(results, folder, console)
+    _print_next(console, f"mollitune confirm {_typed(folder)}")
+
+
+def _typed(folder: str) -> str:
+    """Return what to type for a search: its name, where names are looked for."""
+    parent, _, name = folder.rpartition("/")
+    return shlex.quote(name if parent == "results" else folder)
+
+
+def _print_next(console: Console, command: str) -> None:
+    console.print(f"next:     {command}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _print_end(outcome: Outcome, go_on: str) -> None:
@@ -321,12 +397,14 @@ def _print_end(outcome: Outcome, go_on: str) -> None:
     """
     from .terminal import duration
 
-    console = Console()
+    console = TextConsole()
     counts = ", ".join(f"{count} {status}" for status, count in outcome.trials.items())
     console.print(f"{counts} in {duration(outcome.seconds)}", highlight=False)
     if outcome.interrupted:
-        console.print(f"interrupted; what was reported is in {outcome.folder}", soft_wrap=True)
-        console.print(f"go on with: mollitune {go_on} {outcome.folder}", soft_wrap=True)
+        console.print(
+            f"Interrupted. Everything reported so far is in {outcome.folder}", soft_wrap=True
+        )
+        _print_next(console, f"mollitune {go_on} {_typed(outcome.folder)}")
         raise typer.Exit(130)
 
 
@@ -334,62 +412,107 @@ def _print_verdict(folder: str) -> None:
     """Print the verdict of a confirmation, and write it, the report and the export."""
     from mollitune.analysis import load_results, write_verdict
 
-    console = Console()
+    console = TextConsole()
     results = load_results(folder)
+    models = []
     for verdict in write_verdict(results):
+        models.append(verdict.model)
         _print_frame(verdict.table(), console)
         console.print(verdict.sentence, soft_wrap=True, highlight=False, markup=False)
     _write_own_files(results, folder, console)
+    for model in models:
+        file = _file_name(model)
+        which = f"--model {shlex.quote(model)} --export {file}"
+        _print_next(console, f"mollitune best {_typed(folder)} {which}")
+        _print_next(console, f"mollitune train --schedule {file}")
 
 
 def _write_own_files(results: Results, folder: str, console: Console) -> None:
     """Write report and export beside the tables of a local search."""
-    from mollitune.analysis import export_best, write_report
+    from mollitune.analysis import export_best
     from mollitune.analysis.ranking import leaderboard
 
     if "://" in folder:
         return
-    page = write_report(results, Path(folder) / "report.html")
-    console.print(f"report:   {page}", soft_wrap=True, highlight=False)
+    _write_own_report(results, folder, console)
+    models = [entry["name"] for entry in results.metadata["config"]["model"]]
     # of the search itself: an export that somebody made lies where they wanted it
-    try:
-        exported = str(export_best(results, Path(folder) / "best.json", overwrite=True))
-    except MollituneError as error:
-        if leaderboard(results).empty:
-            raise
-        # each model has its ranking, only not both one: no reason to end with an error
-        exported = f"not written: {error}"
-    console.print(f"schedule: {exported}", soft_wrap=True, highlight=False, markup=False)
+    files = {f"best-{_file_name(name)}": name for name in models if len(models) > 1}
+    for file, name in {"best.json": None, **files}.items():
+        try:
+            exported = str(export_best(results, Path(folder) / file, name, overwrite=True))
+        except MollituneError as error:
+            if leaderboard(results).empty:
+                raise
+            exported = f"{file} not written: {error}"
+        console.print(f"schedule: {exported}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _file_name(model: str) -> str:
+    return f"{model.rpartition(':')[2]}.json"
+
+
+_NARROW = 20  # characters to which a long cell may be folded
+
+
+def _least_width(name: object, cells: list[str]) -> int:
+    """The width to which a column of a table may shrink."""
+    return max(len(str(name)), min(max(map(len, cells), default=0), _NARROW))
+
+
+def _side_by_side(frame: pd.DataFrame, width: int) -> Iterator[pd.DataFrame]:
+    """The columns that fit beside each other, then the next ones: below, as nothing is cropped."""
+    first, used = 0, 0
+    for i, name in enumerate(frame.columns):
+        own = _least_width(name, list(map(_cell, frame.iloc[:, i]))) + 2  # two between columns
+        if i > first and used + own > width + 2:
+            yield frame.iloc[:, first:i]
+            first, used = i, 0
+        used += own
+    yield frame.iloc[:, first:]
+
+
+def _distinct(names: Iterable[object]) -> list[str]:
+    """Names of which none stands twice, which JSON cannot have."""
+    found: list[str] = []
+    for name in map(str, names):
+        number = found.count(name)
+        found.append(f"{name}_{number}" if number else name)
+    return found
+
+
+def _write_own_report(results: Results, folder: str, console: Console) -> None:
+    from mollitune.analysis import write_report
+
+    if "://" not in folder:
+        page = write_report(results, Path(folder) / "report.html")
+        console.print(f"report:   {page}", soft_wrap=True, highlight=False)
 
 
 def _print_frame(frame: pd.DataFrame, console: Console) -> None:
     # as text: what stands in a table is data, and brackets in it are no markup
     table = Table(box=None, pad_edge=False)
-    for column in frame.columns:
-        table.add_column(Text(str(column)))
-    for row in frame.itertuples(index=False):
-        table.add_row(*[Text(_cell(value)) for value in row])
+    columns = [list(map(_cell, frame.iloc[:, i])) for i in range(len(frame.columns))]
+    for name, cells in zip(frame.columns, columns, strict=True):
+        short = max(map(len, cells), default=0) <= _least_width(name, cells)
+        table.add_column(Text(str(name)), overflow="fold", no_wrap=short)
+    for row in zip(*columns, strict=True):
+        table.add_row(*map(Text, row))
     console.print(table)
 
 
 def _print_cost(config: SearchConfig, side: int, console: Console) -> None:
+    from .data.torchvision_sets import TORCHVISION
+    from .launch.cost import plan_cost
+    from .launch.planning import measure_cost
     from .launch.proposals import arms, source
-    from .replay.cost import plan_cost
 
+    if config.dataset.partition(":")[0] not in TORCHVISION:
+        measure_cost(config, console)
+        return
     cost = plan_cost(config, list(arms(config, side)), source(config, side))
-    console.print(
-        f"{config.trials} runs of about {cost.configurations} schedules, {config.workers} at "
-        f"once: {cost.full:,} training steps if nothing is stopped, about {cost.expected:,} with "
-        f"{config.stopping.policy} ({cost.low:,} to {cost.high:,})",
-        highlight=False,
-        soft_wrap=True,
-    )
-
-
-def _side(dataset: str) -> int:
-    from .data.sources import load_images
-
-    return max(load_images(dataset).shape[1:])
+    text = f"cost: {cost.low:,} to {cost.high:,} training steps"
+    console.print(f"{text}; once the images are here, minutes are told, too", highlight=False)
 
 
 def _dimension(dimension: Any) -> str:
@@ -401,6 +524,8 @@ def _dimension(dimension: Any) -> str:
 
 
 def _cell(value: object) -> str:
+    if not isinstance(value, str) and str(value) in ("None", "nan", "NaT", "<NA>"):
+        return ""
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

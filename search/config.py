@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
@@ -21,18 +22,17 @@ from pydantic import (
 )
 
 from mollitune._errors import MollituneError
-from mollitune.models import build as build_model
-from mollitune.models import is_own
 from mollitune.schedules import families as family_names
 
-from ._yaml import parse_yaml, read_yaml
-from .metrics.extractors.extractor import INCEPTION, check_extractor_name
-from .metrics.extras.registry import check_extra_name
+from .metrics.extractors.names import INCEPTION, check_extractor_name
+from .plain_yaml import parse_yaml, read_yaml
 from .policy.rules import rule as find_rule
 from .policy.rules import rules, spelled
 from .policy.source import arms_within
 from .policy.space import FamilySpace
 from .training.settings import HalfLife, ModelTraining
+
+_IMAGES = {"digits", "parquet", "folder", "cifar10", "celeba", "mnist", "fashionmnist"}
 
 # Far above any real search, and low enough that a slip of some zeros cannot fill the memory.
 MAX_STEPS = 10**9
@@ -47,13 +47,19 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+def _extra_name(name: str) -> str:
+    from .metrics.extras.registry import check_extra_name
+
+    return check_extra_name(name)
+
+
 class FidConfig(_Section):
     """How FID is measured during the search."""
 
     extractor: str = Field(
         "lenet",
-        description="lenet (trained on the labels), inception-v3-compat, efficientnet-lite0, "
-        "file:PATH or module:Class",
+        description="lenet (trained on the labels), lenet-unlabelled, inception-v3-compat, "
+        "efficientnet-lite0, file:PATH or module:Class",
     )
     samples: int = Field(2000, ge=2, le=10**7, description="generated images per evaluation")
     every: float = Field(
@@ -61,15 +67,7 @@ class FidConfig(_Section):
     )
     weights: str | None = Field(None, description="weights file of inception-v3-compat")
     ema: HalfLife = None
-    budget: float | None = Field(
-        0.2,
-        gt=0,
-        lt=1,
-        description="largest share of a trial's time for evaluation: fewer evaluations, then "
-        "fewer samples; null: as asked",
-    )
-
-    extra: list[Annotated[str, AfterValidator(check_extra_name)]] = Field(
+    extra: list[Annotated[str, AfterValidator(_extra_name)]] = Field(
         default_factory=list,
         description="more metrics per evaluation: kid, prc (precision and recall), fid_infinity, "
         "or module:Class",
@@ -111,9 +109,11 @@ class StoppingConfig(_Section):
         description="progress of the first rung, the only one of late_cut (late: earlier FID "
         "ranks noise)",
     )
-    reduction_factor: float = Field(3, gt=1, description="1/reduction_factor of a rung goes on")
+    reduction_factor: float = Field(
+        3, gt=1, description="the best 1/reduction_factor of a rung continue"
+    )
     min_competitors: int = Field(
-        3, ge=2, description="a rung stops nobody before it holds this many values"
+        3, ge=2, description="a rung stops no run before it holds this many values"
     )
     max_seeds: int = Field(
         5,
@@ -128,8 +128,8 @@ class StoppingConfig(_Section):
         0.05,
         ge=0,
         le=1,
-        description="share of the trials to be stopped that go on to the end, to check that "
-        "stopping was right",
+        description="share of the trials due to be stopped that are trained to the end anyway, to "
+        "check that stopping was right",
     )
 
     @model_validator(mode="after")
@@ -207,8 +207,8 @@ class ResourcesConfig(_Section):
     )
     compile: bool = Field(
         False,
-        description="make one piece of code of each model's training step (torch.compile): some "
-        "minutes at the start, faster steps",
+        description="compile each model's training step (torch.compile): takes some minutes at "
+        "the start, then steps are faster",
     )
     custom: dict[ResourceName, Amount] = Field(
         default_factory=dict,
@@ -245,6 +245,10 @@ class ResourcesConfig(_Section):
         return self
 
 
+MODELS = ("beta_vae", "glow", "hvae", "iwae", "maf", "realnvp", "vae", "vae_iaf")
+"""What `mollitune.models.models` returns, for whoever does not wait for torch to say it."""
+
+
 class _Entry(_Section):
     name: str = Field(description="a model's name, or module:Class")
     steps: int | None = Field(
@@ -272,6 +276,16 @@ def _unique(names: list[str], key: str) -> None:
         raise ValueError(f"{key} lists {', '.join(twice)} more than once")
 
 
+def _refuse_foreign(models: list[str]) -> None:
+    from mollitune.models import is_own
+
+    for name in models:
+        if not is_own(name):
+            raise ValueError(
+                f"resources.compile is for Mollitune's own models, not for {name}; leave it out"
+            )
+
+
 class SearchConfig(_Section):
     """One search. Every field is a top-level key of the YAML file."""
 
@@ -282,7 +296,7 @@ class SearchConfig(_Section):
     name: str = Field(
         pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$", max_length=100, description="folder of results"
     )
-    dataset: str = Field("digits", description="digits, parquet:FILE, folder:PATH, cifar10, ...")
+    dataset: str = Field("digits", description="a path to images, digits, cifar10, ...")
     model: Annotated[list[ModelConfig], BeforeValidator(_models)] = Field(
         min_length=1, description="one model or a list"
     )
@@ -335,12 +349,17 @@ class SearchConfig(_Section):
             raise ValueError(
                 "resources.stack trains no averaged weights; leave it out, or fid.ema"
             )
-        foreign = [entry.name for entry in self.model if not is_own(entry.name)]
-        if self.resources.compile and foreign:
-            raise ValueError(
-                f"resources.compile is for Mollitune's own models, not for {foreign[0]}; leave "
-                "it out"
-            )
+        if self.resources.compile:
+            _refuse_foreign([entry.name for entry in self.model])
+        return self
+
+    @property
+    def root(self) -> str:
+        """The folder or URI that holds the folders of searches."""
+        return self.storage if self.storage is not None else self.results
+
+    @model_validator(mode="after")
+    def _enough_trials(self) -> Self:
         least = len(self.model) * self.arms_of_each
         if self.trials < least:
             raise ValueError(
@@ -373,11 +392,6 @@ class SearchConfig(_Section):
                 return entry
         raise KeyError(name)
 
-    @property
-    def root(self) -> str:
-        """The folder or URI that holds the folders of searches."""
-        return self.storage if self.storage is not None else self.results
-
     def to_dict(self) -> dict[str, Any]:
         """Return the resolved configuration as plain JSON values."""
         plain = self.model_dump(exclude={"families"})
@@ -391,33 +405,76 @@ def load_config(path: str | Path, overrides: list[str] | None = None) -> SearchC
     """Read a YAML configuration and apply ``key=value`` overrides.
 
     Args:
-        path: The YAML file.
+        path: The YAML file; or images, as ``dataset`` names them: a short search of a VAE on them,
+            with defaults for the rest.
         overrides: Strings such as ``trials=50`` or ``fid.samples=500``; values are YAML.
 
     Raises:
         MollituneError: If the file cannot be read or anything in it is not allowed. The message
             names the key, its value and what is allowed.
     """
-    raw = _read_mapping(Path(path))
+    raw = _on_images(str(path)) or _read_mapping(Path(path))
     for override in overrides or []:
         _apply_override(raw, override)
+    if unknown := _unknown_keys(raw):
+        more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
+        key = _shown(".".join(map(str, unknown[0])))
+        raise MollituneError(f"{path}: unknown key {key}; {_allowed(unknown[0])}{more}")
     try:
         return SearchConfig.model_validate(raw)
     except ValidationError as error:
         raise MollituneError(f"{path}: {_one_line(error)}") from None
 
 
-def check_models(config: SearchConfig, shape: tuple[int, int, int]) -> None:
+def _on_images(source: str) -> dict[str, Any] | None:
+    """Return the shortest config for a data set, or None if it is not the name of one."""
+    kind, _, rest = source.partition(":")
+    known = kind in _IMAGES or source in _IMAGES
+    if not known and not Path(source).is_dir() and not source.endswith(".parquet"):
+        return None
+    stem = Path(rest.rpartition("@")[0] or rest or source).stem
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip(".-")
+    # a first look: minutes on a laptop; a real search has the steps of the training it is for
+    short = {"steps": 200, "trials": 12}
+    return {"name": name or "images", "dataset": source, "model": "vae", **short}
+
+
+def check_names(config: SearchConfig, path: str) -> None:
+    """Check the names of models that are Mollitune's, without torch, which takes seconds.
+
+    Raises:
+        MollituneError: If one is neither that of a model nor ``module:Class``.
+    """
+    for name in [entry.name for entry in config.model if ":" not in entry.name]:
+        if name not in MODELS:
+            hint = _meant(difflib.get_close_matches(name, MODELS, n=1))
+            raise MollituneError(
+                f"{path}: model {name!r} is unknown; {hint}allowed: {', '.join(MODELS)}, or "
+                "module:Class"
+            )
+
+
+def check_models(config: SearchConfig, shape: tuple[int, int, int] | None) -> None:
     """Build every model of the search once, so that a bad argument fails before any trial.
+
+    Args:
+        config: The search.
+        shape: Shape (C, H, W) of its images; None if it is not known yet: only names are checked.
 
     Raises:
         MollituneError: If a model is unknown or does not accept its arguments or image shape.
     """
+    from mollitune.models import preset
+
+    from .training.tryout import built
+
     for entry in config.model:
         try:
-            build_model(entry.name, shape, preset=entry.preset, **entry.hparams)
-        except (ValueError, TypeError) as error:
+            preset(entry.name, shape or (1, 64, 64), entry.preset)
+        except ValueError as error:
             raise MollituneError(f"model {entry.name}: {error}") from None
+        if shape is not None:
+            built(entry.name, entry, shape)
 
 
 def _read_mapping(path: Path) -> dict[str, Any]:
@@ -438,14 +495,34 @@ def _apply_override(raw: dict[str, Any], override: str) -> None:
             f"override {_shown(override)}: the value is not valid YAML ({error})"
         ) from None
     *parents, leaf = key.split(".")
-    target = raw
+    if parents[:1] == ["model"]:  # for all models, however they are written
+        raw["model"] = _models(raw.get("model", {}))
+    targets = [raw]
     for parent in parents:
-        target = target.setdefault(parent, {})
-        if not isinstance(target, dict):
+        targets = [part for target in targets for part in _parts(target.setdefault(parent, {}))]
+        if not all(isinstance(target, dict) for target in targets):
             raise MollituneError(
                 f"override {_shown(override)}: {_shown(parent, str)} has no keys of its own"
             )
-    target[leaf] = value
+    for target in targets:
+        target[leaf] = value
+
+
+def _parts(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _unknown_keys(raw: dict[str, Any]) -> list[tuple[int | str, ...]]:
+    """Return where a config has keys that it may not have."""
+    found: list[tuple[int | str, ...]] = [(k,) for k in raw if k not in SearchConfig.model_fields]
+    for name, section in _SECTIONS.items():
+        value = raw.get(name)
+        entries = enumerate(value) if isinstance(value, list) else [(None, value)]
+        for i, entry in entries:
+            where = (name,) if i is None else (name, i)
+            keys = entry if isinstance(entry, dict) else ()
+            found += [(*where, key) for key in keys if key not in section.model_fields]
+    return found
 
 
 def _one_line(error: ValidationError) -> str:
@@ -453,8 +530,6 @@ def _one_line(error: ValidationError) -> str:
     finding = error.errors()[0]
     key = _shown(".".join(str(part) for part in finding["loc"]))
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    if finding["type"] == "extra_forbidden":
-        return f"unknown key {key}; {_allowed(finding['loc'])}{more}"
     if finding["type"] == "missing":
         return f"key {key} is missing{more}"
     message = _shown(finding["msg"].removeprefix("Value error, "), str)
@@ -476,17 +551,25 @@ def _shown(value: object, spell: Callable[[object], str] = repr) -> str:
 
 
 def _allowed(location: tuple[int | str, ...]) -> str:
-    section: type[BaseModel] = SearchConfig
-    nested: dict[str, type[BaseModel]] = {
-        "fid": FidConfig,
-        "confirm": ConfirmConfig,
-        "stopping": StoppingConfig,
-        "resources": ResourcesConfig,
-        "model": ModelConfig,
-    }
-    if len(location) > 1:
-        section = nested.get(str(location[0]), SearchConfig)
+    """Say what stands in place of an unknown key: one like it, or the same a level lower."""
+    key = str(location[-1])
+    section = SearchConfig if len(location) == 1 else _SECTIONS[str(location[0])]
     names = list(section.model_fields)
-    close = difflib.get_close_matches(str(location[-1]), names, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}allowed: {', '.join(names)}"
+    meant = difflib.get_close_matches(key, names, n=1)
+    if len(location) == 1:
+        lower = [f"{name}.{key}" for name, part in _SECTIONS.items() if key in part.model_fields]
+        meant = lower or meant
+    return f"{_meant(meant)}allowed: {', '.join(names)}"
+
+
+def _meant(names: list[str]) -> str:
+    return f"did you mean {' or '.join(map(repr, names))}? " if names else ""
+
+
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "fid": FidConfig,
+    "confirm": ConfirmConfig,
+    "stopping": StoppingConfig,
+    "resources": ResourcesConfig,
+    "model": ModelConfig,
+}

@@ -11,16 +11,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from mollitune.analysis.words import fid_text, run_name
 from mollitune.schedules import Schedule
 
 from .store.evaluation import Evaluation
 from .store.journal import END, REPORT, RESTART, START, Event
+
+_WIDE = 110  # columns of a terminal from which on a trial takes one line
 
 
 @dataclass
@@ -52,7 +55,16 @@ class Tally:
     best: dict[str, tuple[float, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._start = self.clock()
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Take what is known so far as work of before: it says nothing of the pace from now on."""
+        self._start, self._before = self.clock(), self.work
+
+    @property
+    def work(self) -> float:
+        """Trials that are done, with the parts of those that are running."""
+        return self.done + sum(line.progress for line in self.running.values())
 
     @property
     def done(self) -> int:
@@ -61,15 +73,15 @@ class Tally:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the start."""
+        """Seconds since the start, or since the search went on."""
         return self.clock() - self._start
 
     def left(self) -> float | None:
-        """Return the seconds left at the pace so far; None before the first trial has ended."""
-        if not self.done:
+        """Return the seconds left at the pace since the start; None before there is one."""
+        work = self.work
+        if work <= self._before:
             return None
-        part = sum(line.progress for line in self.running.values())
-        return self.elapsed * (self.total - self.done - part) / (self.done + part)
+        return self.elapsed * (self.total - work) / (work - self._before)
 
     def end(self, trial: int, outcome: str, fid: float | None) -> Line:
         """Count a trial out and return its last line; a comparable ``fid`` may be the best."""
@@ -86,10 +98,12 @@ class ProgressView:
     Arguments:
         total: Trials of the whole search.
         console: Where to write; a terminal gets a live panel, anything else plain lines.
+        lowest: Whether to show the lowest FID of each model; in a confirmation it would mislead.
     """
 
-    def __init__(self, total: int, console: Console) -> None:
+    def __init__(self, total: int, console: Console, lowest: bool = True) -> None:
         self.tally = Tally(total)
+        self._lowest = lowest
         self._console = console
         self._live: Live | None = None
         self._silent = False
@@ -111,6 +125,7 @@ class ProgressView:
         self._silent = True
         yield
         self._silent = False
+        self.tally.go_on()
 
     def apply(self, event: Event, config: Mapping[str, Any]) -> None:
         """Show what the record says.
@@ -146,11 +161,11 @@ class ProgressView:
             self._console.print(self._plain(trial, outcome, line), highlight=False, soft_wrap=True)
 
     def _plain(self, trial: int, outcome: str, line: Line) -> str:
-        value = "" if line.fid is None else f", FID {line.fid:.2f} at {line.progress:.0%}"
+        value = "" if line.fid is None else f", FID {fid_text(line.fid)} at {line.progress:.0%}"
         left = self.tally.left()
         time_left = "" if left is None else f"; {duration(left)} left"
         return (
-            f"[{self.tally.done}/{self.tally.total}] trial {trial} {outcome}: {line.model}, "
+            f"[{self.tally.done}/{self.tally.total}] {run_name(trial)} {outcome}: {line.model}, "
             f"{line.schedule}{value}{time_left}"
         )
 
@@ -161,17 +176,39 @@ class ProgressView:
             (f"{tally.done}/{tally.total} trials  ", "bold"),
             f"{tally.ended['completed']} completed, {tally.ended['stopped']} stopped early, "
             f"{tally.ended['failed']} failed  ",
-            (f"{duration(tally.elapsed)} gone", "dim"),
+            (f"{duration(tally.elapsed)} elapsed", "dim"),
             ("" if left is None else f", {duration(left)} left", "dim"),
         )
-        table = Table("", "model", "schedule", "progress", "FID", box=None, pad_edge=False)
-        for trial, line in sorted(tally.running.items()):
-            fid = "" if line.fid is None else f"{line.fid:.2f} ({line.phase})"
-            table.add_row(f"trial {trial}", line.model, line.schedule, f"{line.progress:.0%}", fid)
+        bar = ProgressBar(total=tally.total, completed=tally.done, width=60)
+        return _stacked(head, bar, self._table())
+
+    def _table(self) -> Table:
+        """Return the running trials, as many as fit, and the lowest FIDs so far."""
+        tally = self.tally
+        table = Table(box=None, pad_edge=False)
+        for name in ("", "model", "schedule", "done", "FID"):
+            table.add_column(name, no_wrap=name != "schedule", overflow="fold")
+        lines = 1 if self._console.width >= _WIDE else 2  # of a schedule
+        room = max(1, (self._console.height - 2 * len(tally.best) - 6) // lines)
+        running = sorted(tally.running.items())
+        for trial, line in running[:room]:
+            fid = "" if line.fid is None else f"{fid_text(line.fid)} ({line.phase})"
+            table.add_row(run_name(trial), line.model, line.schedule, f"{line.progress:.0%}", fid)
+        if running[room:]:
+            table.add_row("", "", f"and {len(running) - room} more are running", "", "")
         for model, (fid_best, schedule) in sorted(tally.best.items()):
-            row = (Text(t, "green") for t in ("best", model, schedule, "100%", f"{fid_best:.2f}"))
-            table.add_row(*row)
-        return Group(head, ProgressBar(total=tally.total, completed=tally.done, width=60), table)
+            if self._lowest:
+                row = ("lowest FID", model, schedule, "100%", fid_text(fid_best))
+                table.add_row(*[Text(cell, "green") for cell in row])
+        return table
+
+
+def _stacked(*parts: RenderableType) -> RenderableType:
+    """Return parts below each other; a bar alone would not end its line."""
+    grid = Table.grid()
+    for part in parts:
+        grid.add_row(part)
+    return grid
 
 
 def duration(seconds: float) -> str:
@@ -217,10 +254,12 @@ class TrainView:
         title: What is trained, in one line.
         pace: How far it is; `TrainView` keeps its step up to date.
         console: Where to write; a terminal gets a live view, anything else plain lines.
+        until: Progress from which on data are clean, in [0, 1].
     """
 
-    def __init__(self, title: str, pace: Pace, console: Console) -> None:
+    def __init__(self, title: str, pace: Pace, console: Console, until: float = 0.0) -> None:
         self._title = title
+        self._until = until
         self._pace = pace
         self._console = console
         self._live: Live | None = None
@@ -243,7 +282,7 @@ class TrainView:
 
     def evaluated(self, evaluation: Evaluation) -> None:
         """Print an evaluation."""
-        self.say(sentence(evaluation, self._pace))
+        self.say(sentence(evaluation, self._pace, self._until))
 
     def say(self, text: str) -> None:
         """Print a line, above the live view if there is one."""
@@ -254,22 +293,22 @@ class TrainView:
         time_left = "" if left is None else f", {duration(left)} left"
         text = Text.assemble(
             (f"step {pace.step:,} of {pace.total:,}  ", "bold"),
-            (f"{duration(pace.elapsed)} gone{time_left}", "dim"),
+            (f"{duration(pace.elapsed)} elapsed{time_left}", "dim"),
         )
         bar = ProgressBar(total=pace.total, completed=pace.step, width=60)
-        return Group(Text(self._title), text, bar)
+        return _stacked(Text(self._title), text, bar)
 
 
-def sentence(evaluation: Evaluation, pace: Pace) -> str:
-    """Return an evaluation in one line."""
-    phase = "clean data"
+def sentence(evaluation: Evaluation, pace: Pace, until: float = 0.0) -> str:
+    """Return an evaluation in one line; ``until`` is where the data become clean."""
+    phase = "clean data" if until < 1 else "data mollified to the last step"
     if evaluation.phase == "mollified":
         phase = f"data mollified (level {evaluation.level:.3g})"
     left = pace.left()
     time_left = f"; {duration(left)} left" if left else ""
     return (
         f"step {evaluation.step:,} of {pace.total:,} ({evaluation.progress:.0%}): FID "
-        f"{evaluation.fid:.2f}, {evaluation.bpd:.3f} bits per dim, loss "
+        f"{fid_text(evaluation.fid)}, {evaluation.bpd:.3f} bits per dim, loss "
         f"{evaluation.train_loss:.4g}, {phase}{time_left}"
     )
 
@@ -303,3 +342,40 @@ def asked_to_stop(then: Callable[[], None] | None = None) -> Iterator[threading.
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+SHOWN_AFTER = 1.0
+"""Seconds of a work after which it is shown; a shorter one is not worth a line."""
+
+
+@contextmanager
+def working(what: str, console: Console) -> Iterator[Callable[[int, int], None]]:
+    """Show how far a work is: a line that moves, or without a terminal one at start and end.
+
+    Args:
+        what: What is done.
+        console: Where it is shown.
+
+    Yields:
+        What is to be called with the number of steps that are done, and that of all.
+    """
+    start, status = time.monotonic(), console.status("")
+    shown = False
+
+    def at(done: int, total: int) -> None:
+        nonlocal shown
+        elapsed = time.monotonic() - start
+        if elapsed >= SHOWN_AFTER and console.is_terminal:
+            status.update(f"{what}: {done / total:.0%}, {duration(elapsed)}")
+            status.start()
+        elif elapsed >= SHOWN_AFTER and not shown:
+            console.print(f"{what} ...", markup=False, highlight=False, soft_wrap=True)
+        shown = shown or elapsed >= SHOWN_AFTER
+
+    try:
+        yield at
+    finally:
+        status.stop()
+    if shown:
+        text = f"{what}: done in {duration(time.monotonic() - start)}"
+        console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -29,7 +29,7 @@ LINE = (
     "search.data",
     "search.metrics",
     "search.training",
-    "search._yaml",
+    "search.plain_yaml",
     "search.config",
     "search.terminal",
     "search.tune",

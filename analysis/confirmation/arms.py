@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mollitune.analysis.words import fid_text, plus_minus
 from mollitune.schedules import Schedule
 
 from .judgement import kept_level
@@ -35,8 +36,8 @@ class Arm:
         fids: Their FIDs against the test images, at full budget on clean data.
         mean: Mean FID; NaN without a complete run.
         error: Standard error of the mean; NaN for fewer than two runs.
-        difference: Mean over the seeds of its FID less that of vanilla on the same seed; negative
-            is better; None for vanilla itself and without a seed in common.
+        difference: Mean difference from vanilla in FID on the same seeds; negative is better;
+            None for vanilla itself and without a seed in common.
         low: Lower end of the simultaneous interval of the difference; None without one.
         high: Upper end.
         tied: Whether it cannot be told apart from the best.
@@ -155,7 +156,7 @@ class Verdict:
 
     @property
     def detectable(self) -> float | None:
-        """The true difference to vanilla that is found four times in five, in FID.
+        """The true difference from vanilla that has an 80 % chance to be detected, in FID.
 
         With the seeds so far and the median spread of the arms that were kept; None without two
         paired seeds.
@@ -170,31 +171,25 @@ class Verdict:
         return detectable(sd, fewest, len(self.arms) - 1, kept_level(self.level))
 
     def table(self) -> pd.DataFrame:
-        """One row per arm, in their order, to be printed.
+        """One row per arm, in their order, as text that fits a terminal; `arms` has the numbers.
 
-        Columns: ``schedule`` (as text), ``configuration``, ``seeds`` (how many), ``fid`` (mean),
-        ``error`` (standard error of the mean), ``difference`` to vanilla with its interval
-        ``low`` to ``high`` (NaN without one), ``beats`` (vanilla), ``tied`` and ``out`` (empty
-        for an arm that was kept).
+        Columns: ``schedule``, ``seeds`` (how many), ``FID`` (mean ± standard error, named after
+        the images that it compares with, such as ``test FID``), ``from vanilla`` (the difference
+        ± half of its interval; negative is better) and ``verdict`` (choice, tied, beats vanilla,
+        or why it is out).
         """
+        choice = self.choice if self.complete else None
         rows = [
             {
                 "schedule": arm.text,
-                "configuration": arm.configuration,
-                "seeds": len(arm.seeds),
-                "fid": arm.mean,
-                "error": arm.error,
-                "difference": arm.difference,
-                "low": arm.low,
-                "high": arm.high,
-                "beats": arm.beats_vanilla,
-                "tied": arm.tied,
-                "out": arm.out or "",
+                "seeds": str(len(arm.seeds)),
+                f"{self.reference} FID".strip(): _with_error(arm.mean, arm.error),
+                "from vanilla": _with_error(arm.difference, arm.half_width),
+                "verdict": _said(arm, arm is choice, len(self.tie_set) > 1),
             }
             for arm in self.arms
         ]
-        numbers = dict.fromkeys(("fid", "error", "difference", "low", "high"), "float64")
-        return pd.DataFrame(rows).astype(numbers)
+        return pd.DataFrame(rows, dtype="str")
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain JSON values; None instead of NaN."""
@@ -221,8 +216,25 @@ class Verdict:
         }
 
 
+def _with_error(value: float | None, error: float | None) -> str:
+    """A FID with its error, where they are known."""
+    if value is None or math.isnan(value):
+        return ""
+    if error is None or math.isnan(error):
+        return fid_text(value)
+    return plus_minus(value, error)
+
+
+def _said(arm: Arm, chosen: bool, ties: bool) -> str:
+    """What the verdict says of an arm, in a few words."""
+    if arm.out is not None:
+        return f"failed: {arm.out}" if arm.failed else "dropped: clearly worse"
+    said = {"choice": chosen, "tied": arm.tied and ties, "beats vanilla": arm.beats_vanilla}
+    return ", ".join(word for word, holds in said.items() if holds)
+
+
 def _differences(arm: Arm, base: Arm) -> list[float]:
-    """FIDs of an arm less those of another, on the seeds that both have."""
+    """FIDs of an arm minus those of another, on the seeds that both have."""
     other = dict(zip(base.seeds, base.fids, strict=True))
     own = zip(arm.seeds, arm.fids, strict=True)
     return [fid - other[seed] for seed, fid in own if seed in other]

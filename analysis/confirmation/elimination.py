@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from mollitune.analysis.words import fid_text
+
 from .paired import LEVEL
 
 FIRST_LOOK = 3
@@ -113,6 +115,6 @@ def _needed(values: NDArray[np.float64], allowed: float) -> NDArray[np.float64]:
 
 def _reason(loss: _Loss, arms: list[int], seeds: int) -> str:
     return (
-        f"after {seeds} seeds its FID is {loss.gap:.4g} above that of configuration "
-        f"{arms[loss.better]}, and {loss.needed:.4g} was enough to drop it"
+        f"after {seeds} seeds its FID is {fid_text(loss.gap)} above that of configuration "
+        f"{arms[loss.better]}; {fid_text(loss.needed)} was enough to drop it"
     )

@@ -14,7 +14,7 @@ An arm that is out has as many seeds as chance gave it, so its interval must hol
 
 
 class Difference(NamedTuple):
-    """Mean FID of an arm less that of the reference on the same seeds.
+    """Mean difference of an arm from the reference in FID, on the same seeds.
 
     Attributes:
         mean: The mean difference; negative is better than the reference.

@@ -42,7 +42,7 @@ def paired_interval(
     exact for normal differences; their spread may differ from one comparison to the next.
 
     Args:
-        differences: One per seed, FID of one arm less that of the other.
+        differences: One per seed, FID of one arm minus that of the other.
         comparisons: How many intervals are to hold at once, fixed before the data were seen.
         level: With which probability, in (0, 1).
         least_sd: Standard deviation that is assumed where the differences spread less.

@@ -1,4 +1,4 @@
-"""How many seeds a confirmation needs, told before it begins."""
+"""How many seeds a confirmation needs, said before it begins."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pandas as pd
 
 from mollitune.analysis.tables.comparable import comparable_reports
 from mollitune.analysis.tables.results import Results
+from mollitune.analysis.words import fid_text
 from mollitune.search.store import COMPARABLE_WITHIN
 
 from .judgement import kept_level
@@ -48,7 +49,7 @@ def paired_noise(results: Results, model: str) -> float | None:
 def power_sentence(
     results: Results, model: str, comparisons: int, seeds: int, level: float
 ) -> str:
-    """Say which differences to vanilla a confirmation will find, and what a smaller one takes.
+    """Say which difference from vanilla a confirmation can detect, and what a smaller one takes.
 
     Args:
         results: Results of the search.
@@ -60,16 +61,16 @@ def power_sentence(
     sd = paired_noise(results, model)
     if sd is None:
         return (
-            f"{model}: the search repeated too few seeds to tell beforehand which differences "
-            f"{seeds} seeds will find"
+            f"{model}: the search repeated too few seeds to tell in advance which differences "
+            f"{seeds} seeds can detect"
         )
     level = kept_level(level)
     gap = detectable(sd, seeds, comparisons, level, POWER)
     if gap is None:
-        return f"{model}: it takes two seeds to find any difference"
+        return f"{model}: it takes two seeds to detect any difference"
     needed = seeds_needed(gap / 2, sd, comparisons, level, POWER)
     return (
-        f"{model}: the difference of two schedules varies by {sd:.3g} FID between seeds, so that "
-        f"{seeds} seeds find a true one of {gap:.3g} to vanilla in {POWER:.0%} of cases; half of "
-        f"that takes {needed} seeds"
+        f"{model}: with {seeds} seeds there is an {100 * POWER:.0f} % chance to detect a true "
+        f"difference from vanilla of {fid_text(gap)} FID; half of that takes {needed} seeds (from "
+        f"one seed to the next, differences vary by {fid_text(sd)} FID)"
     )

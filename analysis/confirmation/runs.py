@@ -109,7 +109,7 @@ def read_confirmation(results: Results, number: int, model: str) -> Confirmation
         for rows in (_rows(results, name, number) for name in ("trials", "reports"))
     )
     comparable = reports[reports["comparable"]]
-    require_alike(results, comparable, COMPARABLE_WITHIN, hint="confirm the search anew")
+    require_alike(results, comparable, COMPARABLE_WITHIN, hint="confirm the search again")
     arms = dict(plan.arms)
     for row in trials.to_dict("records"):
         number_of = int(row["configuration"])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
-from mollitune.analysis.words import MINUS, count_of
+from mollitune.analysis.words import count_of, fid_text, plus_minus
 
 from .arms import Arm, Verdict
 from .paired import POWER
@@ -15,17 +14,6 @@ def sentence(verdict: Verdict) -> str:
     """One honest sentence on what the confirmation of a model has shown."""
     words = _nothing(verdict) or _so_far(verdict) + (_winners(verdict) or _no_winner(verdict))
     return f"On {verdict.model}, {words}{_failures(verdict)}."
-
-
-def plus_minus(value: float, half: float) -> str:
-    """A value with the half-width of its interval, to two digits of the latter.
-
-    Examples:
-        >>> plus_minus(14.234, 3.148), plus_minus(0.25, 12.7)
-        ('14.2 ± 3.1', '0 ± 13')
-    """
-    digits = 2 if half <= 0 else max(0, 1 - math.floor(math.log10(half)))
-    return f"{value:z.{digits}f} ± {half:.{digits}f}".replace("-", MINUS)
 
 
 def listed(names: Sequence[str]) -> str:
@@ -45,9 +33,9 @@ def _nothing(verdict: Verdict) -> str | None:
         return f"{none}: vanilla has no complete run to compare with"
     schedules = [arm for arm in verdict.arms if not arm.is_vanilla]
     if all(arm.failed for arm in schedules):
-        return f"{none}: there is no schedule to compare with vanilla"
+        return f"{none}: no schedule has a complete run to compare with vanilla"
     if any(arm.out is None for arm in schedules) and not _judged(verdict):
-        return f"{none}: an interval needs two paired seeds"
+        return f"{none}: an interval takes two seeds, each with and without the schedule"
     return None
 
 
@@ -55,7 +43,7 @@ def _so_far(verdict: Verdict) -> str:
     if verdict.complete:
         return ""
     fewest = min(len(arm.seeds) for arm in verdict.arms if arm.out is None)
-    return f"so far ({fewest} of {count_of(verdict.planned, 'seed')}, not complete), "
+    return f"so far ({fewest} of {count_of(verdict.planned, 'seed')} done), "
 
 
 def _winners(verdict: Verdict) -> str | None:
@@ -68,7 +56,7 @@ def _winners(verdict: Verdict) -> str | None:
     beating = [arm.text for arm in tied if arm.beats_vanilla]
     if len(tied) == 1:
         alone = choice.tied and len(verdict.arms) > 2
-        return f"{choice.text} beats vanilla {by}" + (", and no other ties with it" * alone)
+        return f"{choice.text} beats vanilla {by}" + (", and nothing ties with it" * alone)
     apart = f"{listed([arm.text for arm in tied])} cannot be told apart"
     if len(beating) == len(tied):
         return f"{apart}; each beats vanilla, {choice.text} {by}"
@@ -91,11 +79,11 @@ def _no_winner(verdict: Verdict) -> str:
         return f"vanilla beats every schedule{closest}"
     largest = max(undecided, key=lambda arm: abs(arm.difference or 0.0))
     shown = (
-        f"(largest difference: {_interval(largest)} FID of {largest.text}; "
+        f"(largest difference: {_interval(largest)} FID, {largest.text}; "
         f"{_evidence(verdict, largest)}){_unnoticed(verdict)}"
     )
     if len(undecided) == len(verdict.arms) - 1:
-        return f"no schedule is distinguishable from vanilla {shown}"
+        return f"no schedule can be told apart from vanilla {shown}"
     names = listed([arm.text for arm in undecided])
     return f"no schedule beats vanilla, and {names} cannot be told apart from it {shown}"
 
@@ -104,8 +92,8 @@ def _unnoticed(verdict: Verdict) -> str:
     """What such a confirmation would have found: no difference found is not no difference."""
     if not verdict.detectable:
         return ""
-    found = f"a true difference of {verdict.detectable:.2g} FID"
-    return f"; {found} would be found with probability {POWER}"
+    found = f"a true difference of {fid_text(verdict.detectable)} FID"
+    return f"; this test had an {100 * POWER:.0f} % chance to detect {found}"
 
 
 def _failures(verdict: Verdict) -> str:

@@ -1,4 +1,4 @@
-"""Was early stopping safe? What became of the runs that would have been stopped and went on."""
+"""Was early stopping safe? What became of the runs that were due to be stopped and went on."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _KEPT = ["continue", "audit"]
 
 @dataclass(frozen=True)
 class RungAudit:
-    """How well the values on a rung foretold the final FIDs.
+    """How well the values on a rung predicted the final FIDs.
 
     Attributes:
         rung: Number of the rung.
@@ -80,6 +80,8 @@ class PolicyAudit:
     @property
     def sentence(self) -> str:
         """The audit in words."""
+        if not self.stopped and not self.audited:
+            return f"On {self.model}, {self.policy} stopped no run."
         saved = f"saved {self.share_saved:.0%} of the training steps"
         stopped = f"{self.policy} stopped {count_of(self.stopped, 'run')} and {saved}"
         return f"On {self.model}, {stopped}. {self._verdict}"
@@ -87,12 +89,12 @@ class PolicyAudit:
     @property
     def _verdict(self) -> str:
         if not self.audited:
-            return "No run was audited, so nothing is known of what it cost."
-        went_on = f"{count_of(self.audited, 'run')} to be stopped went on as a check"
+            return "No stopped run was audited, so what stopping cost in quality is unknown."
+        went_on = f"{count_of(self.audited, 'run')} due to be stopped went on as a check"
         if not self.finished:
             return f"{went_on}; none has a final FID yet."
         if self.false_stops is None or self.low is None or self.high is None:
-            return f"{went_on}; the search does not tell its reduction factor to judge them by."
+            return f"{went_on}; search.json does not hold the reduction factor to judge them by."
         return (
             f"{went_on}: {self.false_stops} of {self.finished} ended among the best "
             f"1/{self.eta:g} (90 % interval of the share: {self.low:.0%} to {self.high:.0%})."

@@ -70,7 +70,7 @@ def transfer(results: Results) -> pd.DataFrame:
           (NaN where no seed was repeated yet).
         - ``best_expected``, ``vanilla_expected``: the expected FID of the other model's own best
           configuration, and of its vanilla training (NaN without one).
-        - ``regret``: what using the foreign winner costs, ``fid_expected`` less
+        - ``regret``: what using the foreign winner costs, ``fid_expected`` minus
           ``best_expected``. A prediction can promise more than all that was tried: negative.
         - ``common``: how many schedules both models tried. ``correlation``: Spearman's between
           their expected FIDs on the two models, with a 90 % interval ``correlation_low`` to

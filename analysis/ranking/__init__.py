@@ -1,8 +1,8 @@
 """Which schedule to use: expected FID, the leaderboard, the best, comparisons and the export.
 
 `expectation` says which FID to expect of each configuration, `leaderboard` ranks by it, `best` and
-`finalists` choose from that, `export` writes the choice to a file, `compare` sets two
-configurations side by side.
+`finalists` choose from that, `summary` is the table at the end of a search, `export` writes the
+choice to a file, `compare` sets two configurations side by side.
 """
 
 from .best import Best, best
@@ -10,6 +10,7 @@ from .compare import compare, paired_fids
 from .export import export_best
 from .finalists import finalists, tried
 from .leaderboard import leaderboard
+from .summary import summary
 
 __all__ = [
     "Best",
@@ -19,5 +20,6 @@ __all__ = [
     "finalists",
     "leaderboard",
     "paired_fids",
+    "summary",
     "tried",
 ]

@@ -14,7 +14,7 @@ from mollitune.analysis.confirmation.verdict import verdicts
 from mollitune.analysis.tables.comparable import comparable_reports, require_alike
 from mollitune.analysis.tables.results import Results
 from mollitune.analysis.tables.schedules import schedule_of
-from mollitune.analysis.words import count_of
+from mollitune.analysis.words import count_of, fid_text, interval_text
 from mollitune.schedules import Schedule
 from mollitune.search.store import COMPARABLE_WITHIN
 
@@ -30,7 +30,7 @@ class Best:
         configuration: Number of the configuration.
         model: Name of the model.
         dataset: Name of the data set.
-        schedule: Its schedule; vanilla when no mollification is expected to do better.
+        schedule: Its schedule; vanilla if no schedule is expected to do better.
         text: The schedule as short text.
         runs: Number of its complete runs.
         seeds: Their seeds, in the order of the runs.
@@ -48,6 +48,8 @@ class Best:
         lowest_text: Its schedule as short text.
         lowest_runs: Number of its complete runs.
         lowest_fid: That lowest FID.
+        others_tried: Number of configurations besides vanilla that were started.
+        others_finished: Number of these that have a complete run.
         steps: Training steps.
         extractor: Network behind the FID.
         fid_samples: Number of samples behind the FID.
@@ -76,6 +78,8 @@ class Best:
     lowest_text: str
     lowest_runs: int
     lowest_fid: float
+    others_tried: int
+    others_finished: int
     steps: int
     extractor: str
     fid_samples: int
@@ -98,56 +102,59 @@ class Best:
 
     @property
     def sentence(self) -> str:
-        """The result in honest words: `headline` and `details`."""
-        return f"{self.headline} {self.details}"
-
-    @property
-    def headline(self) -> str:
-        """The verdict; before one what to expect of the best schedule, and against vanilla."""
+        """The verdict; before one what to expect of the best schedule, in one sentence."""
         if self.verdict is not None:
             return self.verdict.sentence
-        caveat = "not yet confirmed"
-        expected = f"{self.fid_expected:.4g} ({count_of(self.runs, 'run')})"
-        if self.is_vanilla:
+        expected = fid_text(self.fid_expected)
+        if not self.is_vanilla:
+            versus = "there is no vanilla run to compare with"
+            if self.vanilla_expected is not None:
+                versus = f"vanilla {fid_text(self.vanilla_expected)}"
             return (
-                f"On {self.model}, no schedule is expected to beat vanilla training and its FID "
-                f"of {expected}: {caveat}."
+                f"On {self.model}, {self.text} looks best: expected FID {expected}, {versus}; "
+                "not confirmed yet."
             )
-        versus = "with no vanilla run to compare with"
-        if self.vanilla_expected is not None:
-            runs = count_of(self.vanilla_runs, "run")
-            versus = f"against {self.vanilla_expected:.4g} for vanilla ({runs})"
-        return f"On {self.model}, {self.text} has expected FID {expected} {versus}: {caveat}."
+        vanilla = f"vanilla (expected FID {expected})"
+        if self.others_finished:
+            return (
+                f"On {self.model}, no schedule tried is expected to beat {vanilla}; "
+                "not confirmed yet."
+            )
+        nothing = "has finished yet" if self.others_tried else "was tried"
+        return f"On {self.model}, no schedule {nothing} to compare with {vanilla}."
 
     @property
     def details(self) -> str:
-        """How sure the search is, what it measured, and the lowest single FID."""
+        """How sure the search is, what it measured, and the best single run."""
         return self._from_the_search if self.verdict is None else self._after_the_verdict
 
     @property
     def _after_the_verdict(self) -> str:
-        search = f"The search recommended {self.text} with expected FID {self.fid_expected:.4g}"
+        expected = f"expected FID {fid_text(self.fid_expected)} on validation images"
+        search = f"The search recommended {self.text}, with {expected}."
         if self.confirmed is None:
-            return f"{search}."
-        return f"For production: {self.confirmed.text}. {search} on validation images."
+            return search
+        return f"For production: {self.confirmed.text}. {search}"
 
     @property
     def _from_the_search(self) -> str:
-        sure = "No seed was repeated, so there is no interval"
-        if self.fid_low is not None:
-            sure = f"The 90 % interval is {self.fid_low:.4g} to {self.fid_high:.4g}"
-        measured = f"measured: {self.fid_mean:.4g}"
+        sure = "No schedule was trained with a second seed, so there is no interval."
+        if self.fid_low is not None and self.fid_high is not None:
+            sure = f"The 90 % interval is {interval_text(self.fid_low, self.fid_high)}."
+        measured = f"Measured: {fid_text(self.fid_mean)} in {count_of(self.runs, 'run')}"
         if self.runs > 1:
             measured = (
-                f"measured: {self.fid_mean:.4g} on average and {self.fid_lowest:.4g} at best"
+                f"Measured: {fid_text(self.fid_mean)} on average over {self.runs} runs, "
+                f"{fid_text(self.fid_lowest)} at best"
             )
         if self.vanilla_mean is not None and not self.is_vanilla:
-            measured += f", vanilla {self.vanilla_mean:.4g}"
-        lowest = f"The lowest single FID, {self.lowest_fid:.4g}, is a run of "
-        if self.lowest_configuration == self.configuration:
-            return f"{sure}; {measured}. {lowest}the same."
-        runs = count_of(self.lowest_runs, "run")
-        return f"{sure}; {measured}. {lowest}{self.lowest_text} ({runs})."
+            runs = count_of(self.vanilla_runs, "run")
+            measured += f"; vanilla {fid_text(self.vanilla_mean)} in {runs}"
+        used = "this schedule too"
+        if self.lowest_configuration != self.configuration:
+            used = f"{self.lowest_text}, which has {count_of(self.lowest_runs, 'run')}"
+        lowest = f"The best single run (FID {fid_text(self.lowest_fid)}) used {used}."
+        return f"{sure} {measured}. {lowest}"
 
 
 def best(results: Results, model: str | None = None) -> Best:
@@ -220,11 +227,20 @@ def _recommend(results: Results, rows: pd.DataFrame, board: pd.DataFrame) -> Bes
         lowest_text=str(lowest["schedule"]),
         lowest_runs=int(lowest["runs"]),
         lowest_fid=float(lowest["fid_lowest"]),
+        others_tried=_others_tried(results, str(top["model"])),
+        others_finished=int((board["family"] != "vanilla").sum()),
         steps=int(top["step"]),
         extractor=str(top["extractor"]),
         fid_samples=int(top["fid_samples"]),
         verdict=_verdict(results, str(top["model"])),
     )
+
+
+def _others_tried(results: Results, model: str) -> int:
+    """Configurations besides vanilla that were started, whatever became of them."""
+    rows = results.trials
+    own = (rows["model"] == model) & (rows["stage"] == "search") & (rows["family"] != "vanilla")
+    return int(rows.loc[own, "configuration"].nunique())
 
 
 def _schedule(run: Mapping[Hashable, Any]) -> Schedule:

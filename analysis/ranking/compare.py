@@ -67,13 +67,13 @@ def compare(
         one: Number of a configuration, or a family for its configuration with the lowest expected
             FID.
         other: What it is compared with, likewise.
-        model: The model; not needed where a number or the only model of the search tells it.
+        model: The model; not needed where a number implies it or the search has only one.
 
     Returns:
         One row per stage and way of measuring in which both have a seed: ``stage`` (search or
         confirm), ``model``, ``one`` and ``other`` (numbers of the configurations) each with its
         schedule as text, ``seeds`` (how many in common), ``fid_one`` and ``fid_other`` (means over
-        these), ``difference`` (mean of one less other, negative: one is better), ``error`` (its
+        these), ``difference`` (mean of one minus other, negative: one is better), ``error`` (its
         standard error), its two-sided 90 % t interval ``low`` to ``high`` (NaN for a single
         seed), ``step``, ``extractor``, ``fid_samples`` and ``fid_reference``.
 

@@ -1,4 +1,4 @@
-"""What an exported schedule tells beside itself: its origin, its verdict, how to rescale it."""
+"""What an exported schedule holds beside itself: its origin, its verdict, how to rescale it."""
 
 import os
 from collections.abc import Mapping
@@ -20,8 +20,9 @@ _CONFIRMED = (
     "chosen by a confirmation on fresh seeds, see verdict; the figures here are the search's"
 )
 _RULE = (
-    "the schedule lives on progress = step / total_steps, so it applies to any number of steps as "
-    "it is: of N steps the first until * N are mollified, and the rest see clean data"
+    "the schedule lives on progress = step / total_steps, so its curve applies to any number of "
+    "steps: of N steps the first until * N are mollified, and the rest see clean data; which "
+    "schedule is best may differ with the number of steps"
 )
 _NOT_HOW_TRAINED = ("name", "steps")
 

@@ -56,7 +56,7 @@ def leaderboard(results: Results, model: str | None = None) -> pd.DataFrame:
         (complete ones), ``fid_mean``, ``fid_sd`` (between the runs, NaN for one), ``fid_lowest``,
         ``fid_expected`` with its 90 % interval ``fid_low`` to ``fid_high`` (see `expectations`;
         NaN where no seed was repeated yet), ``vanilla_mean`` and ``vanilla_expected`` (of the
-        vanilla runs measured alike, NaN without one), ``difference`` (``fid_expected`` less
+        vanilla runs measured alike, NaN without one), ``difference`` (``fid_expected`` minus
         ``vanilla_expected``, negative is better), ``bpd_mean``, ``trials`` (numbers of the runs,
         as text), ``step``, ``extractor`` and ``fid_samples``. Empty when nothing has finished.
 

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 from markupsafe import Markup
 
+from mollitune.analysis.words import run_name
+
 from .figures.palette import family_color
 
 join = Markup("\n").join
@@ -29,11 +31,11 @@ class Cell(NamedTuple):
     kind: str = ""
 
 
-def card(title: str, note: str, *content: str) -> Markup:
-    """A titled box with a sentence that says how to read it."""
+def card(title: str, note: str, *content: str, kind: str = "") -> Markup:
+    """A titled box with a sentence that says how to read it, and a CSS class of its own."""
     sentence = Markup("<p>{}</p>").format(note) if note else ""
-    box = Markup('<div class="card"><h3>{}</h3>{}{}</div>')
-    return box.format(title, sentence, join(content))
+    box = Markup('<div class="card{}"><h3>{}</h3>{}{}</div>')
+    return box.format(f" {kind}" * bool(kind), title, sentence, join(content))
 
 
 def table(label: str, head: Sequence[Cell], rows: Iterable[tuple[str, Sequence[Cell]]]) -> Markup:
@@ -97,12 +99,12 @@ def chip(family: str) -> Markup:
     return Markup('<span class="chip" style="--family:{}"></span>').format(family_color(family))
 
 
-def trial_button(trial: int, label: int | None = None) -> Markup:
-    """A small button that shows the samples of a trial.
+def trial_button(trial: int, label: int | str | None = None) -> Markup:
+    """A small button that shows the samples of a run.
 
     Args:
         trial: Number of the trial.
-        label: Number on the button; by default that of the trial.
+        label: What stands on the button; by default the number of the trial.
     """
     return _opener(trial, "trial", str(trial if label is None else label))
 
@@ -115,8 +117,25 @@ def opener(trial: int, content: Markup) -> Markup:
 def _opener(trial: int, kind: str, content: str) -> Markup:
     return Markup(
         '<button type="button" class="{}" data-trial="{}" aria-haspopup="dialog" '
-        'aria-label="Samples of trial {}">{}</button>'
-    ).format(kind, trial, trial, content)
+        'aria-label="Samples of {}">{}</button>'
+    ).format(kind, trial, run_name(trial), content)
+
+
+def sorter(content: str) -> Markup:
+    """A heading that sorts the rows of its table when it is pressed."""
+    return Markup('<button type="button" class="sort">{}</button>').format(content)
+
+
+def download(content: str, name: str, text: str) -> Markup:
+    """A link that saves text as a file; the file is in the page.
+
+    Args:
+        content: Content of the file.
+        name: Its name.
+        text: What the link says.
+    """
+    link = Markup('<p class="note"><a download="{}" href="{}">{}</a></p>')
+    return link.format(name, data_url(content.encode(), "text/csv"), text)
 
 
 def image(data: bytes, kind: str, title: str) -> Markup:
@@ -128,12 +147,12 @@ def image(data: bytes, kind: str, title: str) -> Markup:
         title: What it shows.
     """
     element = Markup('<img alt="{}: a grid of small images" src="{}">')
-    return element.format(title, data_url(data, kind))
+    return element.format(title, data_url(data, f"image/{kind}"))
 
 
 def data_url(data: bytes, kind: str) -> str:
-    """A picture as an address that holds all of it."""
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+    """A file of a MIME type as an address that holds all of it."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def script_json(name: str, document: str) -> Markup:

@@ -10,6 +10,7 @@ from plotly.offline import get_plotlyjs
 from mollitune.analysis.tables.results import Results, status_of
 
 from .assets import asset
+from .cards.failures import failed_models, failures_card
 from .cards.panel import captions, panel
 from .cards.provenance import provenance
 from .cards.verdict import verdict_card
@@ -78,12 +79,14 @@ def _header(results: Results, views: Sequence[View]) -> Markup:
         items = Markup().join(item.format(i, own.model) for i, own in enumerate(views))
         links = Markup('<nav aria-label="Models">{}</nav>').format(items)
     place = Markup("<span>on {}</span>").format(dataset) if dataset else ""
+    failed = failed_models(results)
+    trouble = failures_card(results, failed) if failed else ""
     many = len(views) > MANY_MODELS
     lines = join(_headline(own, with_card=not many) for own in views)
     return Markup(
         '<header><div class="eyebrow"><h1>Search <b>{}</b></h1>{}'
-        '<span class="pill {}">{}</span></div><div class="headlines{}">{}</div>{}</header>'
-    ).format(results.name, place, status, status, " many" if many else "", lines, links)
+        '<span class="pill {}">{}</span></div>{}<div class="headlines{}">{}</div>{}</header>'
+    ).format(results.name, place, status, status, trouble, " many" if many else "", lines, links)
 
 
 def _headline(own: View, with_card: bool) -> Markup:

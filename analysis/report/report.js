@@ -10,7 +10,7 @@ const label = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;")
   .replaceAll(">", "&gt;").replaceAll("%{", "%&#123;");
 const words = (number) => {
   const trial = trials[number];
-  return trial ? `trial ${number}, seed ${trial.seed}: ${label(trial.schedule)}` : "";
+  return trial ? `${trial.name}, seed ${trial.seed}: ${label(trial.schedule)}` : "";
 };
 
 // Each line of a trace stands for a trial: what is shown under the pointer, and a click.
@@ -127,7 +127,8 @@ function show(number) {
   const trial = trials[number];
   if (!trial) return;
   shown = Number(number);
-  document.getElementById("panel-title").textContent = `Trial ${number} of ${trial.model}`;
+  const name = trial.name[0].toUpperCase() + trial.name.slice(1);
+  document.getElementById("panel-title").textContent = `${name} of ${trial.model}`;
   panel.querySelector(".chip").style.setProperty("--family", trial.color);
   for (const name of ["schedule", "seed", "configuration", "state"]) {
     part(name).textContent = trial[name];
@@ -137,7 +138,7 @@ function show(number) {
   note.textContent = trial.note;
   part("fid").append(" ", note);
   const found = samples(number);
-  fill(panel.querySelector("figure.own"), found?.url, `Samples of trial ${number}`);
+  fill(panel.querySelector("figure.own"), found?.url, `Samples of ${trial.name}`);
   const real = found && document.querySelector("main .real img")?.src;  // to compare with
   fill(panel.querySelector("figure.real"), real, "Real images");
   part("note").textContent = found ? found.note
@@ -168,11 +169,40 @@ function step(by) {
   if (next !== undefined) show(next);
 }
 
+// What a row is sorted by: the number that its cell begins with, else the text; nothing is last.
+function sortKey(row, column) {
+  const nodes = [...row.cells[column].childNodes].filter((node) => node.nodeType === Node.TEXT_NODE);
+  const text = nodes.map((node) => node.data).join("").trim();
+  if (text === "reference") return 0;  // vanilla's difference from itself
+  const number = Number.parseFloat(text.replaceAll(",", "").replace("\u2212", "-"));
+  return text === "" ? Infinity : Number.isNaN(number) ? text : number;
+}
+
+// All rows of a leaderboard; its tables, the folded one too, keep their lengths.
+function sortBoard(heading) {
+  const board = heading.closest(".board"), column = heading.cellIndex;
+  const order = heading.ariaSort === "ascending" ? "descending" : "ascending";
+  const bodies = [...board.querySelectorAll("tbody")];
+  const lengths = bodies.map((body) => body.rows.length);
+  const rows = bodies.flatMap((body) => [...body.rows])
+    .map((row) => ({row, key: sortKey(row, column)}));
+  rows.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0)
+    * (order === "ascending" || a.key === Infinity || b.key === Infinity ? 1 : -1));
+  for (const head of board.querySelectorAll("th")) {
+    head.ariaSort = head.cellIndex === column ? order : null;
+  }
+  let next = 0;
+  bodies.forEach((body, i) => {
+    body.append(...rows.slice(next, next += lengths[i]).map(({row}) => row));
+  });
+}
+
 document.addEventListener("click", (event) => {
   if (event.target === panel) panel.close();  // the backdrop
   const button = event.target.closest("button");
   if (button?.dataset.step) step(Number(button.dataset.step));
   if (button?.classList.contains("close")) panel.close();
+  if (button?.classList.contains("sort")) sortBoard(button.closest("th"));
   const row = getSelection().isCollapsed ? event.target.closest("tbody tr") : null;
   const number = (button ?? row?.querySelector("[data-trial]"))?.dataset.trial;
   if (number !== undefined) show(number);

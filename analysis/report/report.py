@@ -67,8 +67,7 @@ def watch_report(
 ) -> Iterator[Path]:
     """Write the report of a search until the search has ended, once at least.
 
-    The open page reads its file again by itself as long as the search runs. A search that has no
-    results yet is waited for.
+    The open page reloads as long as the search runs. A search without results yet is waited for.
 
     Args:
         path: Name of a search below ``root``, or the path or URI of its folder.

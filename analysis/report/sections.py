@@ -1,23 +1,24 @@
 """The report's section on one model."""
 
-import pandas as pd
 from markupsafe import Markup
 
 from mollitune.analysis.tables.results import Results
 from mollitune.analysis.words import count_of, signed_share
 
+from .cards.failures import failed_models, failures_card
 from .cards.importance import importance_card
 from .cards.leaderboard import board_card
+from .cards.rising import rising_note
 from .cards.samples import gallery
 from .cards.stopping import audit_card, decisions_card
 from .cards.verdict import verdict_card
-from .data import failures, fid_curves, level_curves, stopping_summary
+from .data import fid_curves, level_curves, stopping_summary
 from .figures.fid import MANY as MANY_CURVES
 from .figures.fid import fid_figure, points_each
 from .figures.level import level_figure
 from .figures.shape import MANY as MANY_POINTS
 from .figures.shape import shape_figure
-from .html import Cell, card, join, out_of, pairs, plot, table, trial_button
+from .html import card, join, out_of, pairs, plot
 from .view import View
 
 _STRONG = 10  # best configurations whose curves stand out among many
@@ -48,8 +49,9 @@ def model_section(
         board_card(view.board),
         importance_card(results, view.model),
         stopping,
-        _failures_card(results, view.model),
     ]
+    if view.model not in failed_models(results):  # those stand on top of the page
+        content.append(failures_card(results, [view.model]))
     section = Markup('<section id="model-{}"><h2>{}</h2>{}</section>')
     return section.format(number, view.model, join(content))
 
@@ -62,7 +64,7 @@ def _facts(results: Results, view: View) -> Markup:
     stopping, board = stopping_summary(results, view.model), view.board
     runs = int(board["runs"].sum())
     facts: dict[str, str] = {
-        "finished": out_of(runs, count_of(stopping.trials, "run")),
+        "finished": out_of(runs, count_of(stopping.trials, "run")) if stopping.trials else "0",
         "configurations": str(len(board)),
         "stopped early": str(stopping.stopped),
     }
@@ -70,12 +72,13 @@ def _facts(results: Results, view: View) -> Markup:
         facts["training steps saved"] = f"{stopping.saved:.0%}"
     if not board.empty and board["difference"].notna().any():
         first = board.iloc[0]
-        facts["expected against vanilla"] = signed_share(
+        facts["best against vanilla"] = signed_share(
             first["difference"] / first["vanilla_expected"]
         )
         better = int((board["difference"] < 0).sum())
         others = int((board["family"] != "vanilla").sum())
-        facts["expected to beat vanilla"] = out_of(better, str(others))
+        if others:
+            facts["expected to beat vanilla"] = out_of(better, str(others))
     return pairs(facts, "facts")
 
 
@@ -86,15 +89,18 @@ def _fid_card(results: Results, view: View, number: int) -> Markup:
     best = [point.median_trial for point in view.points[:_STRONG]]
     figure = fid_figure(curves, view.trial, best)
     most, longest = points_each(curves), max(len(curve.fids) for curve in curves)
-    strong = f" The {len(best)} best are drawn stronger." if len(curves) > MANY_CURVES else ""
-    thin = f" Of up to {longest:,} evaluations of a run, about {most} are drawn."
+    strong = f" The best {len(best)} stand out." if len(curves) > MANY_CURVES else ""
+    thin = f" Of up to {longest:,} evaluations per run, about {most} are drawn."
     note = (
-        "Always against clean images. While the training data is still mollified (dotted), FID "
-        "measures the leftover noise rather than the model: only the dots at full budget count."
+        "Against clean validation images. While the training data are still mollified (dotted), "
+        "FID measures the leftover noise rather than the model: only the dots at full budget "
+        "count."
         f"{strong}{thin if longest > most else ''} Click a curve to see its samples."
     )
     label = f"FID against training step for {len(curves)} trials of {view.model}"
-    return card("FID during training", note, plot(f"fid-{number}", figure, label))
+    return card(
+        "FID during training", note, rising_note(curves), plot(f"fid-{number}", figure, label)
+    )
 
 
 def _shape_card(view: View, number: int) -> Markup:
@@ -102,12 +108,12 @@ def _shape_card(view: View, number: int) -> Markup:
     if not view.points:
         return card(title, "No FIDs that can be ranked.")
     figure = shape_figure(view.points, view.configuration)
-    large = "the lowest diamond is recommended"
+    large = "the lowest diamond is what the search recommends"
     if view.choice is not None:
         large = "the large diamond is what the confirmation chose"
     many = " Intervals are drawn for the ten best." if len(view.points) > MANY_POINTS else ""
     note = (
-        "A dot per run, and a diamond for what to expect of the configuration on a fresh seed. "
+        "A dot per run, and a diamond for the FID to expect of the configuration on a new seed. "
         f"The lowest dot is mostly luck; {large}.{many}"
     )
     label = f"FID against the mean level of {len(view.points)} configurations of {view.model}"
@@ -124,33 +130,3 @@ def _level_card(results: Results, view: View, number: int) -> Markup:
     label = f"Level of mollification over training for {len(curves)} schedules of {view.model}"
     note = f"How fast each one removes the mollification.{bold}"
     return card("Schedules", note, plot(f"level-{number}", figure, label))
-
-
-def _failures_card(results: Results, model: str) -> Markup:
-    rows = failures(results, model)
-    if rows.empty:
-        return card("Failures", "None: no trial failed, no loss or sample was not finite.")
-    head = [
-        Cell("trial", number=True),
-        Cell("schedule"),
-        Cell("status"),
-        Cell("step", number=True),
-        Cell("not finite", number=True),
-        Cell("error"),
-    ]
-    body = [
-        (
-            "",
-            [
-                Cell(trial_button(row["trial"]), number=True),
-                Cell(row["text"], kind="wide"),
-                Cell(row["status"]),
-                Cell(f"{row['step']:,} of {row['steps']:,}", number=True),
-                Cell(str(row["non_finite"]), number=True),
-                Cell("" if pd.isna(row["error"]) else str(row["error"])),
-            ],
-        )
-        for row in rows.to_dict("records")
-    ]
-    note = "Failed and interrupted trials, and trials with non-finite losses or samples."
-    return card("Failures", note, table("Failures", head, body))

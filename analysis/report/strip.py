@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from mollitune.analysis.words import MINUS
+
 _HEIGHT = 24  # px
 
 
@@ -100,4 +102,4 @@ def axis(scale: Scale, unit: str = "") -> Markup:
 
 
 def _tick(value: float, unit: str) -> str:
-    return f"{value:.3g}{unit}".replace("-", "\N{MINUS SIGN}")
+    return f"{value:,.10g}{unit}".replace("-", MINUS)

@@ -20,7 +20,7 @@ class View(NamedTuple):
     Attributes:
         model: Name of the model.
         sentence: The result in one sentence: the verdict if there is one.
-        details: How sure it is, and what the search has seen; empty without a result.
+        details: How sure that is, and what the search has seen; empty without a result.
         best: The recommendation; None when there is none.
         board: Its `leaderboard`.
         points: Its `shape_points`.
@@ -82,4 +82,4 @@ def view(results: Results, model: str) -> View:
         found = best(results, model)
     except MollituneError as error:
         return View(model, f"On {model}: {error}.", "", None, board, points)
-    return View(model, found.headline, found.details, found, board, points)
+    return View(model, found.sentence, found.details, found, board, points)

@@ -107,7 +107,7 @@ def _searches(root: str) -> list[str]:
 
 
 def _raise_empty(folder: str, metadata: dict[str, Any]) -> None:
-    if metadata.get("status") in ("finished", "interrupted"):
+    if metadata.get("status") in ("finished", "interrupted", "failed"):
         raise MollituneError(f"no results in {folder}: the search ended before its first trial")
     if metadata:
         raise NoResultsYetError(

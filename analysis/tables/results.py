@@ -141,7 +141,14 @@ def _confirmation(results: Results, number: int) -> Mapping[str, Any] | None:
 
 
 def status_of(results: Results) -> str:
-    """How far a search is: its status, or ``confirming`` while a confirmation runs."""
+    """How far a search is: its status, or ``confirming`` while a confirmation runs.
+
+    A search that has ended and of which every trial failed is ``failed``, whatever is written.
+    """
     status = str(results.metadata.get("status", "unknown"))
-    states = [file.get("status") for file in confirmation_files(results)]
-    return "confirming" if status != "running" and states[-1:] == ["running"] else status
+    if status == "running":
+        return status
+    if [file.get("status") for file in confirmation_files(results)][-1:] == ["running"]:
+        return "confirming"
+    outcomes = {*results.tables["trials"]["status"].to_pylist()}
+    return "failed" if outcomes == {"failed"} else status

@@ -28,7 +28,7 @@ from mollitune._files import first_line
 from .images import Images
 
 # To be raised when the same files are to give other pixels or labels than before.
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from mollitune._errors import MollituneError
 
-from .images import Images, Labels, UInt8
+from .images import Images, UInt8
 
 
 def decode(spec: str, named: Iterable[tuple[str, bytes | None]], size: int | None) -> list[UInt8]:
@@ -28,13 +29,13 @@ def decode(spec: str, named: Iterable[tuple[str, bytes | None]], size: int | Non
     return [_decode_one(spec, where, data, size) for where, data in named]
 
 
-def assemble(spec: str, decoded: list[UInt8], labels: Labels | None) -> Images:
+def assemble(spec: str, decoded: list[UInt8], labels: npt.NDArray[Any] | None) -> Images:
     """Stack decoded images; gray ones among coloured ones become coloured.
 
     Args:
         spec: The data set as the config names it.
         decoded: Images with shape (C, H, W).
-        labels: Their integer labels with shape (N,), which become 0..K-1, or None.
+        labels: Their integer or string labels with shape (N,), which become 0..K-1, or None.
 
     Raises:
         MollituneError: If there are no images or their sizes differ.
@@ -72,10 +73,21 @@ def _decode_one(spec: str, where: str, data: bytes | None, size: int | None) -> 
         raise MollituneError(
             f"dataset {spec}: {where} is not a readable image ({error}); remove or mend it"
         ) from None
-    if size is not None:
-        image = _square(image).resize((size, size), Image.Resampling.LANCZOS)
+    return _as_array(image if size is None else _fitted(image, size))
+
+
+def fitted(pixels: UInt8, size: int) -> UInt8:
+    """Return gray bytes (1, H, W) cropped to the central square and resized to (1, size, size)."""
+    return _as_array(_fitted(Image.fromarray(pixels[0]), size))
+
+
+def _as_array(image: Image.Image) -> UInt8:
     array = np.asarray(image, dtype=np.uint8)
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+
+
+def _fitted(image: Image.Image, size: int) -> Image.Image:
+    return _square(image).resize((size, size), Image.Resampling.LANCZOS)
 
 
 def _square(image: Image.Image) -> Image.Image:

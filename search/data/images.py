@@ -6,14 +6,17 @@ import hashlib
 import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from mollitune._errors import MollituneError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 MIN_IMAGES = 100
 SPLIT_SHARE = 0.2
@@ -85,6 +88,8 @@ def on_device(images: Images, device: torch.device) -> Tensor:
 
 def as_tensor(pixels: UInt8) -> Tensor:
     """Return bytes as a tensor that shares their memory and must not be written to."""
+    import torch  # seconds: where a data set lies is checked before
+
     with warnings.catch_warnings():
         # Ray's shared memory is read-only, which torch cannot express; nobody writes to images
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")

@@ -1,4 +1,4 @@
-"""Where images come from: scikit-learn's digits, Parquet files, folders and torchvision."""
+"""Where images come from: scikit-learn's digits, Parquet or IDX files, folders and torchvision."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -17,11 +18,18 @@ from mollitune._files import cache_folder
 
 from .cache import DataSource, load_cached
 from .decoding import assemble, decode
+from .idx import idx_files, idx_source
 from .images import Images, Labels, UInt8
 from .torchvision_sets import TORCHVISION, torchvision_source
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
-KNOWN = "digits, parquet:FILE, folder:PATH, " + ", ".join(TORCHVISION)
+DIGITS_SHAPE = (1, 8, 8)
+_CLASSES = (
+    *(pa.types.is_integer, pa.types.is_boolean),
+    *(pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view),
+)
+_IDX = ("mnist", "fashionmnist")
+KNOWN = f"digits, parquet:FILE, folder:PATH, {', '.join(TORCHVISION)}, or a path that is there"
 
 
 def load_images(spec: str) -> Images:
@@ -34,26 +42,71 @@ def load_images(spec: str) -> Images:
     Args:
         spec: ``digits`` (scikit-learn's 8x8 digits), ``parquet:FILE`` (a file or folder of files
             in the layout of the Hugging Face hub: a column of image bytes and, if there is one,
-            an integer column ``label``), ``folder:PATH`` (image files; sub-folders are classes),
+            a column ``label`` of integers or strings), ``folder:PATH`` (image files; sub-folders
+            are classes), a path alone (whatever of these it is, or a folder of MNIST's IDX files),
             or ``cifar10``, ``celeba``, ``mnist``, ``fashionmnist`` through torchvision (downloaded
-            to ``$MOLLITUNE_DATA``, or given as ``cifar10:ROOT``). ``@64`` at the end of a Parquet
-            or folder source crops to the central square and resizes it to 64 x 64.
+            to ``$MOLLITUNE_DATA``, or given as ``cifar10:ROOT``). ``@64`` at the end of a path
+            crops to the central square and resizes it to 64 x 64.
 
     Raises:
         MollituneError: If the source is unknown, missing, unreadable or holds a corrupt image;
             the message names the first bad file or row.
     """
+    source = _source(spec)
+    return _digits() if source is None else load_cached(source, cache_folder())
+
+
+def known_shape(spec: str) -> tuple[int, int, int] | None:
+    """Return the shape (C, H, W) of a data set's images; None if only its files tell.
+
+    Nothing is read or downloaded.
+
+    Args:
+        spec: As for `load_images`.
+
+    Raises:
+        MollituneError: If the source is unknown, or the path is not there.
+    """
+    source = _source(spec)
+    return DIGITS_SHAPE if source is None else TORCHVISION.get(source.kind)
+
+
+def _source(spec: str) -> DataSource | None:
+    """Return where the images lie; None for the digits.
+
+    Raises:
+        MollituneError: If the source is unknown, or the path is not there.
+    """
     kind, _, rest = spec.partition(":")
     if kind == "digits" and not rest:
-        return _digits()
+        return None
     if kind in ("parquet", "folder"):
         path, size = _path_and_size(rest)
         if not path:
             raise MollituneError(f"dataset {spec!r}: name the path, e.g. {kind}:my/images")
         make = _parquet if kind == "parquet" else _folder
-        return load_cached(make(spec, Path(path).expanduser(), size), cache_folder())
+        return make(spec, Path(path).expanduser(), size)
     if kind in TORCHVISION:
-        return load_cached(torchvision_source(spec, kind, rest), cache_folder())
+        root = Path(rest).expanduser()
+        if rest and kind in _IDX and root.is_dir() and idx_files(root):
+            return idx_source(spec, root, None)
+        return torchvision_source(spec, kind, rest)
+    return _recognised(spec)
+
+
+def _recognised(spec: str) -> DataSource:
+    """Return what lies at a path that is given alone."""
+    text, size = _path_and_size(spec)
+    path = Path(text).expanduser()
+    if path.is_dir():
+        if idx_files(path):
+            return idx_source(spec, path, size)
+        return (_parquet if any(path.glob("*.parquet")) else _folder)(spec, path, size)
+    if path.is_file():
+        return _parquet(spec, path, size)
+    if "/" in text or path.suffix:
+        raise MollituneError(f"dataset {spec}: no such file or folder; check the path {path}")
+    kind = spec.partition(":")[0]
     names = ["digits", "parquet", "folder", *TORCHVISION]
     close = difflib.get_close_matches(kind, names, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
@@ -89,7 +142,7 @@ def _parquet(spec: str, path: Path, size: int | None) -> DataSource:
 
 def _read_parquet(spec: str, files: list[Path], size: int | None) -> Images:
     decoded: list[UInt8] = []
-    labels: list[Labels | None] = []
+    labels: list[npt.NDArray[Any] | None] = []
     for file in files:
         table = _read_table(spec, file)
         column = _image_column(spec, file, table)
@@ -125,18 +178,21 @@ def _image_column(spec: str, file: Path, table: pa.Table) -> str:
     )
 
 
-def _labels(spec: str, file: Path, table: pa.Table) -> Labels | None:
+def _labels(spec: str, file: Path, table: pa.Table) -> npt.NDArray[Any] | None:
+    """Return the column ``label``; None if it names no classes, such as a list of tags."""
     if "label" not in table.column_names:
         return None
     column = table.column("label")
-    if not pa.types.is_integer(column.type):
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if not any(of_kind(column.type) for of_kind in _CLASSES):
         return None
     if column.null_count:
         row = column.is_null().index(True).as_py()
         raise MollituneError(
             f"dataset {spec}: {file} row {row} has no label; remove it or the column `label`"
         )
-    return np.asarray(column.to_numpy(), dtype=np.int64)
+    return np.asarray(column.to_pylist())
 
 
 def _image_bytes(cell: Any) -> bytes | None:

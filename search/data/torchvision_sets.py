@@ -15,7 +15,13 @@ from mollitune._errors import MollituneError
 from .cache import DataSource
 from .images import Images, Labels, UInt8
 
-TORCHVISION = ("cifar10", "celeba", "mnist", "fashionmnist")
+TORCHVISION = {
+    "cifar10": (3, 32, 32),
+    "celeba": (3, 64, 64),
+    "mnist": (1, 28, 28),
+    "fashionmnist": (1, 28, 28),
+}
+"""The sets, each with the shape (C, H, W) of its images."""
 
 _ARCHIVES = frozenset({".zip", ".gz"})  # what torchvision unpacks but does not read
 _FOLDERS = {

@@ -136,7 +136,7 @@ def _check_same(known: Description, request: Request) -> None:
 def _way_out(known: Description) -> str:
     if known.status == "finished":
         return "add --again to confirm anew on other fresh seeds"
-    return "go on with it first, without these options"
+    return "finish it first, without these options"
 
 
 def _plan(
@@ -216,6 +216,7 @@ def _announced(results: Results, plan: Description) -> Iterator[str]:
 
 def _job(context: Context, plan: Description, metadata: dict[str, Any]) -> Job:
     def tell(store: Store, status: str, seconds: float) -> None:
+        status = "finished" if status == "failed" else status  # nothing is left to go on with
         told = plan.model_copy(update={"status": status, "elapsed_seconds": seconds})
         store.write_file(confirmation_name(plan.number), told.model_dump_json(indent=2).encode())
 

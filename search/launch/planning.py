@@ -1,4 +1,4 @@
-"""Measures each model of a search where its trials will run, and plans their evaluations."""
+"""Measures each model of a search where its trials will run, and says what they will cost."""
 
 from __future__ import annotations
 
@@ -12,20 +12,26 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from mollitune._errors import MollituneError
+from mollitune._files import first_line
+from mollitune.models import is_own
 from mollitune.schedules import Vanilla
 from mollitune.search.config import SearchConfig
 from mollitune.search.training.stack import Stack, stackable
 from mollitune.search.training.trial import Trial
+from mollitune.search.training.tryout import try_model
 from mollitune.search.tune.budget import (
     Costs,
     Plan,
-    is_least,
-    make_plan,
     measure_costs,
     stack_size,
+    with_share,
 )
-from mollitune.search.tune.cluster import assigned_device, call_on_worker
+from mollitune.search.tune.cluster import assigned_device, call_on_worker, trial_resources
 from mollitune.search.tune.context import Context
+
+from .cost import describe_cost
+from .prepare import prepare
 
 SLOW_STEP = 0.25
 """Seconds of a training step above which nothing is measured: it does not wait for Python."""
@@ -46,66 +52,78 @@ _ROUNDS = 5  # the first one warms up
 
 _Measure = Callable[[Context, str, torch.device], Any]
 _NOT_MEASURED = {
-    NOTHING_TO_GAIN: "its steps are long, or cannot be made as one",
-    NO_ROOM: "the device has no room for so many",
+    NOTHING_TO_GAIN: "its steps are long, or it cannot be stacked",
+    NO_ROOM: "the device has no memory for so many",
 }
 
 
-def plan_evaluations(
-    context: Context, resources: dict[str, float], console: Console
-) -> dict[str, Plan]:
-    """Return a plan for every model, and say what was chosen.
+def plan_evaluations(context: Context, console: Console) -> dict[str, Plan]:
+    """Return how every model is evaluated, which is as asked, and say what the search will cost.
 
     Args:
-        context: Config, data and reference of the search.
-        resources: What one trial asks of Ray; the measurements ask for the same.
-        console: Where the choice is told.
-    """
-    fid = context.config.fid
-    free = fid.budget is None or is_least(Plan(fid.every, fid.samples))
-    costs = {} if free else _measured(_time_model, context, resources)
-    plans = choose_plans(context, costs, console)
-    if context.config.resources.stack != "auto":
-        return plans
-    return _choose_stacks(plans, context, resources, console)
+        context: Config, data and reference of the search. On a cluster, models are timed as Ray
+            would run their trials, so it must have been joined; here Ray need not run.
+        console: Where the cost is told.
 
-
-def choose_plans(
-    context: Context, costs: Mapping[str, Costs], console: Console
-) -> dict[str, Plan]:
-    """Return a plan for every model, and say what was chosen.
-
-    Args:
-        context: Config, data and reference of the search.
-        costs: What was measured of each model; one without gets what was asked for.
-        console: Where the choice is told.
+    Raises:
+        MollituneError: If a model cannot be trained.
     """
     config = context.config
-    asked, budget = Plan(config.fid.every, config.fid.samples), config.fid.budget
-    plans = {entry.name: asked for entry in config.model}
-    if budget is not None:
-        for name, measured in costs.items():
-            plans[name] = make_plan(asked, config.steps_of(name), budget, measured)
-    for name, plan in plans.items():
-        console.print(_sentence(name, plan, config), soft_wrap=True)
-    for samples in sorted({plan.samples for plan in plans.values()}):
-        warning = context.reference.small_sample_warning(samples)
-        if warning:
-            console.print(f"warning: {warning}", soft_wrap=True)
+    if config.address is not None:  # here it was tried before Ray was started
+        _try_models(context)
+    names = ", ".join(entry.name for entry in config.model)
+    console.print(f"cost: timing a few steps of {names}", soft_wrap=True, highlight=False)
+    costs = _measured(_time_model, context)
+    asked = Plan(config.fid.every, config.fid.samples)
+    plans = {name: with_share(asked, config.steps_of(name), costs[name]) for name in costs}
+    if config.resources.stack == "auto":
+        plans = _choose_stacks(plans, context, console)
+    lines = list(describe_cost(config, max(context.splits.shape[1:]), plans, costs))
+    if warning := context.reference.small_sample_warning(config.fid.samples):
+        lines.append(f"warning: {warning}")
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False)
     return plans
 
 
+def _try_models(context: Context) -> None:
+    if all(is_own(entry.name) for entry in context.config.model):
+        return
+    for problem in filter(None, _measured(_problem, context).values()):
+        raise MollituneError(problem)
+
+
+def _problem(context: Context, name: str, device: torch.device) -> str | None:
+    """Return what is wrong with a user's own model: Ray would make a traceback of an error."""
+    try:
+        try_model(name, context.config.model_entry(name), context.splits.train, device)
+    except MollituneError as error:
+        return str(error)
+    return None
+
+
+def measure_cost(config: SearchConfig, console: Console) -> None:
+    """Say what a search will cost, from a few steps that are timed on this machine.
+
+    Raises:
+        MollituneError: As `prepare` does.
+    """
+    here = config.model_copy(update={"address": None})
+    context = prepare(here, here.name, console)
+    plan_evaluations(context, console)
+
+
 def _choose_stacks(
-    plans: Mapping[str, Plan], context: Context, resources: dict[str, float], console: Console
+    plans: Mapping[str, Plan], context: Context, console: Console
 ) -> dict[str, Plan]:
     """Return the plans with what each model gains if trials in one process are trained as one."""
     config = context.config
     size = stack_size(config.resources.most_stacked, config.trials, config.workers)
     count = size // len(config.model)  # the models take turns
     if count < 2:
-        console.print("stack: a process for each trial, since there are few", soft_wrap=True)
+        console.print("stack: one process per trial, as there are only few", soft_wrap=True)
         return {name: replace(plan, gain=NOTHING_TO_GAIN) for name, plan in plans.items()}
-    gains = _measured(partial(stack_gain, count=count), context, resources)
+    gains = _measured(partial(stack_gain, count=count), context)
     chosen = {name: replace(plan, gain=gains[name]) for name, plan in plans.items()}
     for name, gain in gains.items():
         how = "as one" if chosen[name].as_one else "one after the other"
@@ -114,13 +132,23 @@ def _choose_stacks(
     return chosen
 
 
-def _measured(measure: _Measure, context: Context, resources: dict[str, float]) -> dict[str, Any]:
+def _measured(measure: _Measure, context: Context) -> dict[str, Any]:
     """Time all models one after the other: here, or on a cluster as Ray would run their trials."""
     names = [entry.name for entry in context.config.model]
     if context.config.address is None:  # a worker would need seconds to start
-        device = torch.device("cuda" if resources.get("gpu") else "cpu")
-        return {name: _measure_on(measure, context, name, device) for name in names}
+        on_gpu = torch.cuda.is_available() and context.config.resources.gpu != 0
+        device = torch.device("cuda" if on_gpu else "cpu")
+        return {name: _measured_here(measure, context, name, device) for name in names}
+    resources = trial_resources(context.config)
     return {name: call_on_worker(_in_worker, resources, measure, context, name) for name in names}
+
+
+def _measured_here(measure: _Measure, context: Context, name: str, device: torch.device) -> Any:
+    try:
+        return _measure_on(measure, context, name, device)
+    except RuntimeError as error:  # memory that is too small, above all
+        text = f"model {name} cannot be trained here: {first_line(error)}"
+        raise MollituneError(text) from error
 
 
 def _in_worker(measure: _Measure, context: Context, name: str) -> Any:
@@ -156,18 +184,6 @@ def _time_model(context: Context, name: str, device: torch.device) -> Costs:
     if compiled:
         evaluate(2, 2)  # the code is made here; trials find it on disk, if it is theirs, too
     return measure_costs(evaluate)
-
-
-def _sentence(name: str, plan: Plan, config: SearchConfig) -> str:
-    text = f"evaluation of {name}: {plan.evaluations} times on {plan.samples:,} samples"
-    if plan.share is None or config.fid.budget is None:
-        return text
-    text += f", about {plan.share:.0%} of the time"
-    if plan.samples < config.fid.samples or plan.every > config.fid.every:
-        text += f" (asked: every {config.fid.every:.3g} on {config.fid.samples:,})"
-    if plan.share > config.fid.budget + 1e-9:
-        text += f"; more than fid.budget={config.fid.budget:g}, but never less than this"
-    return text
 
 
 def stack_gain(context: Context, name: str, device: torch.device, count: int) -> float:

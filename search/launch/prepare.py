@@ -19,12 +19,17 @@ from mollitune.search.data.images import Images, split
 from mollitune.search.data.sources import load_images
 from mollitune.search.metrics.extractors.extractor import (
     Extractor,
+    Progress,
     cache_folder,
     prepare_extractor,
+    usable_extractor,
 )
 from mollitune.search.metrics.extras.registry import check_extras, need_real_features
 from mollitune.search.metrics.reference import Reference
+from mollitune.search.terminal import working
 from mollitune.search.training.programs import check_compiler
+from mollitune.search.training.tryout import try_model
+from mollitune.search.tune.cluster import check_gpus
 from mollitune.search.tune.context import Context
 from mollitune.search.tune.loggers import check_loggers
 
@@ -53,21 +58,33 @@ def prepare(
         reference: Split of the data that FID compares with, ``validation`` or ``test``.
 
     Raises:
-        MollituneError: If a logger, the data, a model, the extractor or its cache cannot be used.
+        MollituneError: If a logger, a GPU, the data, a model, the extractor or its cache cannot be
+            used.
     """
     check_loggers(config.loggers, folder)
+    check_gpus(config)
     if config.resources.compile:
         check_compiler("resources.compile")
     splits = split(load_images(config.dataset))
     check_models(config, splits.shape)
+    for entry in config.model if config.address is None else ():
+        try_model(entry.name, entry, splits.train, _device(config))
     console.print(
         f"data: {config.dataset}, {_shape(splits.shape)}, {splits.counts()}", soft_wrap=True
     )
-    extractor = prepare_extractor(
-        config.fid.extractor, config.fid.weights, splits.train, cache_folder()
-    )
+    name, why = usable_extractor(config.fid.extractor, splits.train)
+    if why:
+        console.print(why, markup=False, highlight=False, soft_wrap=True)
+        # as search.json will have it
+        fid = config.fid.model_copy(update={"extractor": name})
+        config = config.model_copy(update={"fid": fid})
+    with working(f"FID: training {name}", console) as progress:
+        extractor = prepare_extractor(
+            name, config.fid.weights, splits.train, cache_folder(), progress
+        )
     images = {"validation": splits.validation, "test": splits.test}[reference]
-    measured = _reference(config, extractor, images, reference)
+    with working(f"FID: measuring {len(images):,} {reference} images", console) as progress:
+        measured = _reference(config, extractor, images, reference, progress)
     console.print(
         f"FID: {extractor.name} {extractor.sha256[:12]} (resize: {extractor.resize}), against "
         f"{measured.count} {reference} images",
@@ -76,15 +93,23 @@ def prepare(
     return Context(config, splits, measured, folder, plans={})
 
 
+def _device(config: SearchConfig) -> torch.device:
+    """Return what this machine has of what trials train on."""
+    gpu = config.resources.gpu != 0 and torch.cuda.is_available()
+    return torch.device("cuda" if gpu else "cpu")
+
+
 def _reference(
-    config: SearchConfig, extractor: Extractor, images: Images, split: str
+    config: SearchConfig, extractor: Extractor, images: Images, split: str, progress: Progress
 ) -> Reference:
     """Measure the real images, or read what an earlier search measured."""
     extras = config.fid.extra
     try:
         keep = need_real_features(extras)
         check_extras(extras, min(config.fid.samples, len(images)), keep)
-        return Reference.measure(extractor, images, split, cache_folder(), keep_features=keep)
+        return Reference.measure(
+            *(extractor, images, split, cache_folder()), keep_features=keep, progress=progress
+        )
     except ValueError as error:
         raise MollituneError(f"fid.extra: {error}") from None
     except OSError as error:

@@ -51,6 +51,8 @@ def config_of(metadata: dict[str, Any], more: int = 0, address: str | None = Non
     """
     stored = dict(metadata["config"])
     stored["trials"] += more
+    # once a share of the time; what came of it stands in the description, see `plans_of`
+    stored["fid"] = {key: value for key, value in stored["fid"].items() if key != "budget"}
     if address is not None:
         stored["address"] = address
     try:

@@ -17,7 +17,7 @@ from mollitune.search.store.journal import JOURNAL
 from mollitune.search.store.lease import Lease
 from mollitune.search.store.retry import wait_seconds
 from mollitune.search.store.writer import Store, create_search_folder
-from mollitune.search.tune.cluster import on_ray, trial_resources
+from mollitune.search.tune.cluster import on_ray
 from mollitune.search.tune.context import Context
 from mollitune.search.tune.session import Job, Outcome, run_job
 
@@ -47,9 +47,11 @@ def run_search(config: SearchConfig, console: Console) -> Outcome:
     with Lease(folder) as lease, contextlib.ExitStack() as until_the_end:
         try:
             context = prepare(config, folder, console)
-            until_the_end.enter_context(on_ray(config, console))
-            plans = plan_evaluations(context, trial_resources(config), console)
-            context = replace(context, plans=plans)
+            if config.address is not None:
+                until_the_end.enter_context(on_ray(config, console))
+            context = replace(context, plans=plan_evaluations(context, console))
+            if config.address is None:  # only now: its processes would disturb what is timed
+                until_the_end.enter_context(on_ray(config, console))
         except BaseException:
             _remove_claim(folder)
             raise

@@ -7,6 +7,7 @@ import io
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from mollitune import _files
 from mollitune._errors import MollituneError
 from mollitune.search.data.images import Images
 
-from .extractors.extractor import Extractor, feature_batches
+from .extractors.extractor import Extractor, Progress, feature_batches
 from .frechet import Target, root_of, solver_device
 from .moments import Moments, MomentStream
 
@@ -85,6 +86,7 @@ def cached_statistics(
     *,
     keep_features: bool = False,
     device: torch.device | None = None,
+    progress: Progress = lambda done, total: None,
 ) -> RealStatistics:
     """Return statistics from the cache, or compute them and put them there.
 
@@ -99,6 +101,7 @@ def cached_statistics(
         folder: The cache folder.
         keep_features: Whether to keep the features, for KID and precision/recall.
         device: Where to compute, None: on the CPU.
+        progress: Is told how many images are done, of how many.
 
     Raises:
         MollituneError: If the file cannot be written.
@@ -107,7 +110,9 @@ def cached_statistics(
     path = key.path(folder)
     found = read_statistics(path, key)
     if found is None:
-        found = compute_statistics(extractor, images, keep_features=keep_features, device=device)
+        found = compute_statistics(
+            extractor, images, keep_features=keep_features, device=device, progress=progress
+        )
         try:
             write_statistics(path, key, found)
         except OSError as error:
@@ -124,12 +129,15 @@ def compute_statistics(
     *,
     keep_features: bool = False,
     device: torch.device | None = None,
+    progress: Progress = lambda done, total: None,
 ) -> RealStatistics:
     """Return statistics of at least two images; the arguments are `cached_statistics`'s."""
     device = device or torch.device("cpu")
-    stream, kept = MomentStream(), []
+    stream, kept, done = MomentStream(), [], 0
     for features in feature_batches(extractor.build(device), images.pixels, device):
         stream.add(features)
+        done += len(features)
+        progress(done, len(images))
         if keep_features:
             kept.append(features.float().cpu().numpy())
     moments = stream.moments()
@@ -203,6 +211,7 @@ class Reference:
         *,
         keep_features: bool = False,
         device: torch.device | None = None,
+        progress: Progress = lambda done, total: None,
     ) -> Reference:
         """Return the reference of real images.
 
@@ -213,18 +222,17 @@ class Reference:
             cache: Folder to read the statistics from, or to leave them in; None: compute them.
             keep_features: Whether KID or precision/recall will be asked for.
             device: Where to compute, None: on the CPU.
+            progress: Is told how many images are done, of how many.
 
         Raises:
             MollituneError: If the cache cannot be written.
         """
+        how: dict[str, Any] = {"keep_features": keep_features, "device": device}
+        how["progress"] = progress
         if cache is None:
-            found = compute_statistics(
-                extractor, images, keep_features=keep_features, device=device
-            )
+            found = compute_statistics(extractor, images, **how)
         else:
-            found = cached_statistics(
-                extractor, images, split, cache, keep_features=keep_features, device=device
-            )
+            found = cached_statistics(extractor, images, split, cache, **how)
         return cls(extractor, found, split)
 
     @property

@@ -14,6 +14,17 @@ decisions, whether Ray Tune asks for them, a replay on recorded curves, or a res
 =============== ===================================================================
 """
 
-from .surrogate import MODELLED, ShapeSurrogate
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .surrogate import MODELLED, ShapeSurrogate
 
 __all__ = ["MODELLED", "ShapeSurrogate"]
+
+
+def __getattr__(name: str) -> Any:
+    # only when asked for: whoever checks a config needs the names of the rules, and no torch
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(".surrogate", __name__), name)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
-NOT_CLEAN = "training data still mollified: the value does not compare"
+NOT_CLEAN = "training data still mollified: the value cannot be compared"
 
 
 class UnlikeValuesError(ValueError):

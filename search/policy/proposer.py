@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mollitune.schedules import Schedule
 
@@ -96,7 +96,13 @@ class Proposer:
         promotion = self._races[model].promotion()
         if promotion is not None:
             return self._promoted(promotion)
-        return self._first_run(model, self._samplers[model].ask(len(self._configurations)))
+        schedule = self._samplers[model].ask(len(self._configurations))
+        tried = [c.schedule is schedule for c in self._configurations]
+        if any(tried):  # nothing new is left: the same seed again would show nothing
+            number = tried.index(True)
+            repeat = sum(run.configuration == number for run in self._runs)
+            return self._run(number, repeat)
+        return self._first_run(model, schedule)
 
     def started(self, proposal: Proposal) -> Sequence[Decision]:
         """Learn that a run was started, and return why, if it was chosen for its results.
@@ -150,13 +156,16 @@ class Proposer:
         return Proposal(run, schedule, self._seed)
 
     def _promoted(self, promotion: Promotion) -> Proposal:
-        number = promotion.configuration
-        own, repeat = self._configurations[number], promotion.rung + 1
+        further = self._run(promotion.configuration, promotion.rung + 1)
+        why = f"seed {further.seed} is trial {further.run.trial}"
+        return replace(further, decision=self._decision(promotion, why))
+
+    def _run(self, number: int, repeat: int) -> Proposal:
+        """Return a run of a configuration on a further seed."""
+        own = self._configurations[number]
         vanilla = own.schedule.family == "vanilla"
         run = Run(len(self._runs), number, own.model, repeat, vanilla)
-        seed = self._seed + repeat
-        decision = self._decision(promotion, f"seed {seed} is trial {run.trial}")
-        return Proposal(run, own.schedule, seed, decision)
+        return Proposal(run, own.schedule, self._seed + repeat)
 
     def _decision(self, promotion: Promotion, next_run: str) -> Decision:
         last, step = self._last[promotion.configuration]

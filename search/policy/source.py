@@ -35,7 +35,8 @@ class Source(Protocol):
 class SpaceSource:
     """Random points of a search space, each family equally often.
 
-    A curve that was tried already, in whatever parameters, is not offered again.
+    A curve that was tried already, in whatever parameters, is not offered again while there are
+    others; once there are none, what was tried is offered, for further seeds.
 
     Arguments:
         spaces: The searched families by name.
@@ -46,11 +47,12 @@ class SpaceSource:
         self._spaces = list(spaces.values())
         self._side = side
         self._tried = TriedCurves(SAME_CURVE)
+        self._taken: list[Schedule] = []
 
     def candidates(self, rng: random.Random) -> Sequence[Schedule]:
         """Return new random schedules, see `Source`."""
         drawn = [self._draw(self._spaces[i % len(self._spaces)], rng) for i in range(CANDIDATES)]
-        return self._tried.new(drawn) or drawn
+        return self._tried.new(drawn) or self._taken
 
     def nearest(self, schedule: Schedule) -> Schedule:
         """Return the schedule itself: every point of the space is offered."""
@@ -59,6 +61,7 @@ class SpaceSource:
     def take(self, schedule: Schedule) -> None:
         """Note a tried schedule, see `Source`."""
         self._tried.add(schedule)
+        self._taken.append(schedule)
 
     def _draw(self, space: FamilySpace, rng: random.Random) -> Schedule:
         dimensions = space.dimensions(self._side)

@@ -8,12 +8,14 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import optuna
 import pyarrow as pa
 
 from mollitune.schedules import Choice, Float, Schedule, build, families, lookup
+
+if TYPE_CHECKING:
+    import optuna
 
 ParameterValue = float | str
 Override = ParameterValue | Float | Choice
@@ -175,11 +177,11 @@ def _point(trial: optuna.Trial, space: FamilySpace, side: int) -> dict[str, Para
 
 def distribution(dimension: Float | Choice) -> optuna.distributions.BaseDistribution:
     """Return a parameter's dimension as Optuna has it."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution  # a second
+
     if isinstance(dimension, Float):
-        return optuna.distributions.FloatDistribution(
-            dimension.low, dimension.high, log=dimension.log
-        )
-    return optuna.distributions.CategoricalDistribution(dimension.options)
+        return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
+    return CategoricalDistribution(dimension.options)
 
 
 def parameter_types(names: Iterable[str]) -> dict[str, pa.DataType]:

@@ -106,7 +106,7 @@ class Stopping:
         verdict = self._rungs.judge(rung, Value(fid, evaluation.phase, like), run.protected)
         action, reason = verdict.action, verdict.reason
         if action == "stop" and verdict.cutoff is not None and self._is_audited(run):
-            action, reason = "audit", f"{reason}; goes on as a check of the policy"
+            action, reason = "audit", f"{reason}; continues, as a check of the policy"
         return self._decision(
             run, evaluation, rung, action, fid, verdict.cutoff, verdict.competitors, reason
         )

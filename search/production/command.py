@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from mollitune._console import TextConsole
+
 from .options import AS_SEARCHED, with_settings
 
 if TYPE_CHECKING:
@@ -63,7 +65,7 @@ def train(
     compiled: Annotated[
         bool,
         typer.Option(
-            "--compile", help="Make code of the training step: a minute, then faster steps."
+            "--compile", help="Compile the training step: takes a minute, then steps are faster."
         ),
     ] = False,
     **settings: Any,
@@ -84,7 +86,7 @@ def train(
     }
     settled = settle(source, asked)
     folder = output or settled.folder(source.schedule)
-    console = Console()
+    console = TextConsole()
     _introduce(source, settled, folder, steps is None, console)
     ended = run(
         source,
@@ -108,26 +110,32 @@ def _introduce(
     elif source.provenance:
         _say(console, f"schedule of {source.name}: {source.provenance.get('note', 'of a search')}")
     if searched:
-        _say(console, f"{settings.steps:,} steps as in the search; --steps gives it more")
+        _say(console, f"{settings.steps:,} steps as in the search; use --steps to train longer")
     _say(console, f"folder: {folder}")
 
 
 def _conclude(ended: Trained, console: Console) -> None:
     if ended.status == "interrupted":
         _say(console, f"interrupted at step {ended.step:,}; a checkpoint is in {ended.folder}")
-        _say(console, f"go on with: {shlex.join(['mollitune', *sys.argv[1:]])}")
+        _say(console, f"resume with: {shlex.join(['mollitune', *sys.argv[1:]])}")
         raise typer.Exit(130)
     if ended.before:
         _say(console, f"{ended.folder} is finished already; nothing was changed")
     result = ended.result or {}
     _say(
         console,
-        f"FID {_number(result.get('fid'))} against {result.get('fid_reference_size'):,} "
+        f"FID {_fid(result.get('fid'))} against {result.get('fid_reference_size'):,} "
         f"{result.get('fid_reference')} images ({result.get('fid_samples'):,} samples), "
         f"{_number(result.get('bpd'))} bits per dim, after {ended.step:,} steps",
     )
     _say(console, f"model:  {ended.folder}/model.pt, with its settings in train.json")
     _say(console, f"load:   mollitune.search.load_model({ended.folder!r})")
+
+
+def _fid(value: float | None) -> str:
+    from mollitune.analysis.words import fid_text
+
+    return "not finite" if value is None else fid_text(value)
 
 
 def _number(value: float | None) -> str:

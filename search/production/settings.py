@@ -13,8 +13,9 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from mollitune._errors import MollituneError
 from mollitune.schedules import Schedule, build, families, load
-from mollitune.search._yaml import parse_yaml
-from mollitune.search.metrics.extractors.extractor import check_extractor_name
+from mollitune.search.metrics.extractors.names import check_extractor_name
+from mollitune.search.plain_yaml import parse_yaml
+from mollitune.search.policy.space import FamilySpace
 from mollitune.search.training.settings import Training, may_be_null
 from mollitune.search.training.spec import TrialSpec
 
@@ -59,8 +60,8 @@ class TrainSettings(Training, _What):
     def folder(self, schedule: Schedule) -> str:
         """Return where a training lies that is given no folder: ``runs/MODEL-DATASET-FAMILY``."""
         kind, _, path = self.dataset.partition(":")
-        source = PurePath(path.rpartition("@")[0] or path).stem
-        data = source if kind in ("parquet", "folder") else kind
+        path = path if kind in ("parquet", "folder") else kind
+        data = PurePath(path.rpartition("@")[0] or path).stem
         parts = (self.model, data, schedule.family)
         return f"{FRESH}/{'-'.join(re.sub('[^A-Za-z0-9._]+', '-', part) for part in parts)}"
 
@@ -86,7 +87,7 @@ class ScheduleSource:
 
 
 def read_schedule(name: str) -> ScheduleSource:
-    """Read a schedule from an exported file, or take a family with its defaults.
+    """Read a schedule from an exported file, or take a family with the default of a search.
 
     Args:
         name: Path of a file, or the name of a family, such as ``vanilla``.
@@ -97,7 +98,8 @@ def read_schedule(name: str) -> ScheduleSource:
     path = Path(name).expanduser()
     if not path.exists() and name in families():
         try:
-            return ScheduleSource(name, build(name))
+            build(name)  # has it a default for all it needs?
+            return ScheduleSource(name, FamilySpace(name).default(side=0))
         except ValueError as error:
             raise MollituneError(f"--schedule {name}: {error}; give a file instead") from None
     if not path.exists():
@@ -172,7 +174,7 @@ def _sentence(error: ValidationError, source: ScheduleSource, given: Mapping[str
     name = str(finding["loc"][0])
     option = "--" + name.replace("_", "-")
     if finding["type"] == "missing":
-        return f"{option} is missing: {source.name} does not tell what its search had; give it"
+        return f"{option} is missing: {source.name} does not say what its search used; give it"
     message = finding["msg"].removeprefix("Value error, ")
     origin = option if name in given else f"{source.name}: {name} of its search"
     return f"{origin} is {finding['input']!r}: {message}"

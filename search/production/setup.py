@@ -16,12 +16,16 @@ from mollitune.search.data.images import Images, Splits, split
 from mollitune.search.data.sources import load_images
 from mollitune.search.metrics.extractors.extractor import (
     Extractor,
+    Progress,
     cache_folder,
     prepare_extractor,
+    usable_extractor,
 )
 from mollitune.search.metrics.reference import Reference
+from mollitune.search.terminal import working
 from mollitune.search.training.programs import check_compiler
 from mollitune.search.training.settings import Training
+from mollitune.search.training.tryout import try_model
 
 from .settings import ScheduleSource, TrainSettings
 
@@ -68,10 +72,16 @@ def prepare_setup(
     if compiled:
         _check_compilable(settings.model)
     splits = split(load_images(settings.dataset))
+    try_model(settings.model, settings, splits.train, device)
     _say(console, f"data: {settings.dataset}, {splits.shape}, {splits.counts()}")
-    extractor = prepare_extractor(settings.extractor, weights, splits.train, cache_folder())
-    validation = _reference(extractor, splits.validation, "validation", device)
-    test = _reference(extractor, splits.test, "test", device)
+    name, why = usable_extractor(settings.extractor, splits.train)
+    if why:
+        _say(console, why)
+    with working(f"FID: training {name}", console) as progress:
+        extractor = prepare_extractor(name, weights, splits.train, cache_folder(), progress)
+    with working("FID: measuring validation and test images", console) as progress:
+        validation = _reference(extractor, splits.validation, "validation", device, progress)
+        test = _reference(extractor, splits.test, "test", device, progress)
     _say(
         console,
         f"FID: {extractor.name} {extractor.sha256[:12]}, {settings.fid_samples:,} samples "
@@ -91,9 +101,13 @@ def _check_compilable(model: str) -> None:
     check_compiler("--compile")
 
 
-def _reference(extractor: Extractor, images: Images, name: str, device: torch.device) -> Reference:
+def _reference(
+    extractor: Extractor, images: Images, name: str, device: torch.device, progress: Progress
+) -> Reference:
     try:
-        return Reference.measure(extractor, images, name, cache_folder(), device=device)
+        return Reference.measure(
+            extractor, images, name, cache_folder(), device=device, progress=progress
+        )
     except OSError as error:
         raise MollituneError(
             f"cannot keep the statistics of the real images in {cache_folder()} "

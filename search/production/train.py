@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.metadata
 import math
 import os
@@ -16,6 +17,8 @@ import torch
 from rich.console import Console
 
 from mollitune._errors import MollituneError
+from mollitune._threads import threads, worthwhile
+from mollitune.models import dequantise
 from mollitune.search.data.decoding import picture
 from mollitune.search.metrics.fid import Measurement
 from mollitune.search.store.evaluation import Evaluation
@@ -97,10 +100,10 @@ def train(
             return Trained(location, "finished", settings.steps, before["result"], before=True)
     setup = prepare_setup(settings, weights, where, console, compiled=compiled)
     check_unchanged(before, setup, source, location, console)
-    run = _Run(source, settings, folder, setup, checkpoint_seconds, fixed)
-    with Lease(location), asked_to_stop() as asked:
+    run = _Run(source, settings, folder, setup, checkpoint_seconds, fixed, before)
+    with Lease(location), asked_to_stop() as asked, threads(run.threads):
         retry.interrupted = asked.is_set
-        return run(before, asked, console)
+        return run(asked, console)
 
 
 class _Run:
@@ -114,6 +117,7 @@ class _Run:
         setup: TrainSetup,
         checkpoint_seconds: float,
         fixed: Mapping[str, Any],
+        before: Mapping[str, Any] | None,
     ) -> None:
         self._source = source
         self._settings = settings
@@ -121,25 +125,28 @@ class _Run:
         self._setup = setup
         self._every = checkpoint_seconds
         self._fixed = fixed
+        self._before = before
         self._alive: Callable[[], None] = lambda: None
         self._trial = _build(source, settings, setup, lambda: self._alive())
+        # as before, so that the numbers are those of a training that was not interrupted
+        self.threads: int = (before or {}).get("threads") or _worthwhile(self._trial)
         self._checkpoints = Checkpoints(folder.location, _NUMBER, Retry(wait_seconds()))
         self._rows: list[dict[str, Any]] = []
         self._spent = 0.0  # seconds, before the training was resumed
         self._pace = Pace(settings.steps)
         self._saved = time.monotonic()
 
-    def __call__(
-        self, before: Mapping[str, Any] | None, asked: threading.Event, console: Console
-    ) -> Trained:
+    def __call__(self, asked: threading.Event, console: Console) -> Trained:
         """Train to the end or until it is asked to stop."""
-        if before:
+        if self._before:
             self._restore(console)
         self._describe("running")
-        if before is None:
+        if self._before is None:
             self._folder.write("samples/real.png", picture(self._setup.splits.test.pixels))
         try:
-            with TrainView(self._title(), self._pace, console) as view:
+            with TrainView(
+                self._title(), self._pace, console, self._source.schedule.until
+            ) as view:
                 self._alive = self._watch(view, asked)
                 for evaluation in self._trial.run():
                     self._record(evaluation)
@@ -172,7 +179,7 @@ class _Run:
         """Go back to the newest good checkpoint, and to what had been measured by then."""
         state = restore(self._trial, self._checkpoints.load(self._setup.device))
         if state is None:
-            _say(console, "there is no checkpoint that can be read: the training begins anew")
+            _say(console, "no readable checkpoint: training starts from the beginning")
             return
         self._rows, self._spent = state["rows"], state["spent"]
         self._pace = Pace(self._settings.steps, self._trial.step)
@@ -260,6 +267,7 @@ class _Run:
                     "resize": extractor.resize,
                 },
                 "versions": _versions(),
+                "threads": self.threads,
                 "machine": f"{platform.system()} {platform.machine()}, "
                 f"{_name(self._setup.device)}",
                 "seconds": self._elapsed,
@@ -284,6 +292,16 @@ def _build(
         )
     except (ValueError, TypeError) as error:
         raise MollituneError(f"model {settings.model}: {error}") from None
+
+
+def _worthwhile(trial: Trial) -> int:
+    """Return how many threads its training steps are worth; a model of its size is tried."""
+    if trial.device.type != "cpu":
+        return torch.get_num_threads()
+    model = copy.deepcopy(trial.model)
+    with torch.random.fork_rng(devices=[]):
+        x = dequantise(trial.images[: trial.spec.training.batch_size])
+        return worthwhile(lambda: model.loss(x).backward())
 
 
 def _versions() -> dict[str, str]:

@@ -70,7 +70,7 @@ class Recording:
         if self.held_out:
             return f"regret in FID, judged by {seeds} seed(s) that no policy has seen"
         return (
-            "regret in FID, judged by the very runs that the policies see: it flatters all of "
+            "regret in FID, judged by the same runs that the policies see, which flatters all of "
             "them; confirm the search on fresh seeds and replay again"
         )
 

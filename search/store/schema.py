@@ -105,8 +105,9 @@ _DECISIONS = (
     Column(
         "action",
         STRING,
-        "what was decided; skip: the value was not fit to decide on; promote: the configuration "
-        "gets another seed; audit: would have been stopped, but goes on to check the policy; "
+        "what was decided; skip: the value could not be used for a decision; promote: the "
+        "configuration gets another seed; audit: would have been stopped, but continues, to check "
+        "the policy; "
         "drop: the configuration gets no more seeds in this confirmation",
         values=("stop", "continue", "skip", "promote", "audit", "drop"),
     ),

@@ -1,7 +1,7 @@
-"""How many samples FID takes and how often, so that evaluation keeps to its share of the time.
+"""What trials cost, and the settings that would keep evaluation to its share of the time.
 
-All trials of one model follow one plan, which the driver makes before the first of them: values
-that rest on different sample counts may not be compared, and a rung needs equal ages.
+A plan is what the config asks for, whatever the machine: values that rest on different sample
+counts may not be compared, and the same config and seed must give the same search.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+SHARE = 0.2
+"""Share of a trial's time that evaluation should not exceed by much."""
 EVALUATIONS_LEAST = 3
 SAMPLES_LEAST = 500
 TIMED_STEPS = 3
@@ -32,6 +34,10 @@ class Costs:
     step: float
     evaluation: float
     sample: float
+
+    def of_evaluation(self, samples: int) -> float:
+        """Return the seconds of one evaluation."""
+        return self.evaluation + samples * self.sample
 
 
 @dataclass(frozen=True)
@@ -62,8 +68,8 @@ class Plan:
         return math.ceil(1 / self.every - 1e-9)
 
 
-def make_plan(asked: Plan, steps: int, budget: float, costs: Costs) -> Plan:
-    """Return the most thorough plan within the budget, or the least one if none is.
+def affordable(asked: Plan, steps: int, budget: float, costs: Costs) -> Plan:
+    """Return the most thorough plan within a share of the time, or the least one if none is.
 
     Evaluations are given up first, as long as what remains are some of those that were asked for
     and at least 3, so that a rung at 2/3 of the training stays; then samples, down to 500.
@@ -76,17 +82,18 @@ def make_plan(asked: Plan, steps: int, budget: float, costs: Costs) -> Plan:
 
     Example:
         >>> costs = Costs(step=0.01, evaluation=0.05, sample=0.001)
-        >>> make_plan(Plan(1 / 6, 2000), steps=1500, budget=0.2, costs=costs).samples
+        >>> affordable(Plan(1 / 6, 2000), steps=1500, budget=0.2, costs=costs).samples
         1200
     """
-    plans = [_with_share(plan, steps, costs) for plan in _candidates(asked, steps, budget, costs)]
+    plans = [with_share(plan, steps, costs) for plan in _candidates(asked, steps, budget, costs)]
     fitting = (plan for plan in plans if plan.share is not None and plan.share <= budget + 1e-9)
     return next(fitting, plans[-1])
 
 
-def is_least(asked: Plan) -> bool:
-    """Return whether no plan is smaller, so that nothing needs to be measured."""
-    return asked.evaluations <= EVALUATIONS_LEAST and asked.samples <= SAMPLES_LEAST
+def with_share(plan: Plan, steps: int, costs: Costs) -> Plan:
+    """Return a plan with the share of a trial's time that its evaluations take."""
+    evaluating = plan.evaluations * costs.of_evaluation(plan.samples)
+    return replace(plan, share=evaluating / (evaluating + steps * costs.step))
 
 
 def measure_costs(evaluate: Callable[[int, int], tuple[float, float]]) -> Costs:
@@ -114,11 +121,6 @@ def _candidates(asked: Plan, steps: int, budget: float, costs: Costs) -> Iterato
     affordable = int(available / costs.sample) if costs.sample > 0 else asked.samples
     samples = min(asked.samples, max(SAMPLES_LEAST, affordable // 100 * 100))
     yield replace(asked, every=asked.every * count / n, samples=samples)
-
-
-def _with_share(plan: Plan, steps: int, costs: Costs) -> Plan:
-    evaluating = plan.evaluations * (costs.evaluation + plan.samples * costs.sample)
-    return replace(plan, share=evaluating / (evaluating + steps * costs.step))
 
 
 def stack_size(most: int, runs: int, workers: int) -> int:

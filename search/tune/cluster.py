@@ -19,6 +19,7 @@ from rich.console import Console
 from mollitune._errors import MollituneError
 from mollitune._files import first_line
 from mollitune.search.config import SearchConfig
+from mollitune.search.terminal import asked_to_stop
 
 _LOOPBACK = "127.0.0.2"
 Result = TypeVar("Result")
@@ -42,11 +43,13 @@ def on_ray(config: SearchConfig, console: Console) -> Iterator[None]:
         MollituneError: If the cluster cannot be used, or trials could never start on it.
     """
     try:
-        start_ray(config)
+        with console.status("starting Ray"):
+            start_ray(config)
         check_custom(config, console)
         yield
     finally:
-        ray.shutdown()
+        with asked_to_stop():  # it takes seconds, and all results are written by now
+            ray.shutdown()
 
 
 def call_on_worker(
@@ -75,6 +78,20 @@ def assigned_device() -> torch.device:
     return torch.device("cuda" if ray.get_gpu_ids() else "cpu")
 
 
+def check_gpus(config: SearchConfig) -> None:
+    """Refuse trials that ask for more GPUs than this machine has, unless they run on a cluster.
+
+    Raises:
+        MollituneError: If trials could never start.
+    """
+    asked, found = config.resources.gpu or 0, torch.cuda.device_count()
+    if config.address is None and asked > found:
+        raise MollituneError(
+            f"resources.gpu is {asked:g}, but torch finds {found or 'no'} GPU(s) on this machine; "
+            "leave it out to train on what there is, or join a cluster (--address)"
+        )
+
+
 def check_custom(config: SearchConfig, console: Console) -> None:
     """Tell of resources that no node has: a cluster may grow, a Ray of our own does not.
 
@@ -82,10 +99,11 @@ def check_custom(config: SearchConfig, console: Console) -> None:
         MollituneError: If trials could never start.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    for name, amount in config.resources.custom.items():
+    asked = {**config.resources.custom, "GPU": config.resources.gpu or 0}
+    for name, amount in asked.items():
         if any(node.get(name, 0) >= amount for node in nodes):
             continue
-        what = f"resources.custom: no node has {amount:g} of {name}"
+        what = f"resources: no node has {amount:g} of {name}"
         if config.address is None:
             raise MollituneError(
                 f"{what}; join a cluster that has it (--address), or leave it out"

@@ -6,6 +6,7 @@ searcher, scheduler and snapshots decide and keep nothing.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from ray.tune import Callback, Stopper
 from ray.tune.search import Searcher
 
 from mollitune._errors import MollituneError
+from mollitune._folder import Folder, StorageError
 from mollitune.search.store.journal import (
     END,
     ERROR,
@@ -24,7 +26,7 @@ from mollitune.search.store.journal import (
 )
 
 from . import beacon
-from .faults import last_failure
+from .faults import FAILURES, last_failure, reason
 from .fold import Fold
 from .loggers import RunLogger
 from .runs import end_of, start_of
@@ -182,10 +184,10 @@ class Driver(Callback):  # type: ignore[misc]
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """End the runs of a process that failed for good, and note why it did the last time."""
-        reason = self._watchdog.reasons.get(trial.trial_id) or last_failure(trial.error_file)
+        told = last_failure(trial.error_file)
+        why = self._watchdog.reasons.get(trial.trial_id) or reason(told)
         for number in self._open(trial):
-            if self._happened(ERROR, number, text=reason):
-                self._end(number, failed=True)
+            self._fail(number, why, told)
         self._forget(trial)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
@@ -209,6 +211,9 @@ class Driver(Callback):  # type: ignore[misc]
         value stays: decisions were taken on it.
         """
         run = self._fold.open[number]
+        if "error" in result:
+            self._fail(number, result["error"], result["traceback"])
+            return
         if "step" in result and result["step"] > run.last.get("step", 0):
             kept = {k: v for k, v in result.items() if k not in ("trial", "done")}
             if not self._happened(REPORT, number, result=kept):
@@ -217,6 +222,13 @@ class Driver(Callback):  # type: ignore[misc]
                 logger.reported(run.config, kept)
         if result["done"] or self._fold.is_over(number):
             self._end(number)
+
+    def _fail(self, number: int, why: str, told: str) -> None:
+        """End a run that failed, and keep all that is told of it in the search's folder."""
+        if self._happened(ERROR, number, text=why):
+            with contextlib.suppress(StorageError):  # the reason is in the record
+                Folder(self._folder).write(f"{FAILURES}/{number:04d}.txt", told.encode())
+            self._end(number, failed=True)
 
     def _end(self, number: int, *, failed: bool = False) -> None:
         run = self._fold.open[number]

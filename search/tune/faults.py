@@ -7,6 +7,11 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+import torch
+from ray.exceptions import RayError
+
+FAILURES = "failures"
+"""Folder of the tracebacks, below that of a search: one file for each trial that has one."""
 UNKNOWN_ERROR = "unknown error"
 SHOWN = 3
 _MEMORY = re.compile(r"memory", re.IGNORECASE)
@@ -17,19 +22,33 @@ _DIED = (
     ("actor died", "its process was killed or crashed; out of memory, perhaps"),
     ("ActorUnavailable", "its process could not be reached any more"),
 )
+_DEVICE = re.compile(r"CUDA|CUBLAS|CUDNN|NCCL|out of memory|can't allocate memory")
+_PASSING = (MemoryError, OSError, torch.OutOfMemoryError, torch.AcceleratorError, RayError)
 _MEMORY_ADVICE = "fewer trials per GPU or node, a smaller batch or a smaller model need less"
 
 
+def may_pass(error: BaseException | None) -> bool:
+    """Return whether an exception in a trial may not come again if the trial is tried again.
+
+    Memory, storage, devices and Ray may do better then; all else is in the code, which would do
+    the same. What an exception was raised from counts, too.
+    """
+    if error is None:
+        return False
+    device = isinstance(error, RuntimeError) and _DEVICE.search(str(error)) is not None
+    return device or isinstance(error, _PASSING) or may_pass(error.__cause__)
+
+
 def last_failure(file: str | None) -> str:
-    """Return the reason of the last failure in the file to which Ray appends a trial's failures.
+    """Return the last failure in the file to which Ray appends a trial's failures, or nothing.
 
     Args:
         file: Path on the driver's machine.
     """
     if file is None or not Path(file).is_file():
-        return UNKNOWN_ERROR
+        return ""
     text = Path(file).read_text(encoding="utf-8", errors="replace")
-    return reason(re.split(r"^Failure # \d+ \(occurred at [^)]*\)\n", text, flags=re.M)[-1])
+    return re.split(r"^Failure # \d+ \(occurred at [^)]*\)\n", text, flags=re.M)[-1]
 
 
 def reason(text: str) -> str:

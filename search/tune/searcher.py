@@ -82,7 +82,7 @@ class ScheduleSearcher:
             decisions = self._proposer.started(proposal_of(event))
         except (ValueError, KeyError, TypeError) as error:
             raise JournalError(
-                f"the record starts trial {event['trial']} in a way that is none of this search "
+                f"the record starts trial {event['trial']} in a way that this search would not "
                 f"({first_line(error)}); restore it from a backup"
             ) from error
         self._new -= 1

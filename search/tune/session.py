@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from ray import tune
 from rich.console import Console
 
 from mollitune._errors import MollituneError
-from mollitune._files import resolve
+from mollitune._files import below, resolve
 from mollitune._folder import Folder, StorageError
 from mollitune.search.config import SearchConfig
 from mollitune.search.metrics.extras.registry import own_columns
@@ -31,7 +32,7 @@ from mollitune.search.training.checkpoints import CHECKPOINTS
 from .cluster import temp_folder, trial_resources
 from .context import Context
 from .driver import Driver, DriverSearcher, StopAll
-from .faults import summary
+from .faults import FAILURES, summary
 from .fold import Fold
 from .loggers import run_loggers
 from .recorder import Recorder
@@ -58,6 +59,13 @@ class Outcome:
     trials: dict[str, int]
     interrupted: bool
     seconds: float
+
+    @property
+    def status(self) -> str:
+        """``interrupted``; ``failed``, if every trial did; or ``finished``."""
+        if self.interrupted:
+            return "interrupted"
+        return "failed" if set(self.trials) == {"failed"} else "finished"
 
 
 @dataclass(frozen=True)
@@ -106,10 +114,11 @@ def run_job(job: Job, console: Console, wait: float, lease: Lease) -> Outcome:
     # before anything else: from here on the job can be resumed
     job.describe(store, "running", 0.0)
     recorder = Recorder(store, context, stop.fail)
-    with ProgressView(job.runs, console) as view, asked_to_stop(_end_tune) as interrupted:
+    view = ProgressView(job.runs, console, lowest=context.stage == "search")
+    with view, asked_to_stop(_end_tune) as interrupted:
         retry.interrupted = interrupted.is_set
         if len(journal):
-            console.print(f"record: {len(journal):,} events are read back", soft_wrap=True)
+            console.print(f"Resuming: replayed {len(journal):,} events.", soft_wrap=True)
         fold = Fold(
             ScheduleSearcher(job.proposer, job.runs),
             PolicyScheduler(stopping_of(config), _comparability(context)),
@@ -125,24 +134,36 @@ def run_job(job: Job, console: Console, wait: float, lease: Lease) -> Outcome:
             run_loggers(config, context.folder, console),
         )
         driver.resume()
-        if driver.left:
+        if driver.left and not interrupted.is_set():
             tuner(RunsTrainable, context, driver, stop).fit()
-    cut_off = interrupted.is_set() or not driver.finished
+    cut_off = not driver.finished  # who interrupts after the last trial has all there is
     try:
         recorder.close()
     except MollituneError as error:
         stop.fail(error)
     if stop.failure is not None:
-        raise MollituneError(f"{stop.failure}; nothing reported is lost, go on with: {job.go_on}")
-    if recorder.failures:
-        console.print(summary(recorder.failures), highlight=False, markup=False, soft_wrap=True)
+        raise MollituneError(
+            f"{stop.failure}; nothing that was reported is lost; resume with: {job.go_on}"
+        )
     seconds = time.monotonic() - start
-    job.describe(store, "interrupted" if cut_off else "finished", seconds)
+    counts = {name: recorder.outcomes.count(name) for name in sorted(set(recorder.outcomes))}
+    outcome = Outcome(job.context.folder, counts, cut_off, seconds)
+    if recorder.failures:
+        _tell_failures(recorder.failures, outcome.folder, console)
+    job.describe(store, outcome.status, seconds)
     if not cut_off:
         with contextlib.suppress(StorageError):  # what the storage keeps does no harm
             Folder(context.folder).delete(CHECKPOINTS)
-    counts = {name: recorder.outcomes.count(name) for name in sorted(set(recorder.outcomes))}
-    return Outcome(job.context.folder, counts, cut_off, seconds)
+    return outcome
+
+
+def _tell_failures(reasons: Sequence[str], folder: str, console: Console) -> None:
+    told = [summary(reasons)]
+    with contextlib.suppress(StorageError):
+        if Folder(folder).list(FAILURES):
+            told.append(f"tracebacks: {below(folder, FAILURES)}")
+    for text in told:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _retry(seconds: float, console: Console, lease: Lease) -> Retry:
@@ -200,6 +221,8 @@ def tuner(
         stop: What ends the whole search.
     """
     config, size = context.config, context.trials_per_process(driver.left)
+    # a traceback for every attempt: ours are kept in the search's folder, and told in a line
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     return tune.Tuner(
         tune.with_resources(
             tune.with_parameters(trainable, context=context), trial_resources(config)
@@ -231,9 +254,10 @@ def _name(trial: Any) -> str:
 
 
 def _end_tune() -> None:
-    """End Tune in order: it handles SIGUSR1 by saving and returning.
+    """End Tune in order, if it runs: it handles SIGUSR1 by saving and returning.
 
     On SIGINT it would do the same, but does not tell that it did, and SIGTERM, which clusters
-    send, would kill it.
+    send, would kill it; so would SIGUSR1 while Tune does not handle it.
     """
-    os.kill(os.getpid(), signal.SIGUSR1)
+    if callable(signal.getsignal(signal.SIGUSR1)):
+        os.kill(os.getpid(), signal.SIGUSR1)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -25,6 +26,7 @@ from mollitune.search.training.trial import TrainingDivergedError, Trial
 from . import beacon
 from .cluster import assigned_device
 from .context import Context
+from .faults import may_pass, reason
 from .watchdog import Pulse
 
 
@@ -55,8 +57,8 @@ class RunsTrainable(tune.Trainable):  # type: ignore[misc]
         They are in ``results``, each with the number of its trial. The first step also builds the
         trials: whatever fails or hangs does so in here, where it is tried again and watched.
 
-        A trial whose loss or samples diverged ends with the reason as ``failure``. Any other
-        exception is for Ray to retry.
+        A trial whose loss or samples diverged ends with the reason as ``failure``, one that met an
+        exception which would come again with that as ``error``. Others are for Ray to retry.
         """
         ended = self._ended()
         if self._next is not None:
@@ -106,14 +108,21 @@ class RunsTrainable(tune.Trainable):  # type: ignore[misc]
         for one in group:
             one.save_if_due()
         together = len(group) > 1 and self._can_stack(group[0])
-        errors = train_together([one.trial for one in group]) if together else None
+        errors = _train_together(group) if together else None
         for i, one in enumerate(group):
             yield {"trial": one.number, **_result(one, errors[i] if errors else None, together)}
 
 
-def _result(
-    one: RunningTrial, error: TrainingDivergedError | None, trained: bool
-) -> dict[str, Any]:
+def _train_together(group: list[RunningTrial]) -> Sequence[Exception | None]:
+    try:
+        return train_together([one.trial for one in group])
+    except Exception as error:
+        if may_pass(error):
+            raise
+        return [error] * len(group)  # who of them it was cannot be told
+
+
+def _result(one: RunningTrial, error: Exception | None, trained: bool) -> dict[str, Any]:
     try:
         if error is not None:
             raise error
@@ -122,6 +131,12 @@ def _result(
         return one.reported(one.trial.report())
     except TrainingDivergedError as found:
         return one.diverged(found)
+    except Exception as found:
+        if may_pass(found):
+            raise
+        # the same steps would meet it again
+        told = "".join(traceback.format_exception(found))
+        return {"done": True, "error": reason(told), "traceback": told}
 
 
 def prepared_device(context: Context) -> torch.device:

@@ -30,11 +30,13 @@ CONFIG: dict[str, Any] = {
     "workers": 2,
     "steps": STEPS,
     "stopping": {"policy": "none"},
-    "fid": {"samples": 60, "every": EVERY / STEPS, "budget": None},
+    "fid": {"samples": 60, "every": EVERY / STEPS},
     "resources": {"checkpoint_seconds": 0},
 }
 # an evaluation may have been made and not been reported, and the one before it not been saved
 LOST = 2 * EVERY
+TIMED = 9
+"""Steps of the model that are tried and timed before the first trial, at most."""
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +91,7 @@ def steps(searches: Searches, name: str) -> Counter[int]:
 
 def on_its_way(made: int) -> bool:
     """Return whether a process is well inside a trial, from the steps that it made in all."""
-    return 3 * EVERY < made % STEPS < STEPS - EVERY
+    return 3 * EVERY + TIMED < made % STEPS < STEPS - EVERY
 
 
 def wait(process: Any, condition: Callable[[], bool]) -> None:
@@ -132,7 +134,7 @@ def test_trials_run_only_where_their_resources_are(
         time.sleep(0.1)
     finished(process)
     assert searches.results("pool").metadata["config"]["address"] == head
-    trained = set(steps(searches, "pool"))
+    trained = {pid for pid, made in steps(searches, "pool").items() if made > TIMED}
     assert 0 < len(trained) <= 2
     assert trained <= seen
 
@@ -148,7 +150,7 @@ def test_a_killed_process_and_a_killed_driver(searches: Searches, head: str, oth
     finished(searches.start("resume", "killed", "--address", head))
     check(searches, "killed")
     # one process was killed, then two with the driver
-    assert steps(searches, "killed").total() <= TRIALS * STEPS + 3 * LOST
+    assert steps(searches, "killed").total() <= TRIALS * STEPS + 3 * LOST + TIMED
 
 
 def test_a_lost_node(searches: Searches, head: str, other: Node) -> None:
@@ -165,4 +167,4 @@ def test_a_lost_node(searches: Searches, head: str, other: Node) -> None:
     finished(process)
     trials = check(searches, "lost")
     assert sorted(trials["attempt"]) == [1] * (TRIALS - 1) + [2]
-    assert steps(searches, "lost").total() <= TRIALS * STEPS + LOST
+    assert steps(searches, "lost").total() <= TRIALS * STEPS + LOST + TIMED

@@ -21,7 +21,7 @@ CONFIG: dict[str, Any] = {
     "workers": 1,
     "seed": 5,
     "resources": {"checkpoint_seconds": 0},
-    "fid": {"samples": 60, "every": 0.3334, "budget": None},
+    "fid": {"samples": 60, "every": 0.3334},
     "confirm": {"top": TOP, "seeds": SEEDS, "samples": 200},
 }
 
@@ -66,7 +66,7 @@ def test_the_verdict_is_printed_written_and_exported(searched: Searches, printed
     written = json.loads((folder / "verdict.json").read_text())
     (entry,) = written["verdicts"]
     assert entry["sentence"] in printed.replace("\n", " ")
-    assert "seeds find a true one of" in printed or "repeated too few seeds" in printed
+    assert "chance to detect a true difference" in printed or "repeated too few seeds" in printed
     exported = json.loads((folder / "best.json").read_text())
     assert exported["verdict"]["sentence"] == entry["sentence"]
     chosen = {arm["configuration"]: arm["schedule"] for arm in entry["arms"]}[entry["choice"]]

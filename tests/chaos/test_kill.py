@@ -12,7 +12,7 @@ from mollitune.analysis import Results
 
 pytestmark = pytest.mark.slow
 # with one worker, where all must be equal; a quarter of them with two, where nothing may be lost
-KILLS = int(os.environ.get("MOLLITUNE_CHAOS_KILLS", "3"))
+KILLS = int(os.environ.get("MOLLITUNE_CHAOS_KILLS", "2"))
 SEED = 3
 CONFIG: dict[str, Any] = {
     "model": "vae",
@@ -21,7 +21,7 @@ CONFIG: dict[str, Any] = {
     "trials": 12,
     "stopping": {"within": "late_cut", "audit": 0.3},
     "resources": {"checkpoint_seconds": 0},
-    "fid": {"samples": 60, "every": 0.1667, "budget": None},
+    "fid": {"samples": 60, "every": 0.1667},
 }
 
 
@@ -105,12 +105,3 @@ def check_nothing_lost(searches: Searches, name: str) -> None:
     for trial, reports in results.reports.groupby("trial"):
         last = 24 if status[trial] == "completed" else 16
         assert reports["step"].tolist() == [mark for mark in marks if mark <= last]
-
-
-def test_a_finished_search_is_extended(searches: Searches) -> None:
-    """As if it had been asked for from the start."""
-    searches.run(
-        "search", searches.config("short", **{**CONFIG, "workers": 1, "seed": SEED, "trials": 8})
-    )
-    searches.run("extend", "short", "--trials", "4")
-    assert_same_tables(searches.results("short"), uninterrupted(searches, SEED))

@@ -14,7 +14,7 @@ CONFIG: dict[str, Any] = {
     "sampler": "random",
     "trials": 12,
     "stopping": {"policy": "late_cut", "audit": 0},
-    "fid": {"samples": 60, "every": 0.25, "budget": None},
+    "fid": {"samples": 60, "every": 0.25},
 }
 
 
@@ -43,7 +43,7 @@ def test_a_stack_whose_process_is_killed_goes_on(searches: Searches) -> None:
         workers=1,
         steps=10,
         stopping={"policy": "none"},
-        fid={"samples": 60, "every": 0.2, "budget": None},
+        fid={"samples": 60, "every": 0.2},
         resources={"checkpoint_seconds": 0, "retries": 1, "stack": 3},
     )
     searches.run("search", config)

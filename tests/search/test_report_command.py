@@ -1,5 +1,6 @@
-"""``mollitune report --watch`` through its real entry point."""
+"""``mollitune report --watch`` and ``query`` through their real entry point."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -62,3 +63,35 @@ def test_a_bad_time_is_refused(search: Path, capsys: pytest.CaptureFixture[str])
         assert ended.value.code == 2
         assert "--every" in capsys.readouterr().err
     assert not Path(search, "report.html").exists()
+
+
+def asked(capsys: pytest.CaptureFixture[str], *args: str) -> str:
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main(["query", "fake", *args])
+    return capsys.readouterr().out
+
+
+def test_a_query_is_answered_for_people_and_for_programs(
+    search: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sql = "select trial, 'nan' as word, null as a, 'nan'::double as b, final_fid from trials"
+    assert asked(capsys, sql).split() == ["trial", "word", "a", "b", "final_fid", "0", "nan", "30"]
+    assert asked(capsys, sql, "--csv") == "trial,word,a,b,final_fid\n0,nan,,,30.0\n"
+    (row,) = json.loads(asked(capsys, sql, "--json"))
+    assert row == {"trial": 0, "word": "nan", "a": None, "b": None, "final_fid": 30.0}
+    with pytest.raises(SystemExit, match=r"^2$"):
+        main(["query", "fake", sql, "--csv", "--json"])
+    assert "give one of them" in capsys.readouterr().err
+
+
+def test_a_wide_answer_is_not_cropped_in_a_terminal(
+    search: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "dumb")  # 80 columns, no colours
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    out = asked(capsys, "select *, 'long ' || repeat('word ', 30) as said from trials")
+    assert max(map(len, out.splitlines())) <= 80
+    assert out.count("word") == 30
+    columns = asked(capsys, "from trials", "--csv").partition("\n")[0].split(",")
+    assert len(columns) > 20
+    assert {*columns} <= {*out.split()}

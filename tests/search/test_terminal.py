@@ -8,7 +8,10 @@ import pytest
 from rich.console import Console
 from tests.search.bench import Bench
 
+from mollitune._console import TextConsole
+from mollitune.analysis.words import fid_text
 from mollitune.schedules import Linear
+from mollitune.search import terminal as terminal_module
 from mollitune.search.data.images import Splits
 from mollitune.search.metrics.reference import Reference
 from mollitune.search.store.evaluation import Evaluation
@@ -20,6 +23,7 @@ from mollitune.search.terminal import (
     TrainView,
     duration,
     sentence,
+    working,
 )
 
 
@@ -50,6 +54,11 @@ def test_time_left_counts_parts_of_running_trials(clock: Clock) -> None:
     assert tally.left() == pytest.approx(60 * 9 / 1)
     tally.running[1].progress, tally.running[2].progress = 0.75, 0.25
     assert tally.left() == pytest.approx(60 * 8 / 2)  # two trials' worth is done, eight are left
+    tally.go_on()  # resumed: what was done before took no time now
+    assert tally.left() is None
+    clock.now += 30
+    tally.running[1].progress = 1.0
+    assert tally.left() == pytest.approx(30 * 7.75 / 0.25)
 
 
 def test_ends_are_counted_by_kind(clock: Clock) -> None:
@@ -102,19 +111,37 @@ def test_plain_lines_without_a_terminal() -> None:
     assert "\x1b" not in out.getvalue()
 
 
-def test_a_terminal_gets_a_live_panel() -> None:
+@pytest.mark.parametrize("width", [80, 160])
+def test_a_terminal_gets_a_live_panel_that_fits(width: int) -> None:
     out = io.StringIO()
-    console = Console(file=out, force_terminal=True, width=120, color_system=None)
-    with ProgressView(3, console) as view:
+    console = Console(file=out, force_terminal=True, width=width, height=24, color_system=None)
+    long = "sigmoid(start=-5.54, end=4.25, tau=1.25, until=0.863)"
+    with ProgressView(20, console) as view:
         follow(view)
+        for trial in range(2, 20):
+            view.started(trial, "realnvp", long)
     shown = out.getvalue()
     assert "trial 0 completed" not in shown  # no plain lines between the panels
-    last = shown[shown.rindex("1/3 trials") :]
+    last = shown[shown.rindex("1/20 trials") :]
     assert "1 completed, 0 stopped early, 0 failed" in last
     assert "left" in last
-    rows = [line.split() for line in last.splitlines()]
+    lines = last.splitlines()
+    assert max(map(len, lines)) <= width
+    rows = [line.split() for line in lines]
+    assert ["model", "schedule", "done", "FID"] in rows  # on a line of its own
     assert ["trial", "1", "realnvp", "vanilla", "25%", "70.00", "(clean)"] in rows
-    assert ["best", "vae", "linear(until=0.5)", "100%", "12.35"] in rows
+    assert "".join(long.split()) in "".join(last.replace("0%", "").split())
+    assert ["lowest", "FID", "vae", "linear(until=0.5)", "100%", "12.35"] in rows
+    assert len(rows) <= 24
+    assert "more are running" in last
+
+
+def test_a_confirmation_shows_no_lowest_fid() -> None:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=100, color_system=None)
+    with ProgressView(3, console, lowest=False) as view:
+        follow(view)
+    assert "lowest" not in out.getvalue()
 
 
 def test_the_view_shows_what_the_record_says() -> None:
@@ -162,10 +189,13 @@ def test_an_evaluation_in_one_line(evaluations: list[Evaluation], clock: Clock) 
     clock.now, pace.step = 160.0, 2
     first, last = evaluations
     text = sentence(first, pace)
-    assert text.startswith(f"step 2 of 4 (50%): FID {first.fid:.2f}, {first.bpd:.3f} bits per dim")
+    assert text.startswith(
+        f"step 2 of 4 (50%): FID {fid_text(first.fid)}, {first.bpd:.3f} bits per dim"
+    )
     assert text.endswith(f"data mollified (level {first.level:.3g}); 1:00 left")
     pace.step = 4
-    assert sentence(last, pace).endswith("clean data")
+    assert sentence(last, pace, until=0.6).endswith("clean data")
+    assert sentence(last, pace, until=1.0).endswith("data mollified to the last step")
 
 
 @pytest.mark.parametrize("terminal", [True, False])
@@ -178,7 +208,7 @@ def test_a_terminal_gets_a_live_line_and_a_pipe_plain_ones(
         view.at(2)
         view.evaluated(evaluations[0])
     shown = file.getvalue()
-    assert f"FID {evaluations[0].fid:.2f}" in shown
+    assert f"FID {fid_text(evaluations[0].fid)}" in shown
     if terminal:
         assert "vae on cpu" in shown
         assert "step 2 of 4" in shown
@@ -186,3 +216,32 @@ def test_a_terminal_gets_a_live_line_and_a_pipe_plain_ones(
         title, line = shown.splitlines()
         assert title == "vae on cpu"
         assert line.startswith("step 2 of 4 (50%): FID ")
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_work_of_more_than_a_moment_is_shown(
+    monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    def shown() -> str:
+        console = Console(file=io.StringIO(), force_terminal=terminal, width=80)
+        with working("training", console) as progress:
+            for step in range(3):
+                progress(step, 2)
+        return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+
+    assert "training" not in shown()
+    monkeypatch.setattr(terminal_module, "SHOWN_AFTER", 0.0)
+    text = shown()
+    assert text.endswith("training: done in 0:00\n")
+    assert ("training: 100%" in text) == terminal
+    assert text.startswith("training ...\n") == (not terminal)
+
+
+def test_lines_break_at_words_in_a_terminal_and_nowhere_in_a_pipe() -> None:
+    text = "the extractor has changed since the search began " * 3
+    for terminal, count in ((True, 3), (False, 1)):
+        out = io.StringIO()
+        TextConsole(file=out, width=60, force_terminal=terminal).print(text, soft_wrap=True)
+        lines = out.getvalue().splitlines()
+        assert len(lines) == count
+        assert " ".join(lines).split() == text.split()

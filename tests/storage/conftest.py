@@ -24,7 +24,7 @@ CONFIG: dict[str, Any] = {
     "workers": 1,
     "seed": 3,
     "resources": {"checkpoint_seconds": 0},
-    "fid": {"samples": 50, "every": 0.1667, "budget": None},
+    "fid": {"samples": 50, "every": 0.1667},
 }
 
 

@@ -194,7 +194,7 @@ def test_a_full_disk_ends_a_search_in_order_and_it_goes_on_with_space(
     assert process.returncode == 2, said
     assert "trying again for up to 1 s" in said
     assert said.splitlines()[-1].startswith("mollitune: cannot write ")
-    assert said.endswith(f"go on with: mollitune resume {disk}/full\n")
+    assert said.endswith(f"resume with: mollitune resume {disk}/full\n")
     assert not [path for path in disk.rglob("*") if path.name.endswith(".tmp")]
 
     kept = load_results(disk / "full")  # every file is whole; rows may be in the record only

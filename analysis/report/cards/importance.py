@@ -15,13 +15,13 @@ from mollitune.analysis.words import count_of
 
 _TITLE = "What matters"
 _TOO_LITTLE = (
-    f"Too little is known to tell: that takes {FEWEST} configurations with a complete run. "
+    f"Not enough data yet: this takes {FEWEST} configurations with a complete run. "
     "mollitune extend adds trials."
 )
 _NOTE = (
-    "Share of the variance of log FID that each one explains alone, with a 90 % interval. "
-    "Dotted: what chance finds in shuffled FIDs. What does not reach it, grey, shows nothing; "
-    "features that go together share what they explain."
+    "How much of the variance of log FID each one explains by itself, with a 90 % interval. The "
+    "dotted line is what chance explains in shuffled FIDs: a bar that does not reach it (grey) "
+    "means nothing. Features that go together share what they explain."
 )
 _SHAPES = {
     "area": "mean level",

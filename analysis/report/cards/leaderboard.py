@@ -12,12 +12,14 @@ from mollitune.analysis.report.html import (
     card,
     chip,
     details,
+    download,
     join,
     small,
+    sorter,
     table,
     trial_button,
 )
-from mollitune.analysis.words import MINUS, number, signed_share
+from mollitune.analysis.words import fid_text, interval_text, number, signed_share
 
 _SHOWN = 15
 
@@ -31,10 +33,10 @@ def board_card(board: pd.DataFrame) -> Markup:
     if board.empty:
         return card("Leaderboard", "No trial has a comparable FID yet.")
     note = (
-        "Configurations by the FID to expect on a fresh seed, with 90 % intervals: what their "
-        "runs measured, shrunk towards schedules of like shape once there are enough. Full "
-        "budget, clean data, measured alike. Overlapping intervals mean nothing before they are "
-        "confirmed."
+        "Schedules ranked by the FID to expect on a new seed, with 90 % intervals: the mean of "
+        "their runs, pulled towards schedules of similar shape once there are enough. Only FIDs "
+        "at full budget on clean data count, all against validation images. A rank proves "
+        "nothing until it is confirmed on fresh seeds. Click a heading to sort."
     )
     rest: list[str] = []
     largest = float(board["difference"].abs().max())
@@ -42,20 +44,23 @@ def board_card(board: pd.DataFrame) -> Markup:
         more = _board_table(board.iloc[_SHOWN:], largest, "Rest of the leaderboard")
         rest = [details(f"{len(board) - _SHOWN} more", more)]
     first = _board_table(board.iloc[:_SHOWN], largest, "Leaderboard")
-    box = Markup('<div class="board">{}</div>')
-    return box.format(card("Leaderboard", note, first, *rest))
+    file = f"leaderboard-{board['model'].iloc[0]}.csv"
+    link = download(board.to_csv(index=False), file, "Download as CSV")
+    return Markup('<div class="board">{}</div>').format(
+        card("Leaderboard", note, first, *rest, link)
+    )
 
 
 def _board_table(board: pd.DataFrame, largest: float, label: str) -> Markup:
     head = [
-        Cell("", number=True),
-        Cell("schedule"),
-        Cell("expected FID", number=True),
-        Cell("against vanilla", number=True),
-        Cell("runs", number=True),
-        Cell("mean", number=True),
-        Cell("lowest", number=True),
-        Cell("bits per dim", number=True),
+        Cell(sorter("rank"), number=True),
+        Cell(sorter("schedule")),
+        Cell(sorter("expected FID"), number=True),
+        Cell(sorter("difference from vanilla"), number=True),
+        Cell(sorter("runs"), number=True),
+        Cell(sorter("mean"), number=True),
+        Cell(sorter("lowest"), number=True),
+        Cell(sorter("bits per dim"), number=True),
         Cell("samples", kind="trials"),
     ]
     rows = []
@@ -67,7 +72,7 @@ def _board_table(board: pd.DataFrame, largest: float, label: str) -> Markup:
             _difference(row, largest),
             Cell(str(row["runs"]), number=True),
             _mean(row),
-            Cell(f"{row['fid_lowest']:.2f}", number=True),
+            Cell(fid_text(row["fid_lowest"]), number=True),
             Cell(number(row["bpd_mean"]), number=True),
             Cell(join(map(trial_button, map(int, row["trials"].split(", ")))), kind="trials"),
         ]
@@ -77,27 +82,26 @@ def _board_table(board: pd.DataFrame, largest: float, label: str) -> Markup:
 
 
 def _expected(row: Mapping[Hashable, Any]) -> Cell:
-    value = f"{row['fid_expected']:.2f}"
+    value = fid_text(row["fid_expected"])
     if math.isnan(row["fid_low"]):
         return Cell(value, number=True)
-    interval = f"{row['fid_low']:.2f} to {row['fid_high']:.2f}"
-    return Cell(small(value, interval), number=True)
+    return Cell(small(value, interval_text(row["fid_low"], row["fid_high"])), number=True)
 
 
 def _mean(row: Mapping[Hashable, Any]) -> Cell:
-    value = f"{row['fid_mean']:.2f}"
+    value = fid_text(row["fid_mean"])
     if math.isnan(row["fid_sd"]):
         return Cell(value, number=True)
-    return Cell(small(value, f"sd {row['fid_sd']:.2f}"), number=True)
+    return Cell(small(value, f"sd {fid_text(row['fid_sd'])}"), number=True)
 
 
 def _difference(row: Mapping[Hashable, Any], largest: float) -> Cell:
-    """The difference to vanilla with a bar, whose full length is the largest difference."""
+    """The difference from vanilla with a bar, whose full length is the largest difference."""
     difference = row["difference"]
     if math.isnan(difference) or row["family"] == "vanilla":
         return Cell("reference" if row["family"] == "vanilla" else "", number=True)
     kind = "better" if difference < 0 else "worse"
-    value = f"{difference:+.2f}".replace("-", MINUS)
+    value = fid_text(difference, signed=True)
     share = signed_share(difference / row["vanilla_expected"])
     label = Markup('{} ({})<span class="bar" style="width:{:.1f}%"></span>')
     width = 100 * abs(difference) / (largest or 1)

@@ -14,22 +14,25 @@ from mollitune.analysis.report.html import data_url, join, script_json
 from mollitune.analysis.report.pictures import Picture, file_of
 from mollitune.analysis.tables.results import Results
 from mollitune.analysis.tables.schedules import schedule_text
+from mollitune.analysis.words import fid_text, run_name
 
 
 class Caption(NamedTuple):
     """A trial in words.
 
     Attributes:
+        name: What it is called, see `run_name`.
         schedule: Its schedule as short text.
         color: Colour of its family.
         model: Name of the model.
         configuration: Number of the configuration.
         seed: Its seed.
         fid: Its last FID; empty without one.
-        note: Why that FID may not be ranked; empty for one that may.
+        note: Which images that FID compares with, or why it may not be ranked.
         state: Its status, how far it came, and whether it belongs to a confirmation.
     """
 
+    name: str
     schedule: str
     color: str
     model: str
@@ -61,7 +64,7 @@ def panel(
     }
     shown = {
         number: {
-            "url": data_url(picture.data, picture.kind),
+            "url": data_url(picture.data, f"image/{picture.kind}"),
             "note": picture.note and f"{picture.note} {_place(number)}",
         }
         for number, picture in pictures.items()
@@ -95,9 +98,12 @@ def _records(frame: pd.DataFrame) -> list[dict[Hashable, Any]]:
 def _caption(row: Mapping[Hashable, Any], last: Mapping[Hashable, Any] | None) -> Caption:
     fid, note = "", ""
     if last is not None and math.isfinite(last["fid"]):
-        fid = f"{last['fid']:.4g}"
-        note = "" if last["comparable"] else f"at step {last['step']:,}, not comparable"
+        fid = fid_text(last["fid"])
+        note = f"against {last['fid_reference']} images"
+        if not last["comparable"]:
+            note = f"at step {last['step']:,}, not comparable"
     return Caption(
+        run_name(int(row["trial"])),
         schedule_text(row),
         family_color(str(row["family"])),
         str(row["model"]),

@@ -5,17 +5,19 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from mollitune.analysis.confirmation.arms import Arm
+from mollitune.analysis.confirmation.arms import Arm, Verdict
 from mollitune.analysis.report.html import image, join, opener
 from mollitune.analysis.report.pictures import file_of, shown_picture
 from mollitune.analysis.report.view import View
 from mollitune.analysis.tables.comparable import comparable_reports
 from mollitune.analysis.tables.results import Results
+from mollitune.analysis.words import fid_text, run_name
 
 
 class _Run(NamedTuple):
     fid: float
     trial: int
+    images: str = "validation"  # that the FID compares with
 
 
 def gallery(results: Results, view: View) -> Markup:
@@ -40,7 +42,8 @@ def _vanilla(results: Results, view: View) -> Markup:
     own = rows.loc[rows["family"] == "vanilla", ["fid", "trial"]]
     searched = [_Run(float(fid), int(trial)) for fid, trial in own.itertuples(False, None)]
     title = "Vanilla: the best" if _is_vanilla(view) else "Vanilla"
-    return _shown(results, title, "", [*_middle_first(_runs(arm)), *_middle_first(searched)])
+    confirmed = _runs(arm, view.verdict)
+    return _shown(results, title, "", [*_middle_first(confirmed), *_middle_first(searched)])
 
 
 def _best(results: Results, view: View) -> Markup:
@@ -50,7 +53,7 @@ def _best(results: Results, view: View) -> Markup:
         arm = view.choice
         points = [p for p in view.points if p.configuration == arm.configuration]
         searched = [_Run(*run) for p in points for run in zip(p.fids, p.trials, strict=True)]
-        runs = [*_middle_first(_runs(arm)), *_middle_first(searched)]
+        runs = [*_middle_first(_runs(arm, view.verdict)), *_middle_first(searched)]
         return _shown(results, "Choice of the confirmation", arm.text, runs, "winner")
     if view.best is None:
         return Markup()
@@ -63,10 +66,11 @@ def _is_vanilla(view: View) -> bool:
     return chosen is not None and chosen.is_vanilla
 
 
-def _runs(arm: Arm | None) -> list[_Run]:
-    if arm is None:
+def _runs(arm: Arm | None, verdict: Verdict | None) -> list[_Run]:
+    if arm is None or verdict is None:
         return []
-    return [_Run(fid, trial) for fid, trial in zip(arm.fids, arm.trials, strict=True)]
+    images = verdict.reference
+    return [_Run(fid, trial, images) for fid, trial in zip(arm.fids, arm.trials, strict=True)]
 
 
 def _middle_first(runs: Iterable[_Run]) -> list[_Run]:
@@ -84,8 +88,8 @@ def _shown(
         picture = shown_picture(results, file_of(run.trial))
         if picture is not None:
             own = opener(run.trial, image(picture.data, picture.kind, title))
-            text = f"{schedule}, trial {run.trial}" if schedule else f"trial {run.trial}"
-            return _figure(kind, title, f"FID {run.fid:.4g}", own, text)
+            text = f"{schedule}, {run_name(run.trial)}" if schedule else run_name(run.trial)
+            return _figure(kind, title, f"{run.images} FID {fid_text(run.fid)}", own, text)
     return Markup()
 
 

@@ -10,7 +10,7 @@ from mollitune.analysis.diagnostics.audit import PolicyAudit, audit
 from mollitune.analysis.report.data import ACTIONS, StoppingSummary, stopping_summary
 from mollitune.analysis.report.html import Cell, card, join, out_of, pairs, table
 from mollitune.analysis.tables.results import Results
-from mollitune.analysis.words import count_of, number
+from mollitune.analysis.words import count_of, fid_text
 
 _SHOWN_AS = {
     "continue": "kept",
@@ -21,14 +21,14 @@ _SHOWN_AS = {
 }
 _NOTES = {
     "stop": "Stopped: ended early.",
-    "audit": "Audited: to be stopped, but went on as a check.",
-    "skip": "Skipped: the value was not fit to decide on.",
+    "audit": "Audited: would have been stopped, but was trained on as a check.",
+    "skip": "Skipped: the value could not be used for a decision.",
     "promote": "Promoted: the configuration got another seed.",
 }
 
 _EXPLAINED = Markup(
     "<p class=\"note\">Spearman's, with 90 % intervals (Fisher's transform), over the runs that "
-    "were judged there and trained to their end; without the stopping it would usually be "
+    "were judged there and trained to their end. Had nothing been stopped, it would usually be "
     "higher.</p>"
 )
 
@@ -38,7 +38,7 @@ def decisions_card(results: Results, model: str) -> Markup:
     summary = stopping_summary(results, model)
     rungs = summary.rungs
     if rungs.empty:
-        return card("Decisions", "No decision was made.")
+        return card("Decisions", "No decision has been made.")
     shown = [action for action in ACTIONS if rungs[action].any()]
     rows = [
         (
@@ -46,7 +46,7 @@ def decisions_card(results: Results, model: str) -> Markup:
             [
                 Cell(_rule(row)),
                 *(Cell(str(row[k]), number=True) for k in ("judged", *shown)),
-                Cell(number(row["cutoff"]), number=True),
+                Cell(fid_text(row["cutoff"]), number=True),
             ],
         )
         for row in rungs.to_dict("records")
@@ -57,7 +57,7 @@ def decisions_card(results: Results, model: str) -> Markup:
         Cell("cutoff", number=True),
     ]
     notes = " ".join(_NOTES[action] for action in shown if action in _NOTES)
-    note = f"What was decided at each share of training, with the last cutoff. {notes}"
+    note = f"What was decided at each point of training, with the latest cutoff. {notes}"
     return card("Decisions", note.strip(), table("Decisions", head, rows), _steps(summary))
 
 
@@ -122,5 +122,5 @@ def _correlations(found: PolicyAudit) -> Markup:
             text = f"{rung.correlation:.2f}{interval}"
         place = Cell(f"{rung.progress:.0%} of training")
         rows.append(("", [place, Cell(str(rung.runs), number=True), Cell(text, number=True)]))
-    label = f"How well {found.policy} foretold, {count_of(len(rows), 'rung')}"
+    label = f"How well {found.policy} predicted, {count_of(len(rows), 'rung')}"
     return join([table(label, head, rows), _EXPLAINED])

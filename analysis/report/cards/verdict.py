@@ -8,13 +8,13 @@ from markupsafe import Markup
 from mollitune.analysis.confirmation.arms import Arm, Verdict
 from mollitune.analysis.report.html import Cell, chip, join, small, table, trial_button
 from mollitune.analysis.report.strip import Scale, axis, dot, interval, scale_of, strip, upright
-from mollitune.analysis.words import MINUS, count_of
+from mollitune.analysis.words import count_of, fid_text, plus_minus
 
 _OUTSIDE = 1.4  # how far beyond the arms that were kept the others are still shown
 
 
 def verdict_card(verdict: Verdict, details: str = "") -> Markup:
-    """The verdict in one large sentence, and each schedule with its difference to vanilla.
+    """The verdict in one large sentence, and each schedule with its difference from vanilla.
 
     Args:
         verdict: What a confirmation says about one model.
@@ -24,8 +24,8 @@ def verdict_card(verdict: Verdict, details: str = "") -> Markup:
     head = [
         Cell("schedule"),
         Cell("seeds", number=True),
-        Cell("mean FID ± s.e.", number=True),
-        Cell("less that of vanilla", number=True),
+        Cell(f"mean {verdict.reference} FID ± s.e.", number=True),
+        Cell("difference from vanilla", number=True),
         Cell(axis(scale), kind="strips"),
         Cell("samples by seed"),
     ]
@@ -38,8 +38,8 @@ def verdict_card(verdict: Verdict, details: str = "") -> Markup:
 
 
 _LEGEND = (
-    "Left of the line is better than vanilla on the same seeds. An interval that does not touch "
-    "the line is a difference; schedules that are tied cannot be told apart from the best."
+    "Left of the line means better than vanilla on the same seeds. Where an interval does not "
+    "touch the line, the difference is real. Tied schedules cannot be told apart from the best."
 )
 
 
@@ -50,7 +50,7 @@ def _how(verdict: Verdict) -> str:
         f"Confirmation {verdict.number}: {seeds} for each schedule{state}. FID of "
         f"{verdict.fid_samples:,} samples against the {verdict.reference} images of "
         f"{verdict.dataset}, in features of {verdict.extractor}, after {verdict.steps:,} steps. "
-        f"All intervals hold at once with {100 * verdict.level:.3g} %."
+        f"All intervals hold at once with {100 * verdict.level:.3g} % probability."
     )
 
 
@@ -87,7 +87,7 @@ def _is_choice(verdict: Verdict, arm: Arm) -> bool:
 def _cells(verdict: Verdict, arm: Arm, scale: Scale) -> list[Cell]:
     return [
         Cell(_name(verdict, arm), kind="schedule"),
-        Cell(f"{len(arm.seeds)} of {verdict.planned}", number=True),
+        Cell(f"{len(arm.seeds)} of {verdict.planned}" if verdict.planned else "", number=True),
         Cell(_mean(arm), number=True),
         Cell(_difference(arm), number=True, kind=_direction(arm)),
         Cell(_drawn(verdict, arm, scale), kind="strips"),
@@ -113,8 +113,7 @@ def _name(verdict: Verdict, arm: Arm) -> Markup:
 def _mean(arm: Arm) -> str:
     if math.isnan(arm.mean):
         return "no complete run"
-    error = "" if math.isnan(arm.error) else f" ± {arm.error:.2f}"
-    return f"{arm.mean:.2f}{error}"
+    return fid_text(arm.mean) if math.isnan(arm.error) else plus_minus(arm.mean, arm.error)
 
 
 def _difference(arm: Arm) -> str:
@@ -122,10 +121,11 @@ def _difference(arm: Arm) -> str:
         return "reference"
     if arm.difference is None:
         return "no seed in common"
-    value = _signed(arm.difference)
+    value = fid_text(arm.difference, signed=True)
     if arm.low is None or arm.high is None:
         return small(value, "no interval yet")
-    return small(value, f"{_signed(arm.low)} to {_signed(arm.high)}")
+    ends = (fid_text(end, signed=True) for end in (arm.low, arm.high))
+    return small(value, " to ".join(ends))
 
 
 def _direction(arm: Arm) -> str:
@@ -144,10 +144,6 @@ def _drawn(verdict: Verdict, arm: Arm, scale: Scale) -> Markup:
     if arm.low is not None and arm.high is not None:
         ends = interval(scale, arm.low, arm.high)
     radius = 7 if _is_choice(verdict, arm) else 5
-    label = f"{arm.text}: {_signed(arm.difference)}"
+    label = f"{arm.text}: {fid_text(arm.difference, signed=True)}"
     shown = dot(scale, arm.difference, radius)
     return strip(label, _direction(arm) or "none", zero, ends, shown)
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.2f}".replace("-", MINUS)

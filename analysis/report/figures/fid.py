@@ -19,7 +19,7 @@ MOST_POINTS = 20_000
 MANY = 60
 """Above so many curves the best are drawn over pale ones."""
 _FEWEST_POINTS = 12
-_HOVER = "%{text}<br>step %{x:,}: FID %{y:.4~g}"
+_HOVER = "%{text}<br>step %{x:,}: FID %{y:.4~r}"
 
 
 def points_each(curves: Sequence[FidCurve]) -> int:

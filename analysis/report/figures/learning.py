@@ -40,7 +40,7 @@ def learning_figure(
     curves = [curve for curve in every if curve.trial in wanted]
     if not curves:
         raise MollituneError(
-            f"no FID of {results.name!r} to draw: no run of the search that is asked for has one"
+            f"no FID of {results.name!r} to draw: none of the runs that were asked for has one"
         )
     figure = fid_figure(curves)
     spell_out(

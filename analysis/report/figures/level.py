@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
 from mollitune.analysis.report.data import LevelCurve
-from mollitune.analysis.words import count_of
+from mollitune.analysis.words import count_of, fid_text
 
 from .drawing import Line, as_trace, lay_out, thinned_evenly
 
@@ -63,7 +63,7 @@ def _line(curve: LevelCurve) -> Line:
     kept = thinned_evenly(curve.progress, curve.level)
     note = "no final FID"
     if curve.fid is not None:
-        note = f"expected FID {curve.fid:.4g} after {count_of(curve.runs, 'run')}"
+        note = f"expected FID {fid_text(curve.fid)} after {count_of(curve.runs, 'run')}"
     return Line(
         curve.trial, [curve.progress[i] for i in kept], [curve.level[i] for i in kept], note
     )
@@ -96,7 +96,7 @@ def _color(shade: int) -> str:
 
 def _add_colorbar(figure: go.Figure, low: float, high: float, clipped: bool) -> None:
     ticks = np.linspace(low, high, 4).tolist()
-    labels = [f"{tick:.3g}" for tick in ticks]
+    labels = [fid_text(tick) for tick in ticks]
     if clipped:
         labels[-1] = f"≥ {labels[-1]}"
     figure.add_scatter(

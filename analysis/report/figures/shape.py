@@ -7,7 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from mollitune.analysis.report.data import ShapePoint
-from mollitune.analysis.words import count_of
+from mollitune.analysis.words import count_of, fid_text, interval_text
 
 from .drawing import NEUTRAL, escape, lay_out, log_axis
 from .palette import family_color
@@ -151,15 +151,15 @@ def _explain(figure: go.Figure, points: Sequence[ShapePoint]) -> None:
 
 
 def _run_text(point: ShapePoint, i: int) -> str:
-    run = f"trial {point.trials[i]}, seed {point.seeds[i]}: FID {point.fids[i]:.4g}"
+    run = f"trial {point.trials[i]}, seed {point.seeds[i]}: FID {fid_text(point.fids[i])}"
     return f"{run}<br>{_schedule_text(point)}"
 
 
 def _expected_text(point: ShapePoint) -> str:
     runs = count_of(len(point.fids), "run")
-    text = f"expected FID {point.expected:.4g} after {runs}"
+    text = f"expected FID {fid_text(point.expected)} after {runs}"
     if not math.isnan(point.low):
-        text += f"<br>90 % interval {point.low:.4g} to {point.high:.4g}"
+        text += f"<br>90 % interval {interval_text(point.low, point.high)}"
     return f"{text}<br>{_schedule_text(point)}"
 
 

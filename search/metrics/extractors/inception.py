@@ -15,7 +15,8 @@ import torch
 
 from mollitune._errors import MollituneError
 
-INCEPTION = "inception-v3-compat"
+from .names import INCEPTION
+
 URL_INCEPTION_V3 = (
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
     "weights-inception-2015-12-05-6726825d.pth"

@@ -1,14 +1,17 @@
 """LeNet features for images that no ImageNet network understands, such as 8x8 digits.
 
-The network is trained once on the labels of the training split. A Frechet distance in its
-features ranks generators of that data set sensibly; it is no Inception FID, so every value is
-stored with the name ``lenet`` and the hash of the weights that it was measured with.
+The network is trained once on the labels of the training split, or on labels that are made from
+the images where there are none. A Frechet distance in its features ranks generators of that data
+set sensibly; it is no Inception FID, so every value is stored with the name ``lenet`` (or
+``lenet-unlabelled``) and the hash of the weights that it was measured with.
 
 | Gradient-Based Learning Applied to Document Recognition (LeCun et al., 1998)
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,14 +19,20 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from mollitune._errors import MollituneError
+from mollitune._threads import threads
 from mollitune.search.data.images import Images, as_tensor
 
 from .base import OneLayerExtractor
+from .names import UNLABELLED
 
-LENET = "lenet"
 FEATURES = 64
-EPOCH_IMAGES = 60_000
+STEPS = 117
 BATCH = 128
+CLUSTERS, CLUSTERED, ROUNDS = 10, 5000, 20
+"""Made labels, images that they are learned from, and rounds of that."""
+
+Progress = Callable[[int, int], None]
+"""Is told how many steps are done, of how many."""
 
 
 class LeNet(nn.Module):
@@ -67,35 +76,70 @@ class LeNet(nn.Module):
         return out
 
 
-def train_lenet(images: Images, seed: int = 0) -> dict[str, Tensor]:
+def has_classes(images: Images) -> bool:
+    """Return whether images have labels of at least two classes."""
+    return images.labels is not None and bool(images.labels.max() > 0)
+
+
+def pseudo_labelled(images: Images) -> Images:
+    """Return images with labels made from their pixels: the cluster that each lies in.
+
+    k-means with a fixed seed and number of rounds, so that equal data give equal labels.
+    """
+    x = torch.from_numpy(images.pixels.reshape(len(images), -1)).float()
+    generator = torch.Generator().manual_seed(0)
+    few = x[:CLUSTERED]
+    centres = few[:1]
+    with threads(1):
+        while len(centres) < CLUSTERS:  # far from each other, as k-means++ begins
+            far = torch.cdist(few, centres).amin(1).square() + 1e-9
+            centres = torch.cat([centres, few[far.multinomial(1, generator=generator)]])
+        for _ in range(ROUNDS):
+            nearest = torch.cdist(few, centres).argmin(1)
+            sums = torch.zeros_like(centres).index_add_(0, nearest, few)
+            counts = nearest.bincount(minlength=CLUSTERS)[:, None]
+            centres = torch.where(counts > 0, sums / counts.clamp_min(1), centres)
+        labels = torch.cdist(x, centres).argmin(1)
+    return replace(images, labels=labels.numpy(), known_sha256=None)
+
+
+def train_lenet(
+    images: Images, seed: int = 0, progress: Progress = lambda done, total: None
+) -> dict[str, Tensor]:
     """Train a classifier on labelled images and return its weights.
 
-    The recipe is fixed (Adam 1e-3 with cosine decay, batches of 128, 60,000 images in all), so
-    that on one machine equal data give equal weights.
+    The recipe is fixed (Adam 1e-3 with cosine decay, `STEPS` batches of 128, one thread), so that
+    on one machine equal data give equal weights. More steps rank images no better, see
+    ``benchmarks/lenet.py``.
+
+    Args:
+        images: Images with labels.
+        seed: Seed of weights and batches.
+        progress: Is called before the first step and after each.
 
     Raises:
         MollituneError: If the images have no labels, or only one class.
     """
-    if images.labels is None or images.labels.max() < 1:
+    if images.labels is None or not has_classes(images):
         raise MollituneError(
             f"dataset {images.name}: the lenet extractor needs labels of at least two classes; "
-            "use fid.extractor=inception-v3-compat or efficientnet-lite0, or add a `label` column "
-            "or class sub-folders"
+            f"use fid.extractor={UNLABELLED}, or add a `label` column or class sub-folders"
         )
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+    with threads(1), torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(seed)
         network = LeNet(images.shape[0], int(images.labels.max()) + 1)
         optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
-        steps = EPOCH_IMAGES // BATCH
-        decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+        decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, STEPS)
         pixels, labels = as_tensor(images.pixels), torch.from_numpy(images.labels)
-        for _ in range(steps):
+        progress(0, STEPS)
+        for step in range(STEPS):
             batch = torch.randint(len(images), (BATCH,))
             loss = cross_entropy(network(pixels[batch]), labels[batch])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             decay.step()
+            progress(step + 1, STEPS)
     return network.state_dict()
 
 

@@ -6,7 +6,6 @@ scales the images is its own affair. Both kinds hold code that is run: use only 
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import io
 from collections.abc import Callable
@@ -18,11 +17,11 @@ from torch import Tensor, nn
 
 from mollitune._errors import MollituneError
 from mollitune._files import first_line
+from mollitune._own import imported
 
 from .base import OneLayerExtractor
 from .network_file import open_network
 
-FILE_PREFIX = "file:"
 LAYER = "features"
 
 
@@ -192,15 +191,11 @@ def class_source(name: str) -> str:
 
 
 def _import_class(name: str) -> Callable[[], object]:
-    module_name, _, class_name = name.partition(":")
     try:
-        module = importlib.import_module(module_name)
-    except Exception as error:  # importing runs the user's code
-        raise MollituneError(
-            f"fid.extractor: cannot import {module_name} ({type(error).__name__}: "
-            f"{first_line(error)}); check the name, or put its folder on PYTHONPATH"
-        ) from None
-    cls = getattr(module, class_name, None)
-    if not inspect.isclass(cls):
-        raise MollituneError(f"fid.extractor: {module_name} has no class {class_name}")
+        cls = imported(name, "class")
+        if not inspect.isclass(cls):
+            module_name, _, class_name = name.partition(":")
+            raise ValueError(f"{module_name} has no class {class_name}")
+    except ValueError as error:
+        raise MollituneError(f"fid.extractor: {error}") from None
     return cls

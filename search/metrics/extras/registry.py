@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from mollitune._errors import MollituneError
 from mollitune._files import first_line
+from mollitune._own import imported
 from mollitune.search.store.columns import Metric
 from mollitune.search.store.evaluation import EXTRA_PREFIX, OPTIONAL, extra_metric
 
@@ -79,7 +79,7 @@ def extra(name: str) -> Extra:
             allowed = ", ".join(REGISTRY)
             raise ValueError(f"extra metric {name!r} is unknown; allowed: {allowed}, module:Class")
         return REGISTRY[name]()
-    found = _built(name, _imported(name))
+    found = _built(name, imported(name))
     for column in found.columns:
         if not column.name.startswith(EXTRA_PREFIX) or not column.nullable:
             raise ValueError(f"{name}: make its columns with mollitune's extra_metric")
@@ -149,20 +149,6 @@ def _values(name: str, sides: Sides) -> Mapping[str, float]:
             f"fid.extra: {name} measures {', '.join(values)}, not {', '.join(columns)}"
         )
     return values
-
-
-def _imported(name: str) -> object:
-    module_name, _, attribute = name.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:  # importing runs the user's code
-        raise ValueError(
-            f"cannot import {module_name} ({type(error).__name__}: {first_line(error)}); check "
-            "the name, or put its folder on PYTHONPATH"
-        ) from None
-    if not hasattr(module, attribute):
-        raise ValueError(f"{module_name} has no {attribute}")
-    return getattr(module, attribute)
 
 
 def _built(name: str, found: object) -> Extra:

@@ -12,7 +12,7 @@ class Asha(Rule):
     """A rung at ``grace``, and at each multiple by ``reduction_factor``."""
 
     name = "asha"
-    description = "rungs at growing age"
+    description = "rungs that get further apart"
 
     def marks(self, grace: float, reduction_factor: float) -> tuple[float, ...]:
         """Return the powers of the reduction factor from ``grace`` up to the end."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import re
 from typing import TypeVar
 
-from mollitune._files import first_line
+from mollitune._own import imported
 
 from .base import Rule
 
@@ -64,7 +63,8 @@ def rule(name: object, others: tuple[str, ...] = ()) -> Rule:
     if isinstance(name, str) and name in _RULES:
         return _RULES[name]()
     if isinstance(name, str) and _REFERENCE.fullmatch(name):
-        return register(_import_class(name))()
+        cls: type[Rule] = imported(name, "class")
+        return register(cls)()
     known = ", ".join(map(repr, (*others, *rules())))
     raise ValueError(f"Input should be {known} or module:Class")
 
@@ -84,21 +84,6 @@ def spelled(name: object, *, others: tuple[str, ...] = ()) -> str:
     cls = type(rule(name, others))
     own = cls.__module__.startswith(f"{__package__}.")
     return cls.name if own else _place(cls)
-
-
-def _import_class(reference: str) -> type[Rule]:
-    module_name, _, class_name = reference.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:  # importing runs the user's code
-        raise ValueError(
-            f"cannot import {module_name} ({type(error).__name__}: {first_line(error)}); check "
-            "the name, or put its folder on PYTHONPATH"
-        ) from None
-    if not hasattr(module, class_name):
-        raise ValueError(f"{module_name} has no class {class_name}")
-    cls: type[Rule] = getattr(module, class_name)
-    return cls
 
 
 def _place(cls: type) -> str:

@@ -41,5 +41,9 @@ def test_the_sentence_holds_what_the_seeds_find(search: Search) -> None:
     gap = detectable(NOISE, 5, 3, level, 0.8)
     assert gap is not None
     text = power_sentence(search(*REPEATED), "glow", 3, 5, 0.95)
-    assert f"5 seeds find a true one of {gap:.3g} to vanilla in 80% of cases" in text
-    assert text.endswith(f"half of that takes {seeds_needed(gap / 2, NOISE, 3, level, 0.8)} seeds")
+    needed = seeds_needed(gap / 2, NOISE, 3, level, 0.8)
+    assert text == (
+        "glow: with 5 seeds there is an 80 % chance to detect a true difference from vanilla of "
+        f"{gap:.2f} FID; half of that takes {needed} seeds (from one seed to the next, "
+        f"differences vary by {NOISE:.2f} FID)"
+    )

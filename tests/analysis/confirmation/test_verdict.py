@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 from pyarrow import fs
+from rich.console import Console
 from tests.analysis.conftest import STEPS, FakeTrial, Row, Search
 
 from mollitune._errors import MollituneError
 from mollitune.analysis import Results, verdicts, write_verdict
 from mollitune.analysis.confirmation import verdict
 from mollitune.schedules import Schedule, build
+from mollitune.search.cli import _print_frame
 from mollitune.search.store.schema import CONFIRM_TRIALS
 
 VANILLA = build("vanilla")
@@ -91,7 +93,7 @@ def test_what_the_verdict_holds(confirm: Confirm) -> None:
     found = verdict(confirm(runs({0: BASE, 4: GOOD, 7: BAD})))
     assert (found.search, found.number, found.model) == ("fake", 1, "glow")
     assert (found.dataset, found.steps, found.extractor) == ("digits", 1000, "lenet")
-    assert (found.fid_samples, found.reference, found.level) == (500, "validation", 0.95)
+    assert (found.fid_samples, found.reference, found.level) == (500, "test", 0.95)
     assert (found.planned, found.complete) == (4, True)
     best, vanilla, worst = found.arms  # lowest mean first
     assert (best.configuration, worst.configuration, found.vanilla) == (4, 7, vanilla)
@@ -219,7 +221,7 @@ def test_unlike_measurements_and_unknown_families_are_refused(confirm: Confirm) 
     made, plan = runs({0: BASE, 4: GOOD}), planned(4, (0, 4))
     message = (
         r"^the FIDs of 'glow' in 'fake' cannot be ranked: they differ in fid_samples "
-        r"\(500, 5000\); confirm the search anew$"
+        r"\(500, 5000\); confirm the search again$"
     )
     with pytest.raises(MollituneError, match=message):
         verdict(confirm(made, last_report={"fid_samples": 5000}))
@@ -238,7 +240,7 @@ def test_a_corrupt_plan(confirm: Confirm) -> None:
             verdict(results)
 
 
-FEW = "an interval needs two paired seeds."
+FEW = "an interval takes two seeds, each with and without the schedule."
 NONE = "vanilla has no complete run to compare with."
 NOT_YET = {"plan": planned(5, (0, 4))}
 WORSE = {"drops": {4: "worse", 7: "worse"}}
@@ -247,7 +249,7 @@ SAID: tuple[tuple[Any, ...], ...] = (
     (
         {0: BASE, 4: GOOD, 7: ALIKE, 9: BAD},
         f"{X} beats vanilla by 14.12 ± ",
-        " FID (4 paired seeds, 95 %), and no other ties with it.",
+        " FID (4 paired seeds, 95 %), and nothing ties with it.",
     ),
     (
         {0: BASE, 4: GOOD, 7: GOOD_TOO},
@@ -263,7 +265,7 @@ SAID: tuple[tuple[Any, ...], ...] = (
     ),
     (
         {0: BASE, 4: (69.0, 66.2, 72.0, 68.1), 7: BASE},
-        "no schedule is distinguishable from vanilla (largest difference: \N{MINUS SIGN}0.9 ± ",
+        "no schedule can be told apart from vanilla (largest difference: \N{MINUS SIGN}0.9 ± ",
     ),
     (
         {0: BASE, 4: ALIKE, 7: BAD},
@@ -283,12 +285,12 @@ SAID: tuple[tuple[Any, ...], ...] = (
     ),
     (
         {0: BASE, 4: (None,)},
-        "there is no verdict: there is no schedule to compare with vanilla; ",
+        "there is no verdict: no schedule has a complete run to compare with vanilla; ",
         f"vanilla; {X} failed and cannot be judged.",
     ),
     (
         {0: BASE[:3], 4: GOOD[:3]},
-        f"so far (3 of 5 seeds, not complete), {X} beats vanilla by 14.2 ± ",
+        f"so far (3 of 5 seeds done), {X} beats vanilla by 14.2 ± ",
         "",
         NOT_YET,
     ),
@@ -331,11 +333,11 @@ def test_one_beats_vanilla(confirm: Confirm) -> None:
 def test_no_difference(confirm: Confirm) -> None:
     found = verdict(confirm(runs({0: BASE, 4: ALIKE, 7: BASE[::-1]})))
     assert found.sentence.startswith(
-        "On glow, no schedule is distinguishable from vanilla (largest difference: 0.4 ± "
+        "On glow, no schedule can be told apart from vanilla (largest difference: 0.4 ± "
     )
     assert found.sentence.endswith(
-        f" FID of {X}; 4 paired seeds, 95 %); a true difference of {found.detectable:.2g} FID "
-        "would be found with probability 0.8."
+        f" FID, {X}; 4 paired seeds, 95 %); this test had an 80 % chance to detect a true "
+        f"difference of {found.detectable:.2f} FID."
     )
     assert found.choice is found.vanilla
     assert len(found.tie_set) == 3
@@ -345,16 +347,24 @@ def test_no_difference(confirm: Confirm) -> None:
     assert (waiting.vanilla, waiting.choice, waiting.detectable) == (None, None, None)
 
 
-def test_table(confirm: Confirm) -> None:
-    table = verdict(confirm(runs({0: BASE, 4: GOOD, 7: (None,)}))).table()
-    shown = table[["schedule", "seeds", "beats", "tied", "out"]].to_numpy().tolist()
-    assert shown == [
-        [str(X), 4, True, True, ""],
-        ["vanilla", 4, False, False, ""],
-        [str(Y), 0, False, False, "loss is not finite"],
+def test_table(confirm: Confirm, capsys: pytest.CaptureFixture[str]) -> None:
+    fids = {0: BASE, 4: GOOD, 7: (None,), 9: BAD[:3]}
+    table = verdict(confirm(runs(fids), {9: "clearly worse"})).table()
+    assert list(table) == ["schedule", "seeds", "test FID", "from vanilla", "verdict"]
+    assert table.to_numpy().tolist()[1:] == [
+        ["vanilla", "4", "69.8 ± 2.0", "", ""],
+        [str(Z), "3", "87.8 ± 2.6", table["from vanilla"][2], "dropped: clearly worse"],
+        [str(Y), "0", "", "", "failed: loss is not finite"],
     ]
-    assert table["difference"].isna().tolist() == [False, True, True]
-    assert table[["fid", "error", "low", "high"]].dtypes.eq("float64").all()
+    assert table["from vanilla"][0].startswith("\N{MINUS SIGN}14.12 ± ")
+    assert table["verdict"][0] == "choice, beats vanilla"
+    # at 80 columns all of it is there, and words are whole
+    _print_frame(table, Console(width=80))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "\N{HORIZONTAL ELLIPSIS}" not in "".join(lines)
+    words = " ".join(lines).split()
+    assert {*" ".join([*table, *table.to_numpy().ravel()]).split()} <= {*words}
 
 
 def test_verdict_file(confirm: Confirm) -> None:

@@ -69,7 +69,7 @@ def test_false_stops_are_audited_runs_among_the_best_third(judged: Search) -> No
     assert found.steps_saved == 400
     assert found.share_saved == pytest.approx(400 / 11000)
     assert found.sentence == (
-        "On glow, late_cut stopped 2 runs and saved 4% of the training steps. 2 runs to be "
+        "On glow, late_cut stopped 2 runs and saved 4% of the training steps. 2 runs due to be "
         "stopped went on as a check: 1 of 2 ended among the best 1/3 (90 % interval of the share: "
         f"{wilson.low:.0%} to {wilson.high:.0%})."
     )
@@ -139,14 +139,14 @@ def test_nothing_was_judged(judged: Search) -> None:
 def test_nothing_was_audited(judged: Search) -> None:
     found = only(judged(run(0, 20.0), run(1, 30.0, "stop")))
     assert (found.audited, found.false_stops, found.low) == (0, None, None)
-    assert found.sentence.endswith("No run was audited, so nothing is known of what it cost.")
+    assert found.sentence.endswith("so what stopping cost in quality is unknown.")
 
 
 def test_audited_run_that_is_still_going_on(judged: Search) -> None:
     open_run = run(1, 20.0, "audit", status="running", end=RUNG)
     found = only(judged(run(0, 20.0), open_run))
     assert (found.audited, found.finished, found.false_stops) == (1, 0, None)
-    assert found.sentence.endswith("1 run to be stopped went on as a check; none has a final "
+    assert found.sentence.endswith("1 run due to be stopped went on as a check; none has a final "
                                    "FID yet.")  # fmt: skip
 
 
@@ -155,7 +155,7 @@ def test_without_the_reduction_factor_nothing_is_judged(search: Search, config: 
     runs = run(0, 20.0), run(1, 20.0, "audit")
     found = only(search(*runs, metadata={"config": config}))
     assert (found.eta, found.finished, found.false_stops) == (None, 1, None)
-    assert "does not tell its reduction factor" in found.sentence
+    assert "does not hold the reduction factor" in found.sentence
 
 
 def test_what_is_refused(judged: Search) -> None:

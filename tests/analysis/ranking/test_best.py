@@ -38,11 +38,10 @@ def test_lowest_mean_wins_over_the_lowest_single_fid(search: Search) -> None:
     assert (found.fid_expected, found.fid_mean, found.fid_lowest) == (20.5, 20.5, 19.0)
     assert (found.lowest_configuration, found.lowest_fid, found.lowest_runs) == (1, 18.0, 2)
     assert (found.fid_low or 99) < 20.5 < (found.fid_high or 0)
-    assert "has expected FID 20.5 (3 runs) against 30 for vanilla (1 run)" in found.headline
     assert found.details == (
-        f"The 90 % interval is {found.fid_low:.4g} to {found.fid_high:.4g}; measured: 20.5 on "
-        "average and 19 at best, vanilla 30. The lowest single FID, 18, is a run of "
-        "linear(until=0.5) (2 runs)."
+        f"The 90 % interval is {found.fid_low:.2f} to {found.fid_high:.2f}. Measured: 20.50 on "
+        "average over 3 runs, 19.00 at best; vanilla 30.00 in 1 run. The best single run (FID "
+        "18.00) used linear(until=0.5), which has 2 runs."
     )
 
 
@@ -65,28 +64,43 @@ def test_many_configurations_are_chosen_by_shape(search: Search) -> None:
     assert found.fid_low is not None
 
 
-def test_sentence_is_honest(search: Search) -> None:
-    assert best(search(*TRIALS[:3])).sentence == (
-        "On glow, sigmoid(start=-2, tau=1, until=0.6) has expected FID 20 (1 run) against 30 for "
-        "vanilla (1 run): not yet confirmed. No seed was repeated, so there is no interval; "
-        "measured: 20, vanilla 30. The lowest single FID, 20, is a run of the same."
+def test_the_recommendation_is_one_sentence_and_the_rest_are_details(search: Search) -> None:
+    found = best(search(*TRIALS[:3]))
+    assert found.sentence == (
+        "On glow, sigmoid(start=-2, tau=1, until=0.6) looks best: expected FID 20.00, vanilla "
+        "30.00; not confirmed yet."
+    )
+    assert found.details == (
+        "No schedule was trained with a second seed, so there is no interval. Measured: 20.00 in "
+        "1 run; vanilla 30.00 in 1 run. The best single run (FID 20.00) used this schedule too."
     )
     alone = best(search(TRIALS[1]))
     assert (alone.vanilla_expected, alone.vanilla_mean, alone.vanilla_runs) == (None, None, 0)
-    assert "with no vanilla run to compare with" in alone.sentence
+    assert "there is no vanilla run to compare with" in alone.sentence
+
+
+def test_vanilla_alone_has_beaten_nobody(search: Search) -> None:
+    said = [
+        best(search(TRIALS[0], *others)).sentence
+        for others in ((), (TRIALS[5],))  # none, and one that failed
+    ]
+    assert said == [
+        f"On glow, no schedule {nothing} to compare with vanilla (expected FID 30.00)."
+        for nothing in ("was tried", "has finished yet")
+    ]
 
 
 def test_after_a_confirmation_the_verdict_speaks(search: Search) -> None:
     results = search(*TRIALS, *CONFIRMED)
     found = best(results, "glow")
     assert found.verdict is not None
-    assert found.headline == found.verdict.sentence
+    assert found.sentence == found.verdict.sentence
     assert found.schedule == TRIALS[2].schedule  # of the search
     assert found.production == LATE  # of the confirmation
     assert found.details.startswith(f"For production: {LATE}. The search recommended ")
     other = best(results, "vae")
     assert other.verdict is None
-    assert "not yet confirmed" in other.headline
+    assert "not confirmed yet" in other.sentence
 
 
 def test_a_confirmation_that_goes_on_decides_nothing_yet(search: Search) -> None:
@@ -94,7 +108,7 @@ def test_a_confirmation_that_goes_on_decides_nothing_yet(search: Search) -> None
     found = best(search(*TRIALS, *CONFIRMED[:-1], running), "glow")
     assert found.confirmed is None
     assert found.production == found.schedule
-    assert "so far" in found.headline
+    assert "so far" in found.sentence
 
 
 def test_where_nothing_beats_vanilla_vanilla_is_for_production(search: Search) -> None:
@@ -107,9 +121,9 @@ def test_vanilla_may_be_the_best(results: Results) -> None:
     found = best(results, "vae")
     assert found.is_vanilla
     assert found.schedule == Vanilla()
-    assert found.headline == (
-        "On vae, no schedule is expected to beat vanilla training and its FID of 50 (1 run): "
-        "not yet confirmed."
+    assert found.sentence == (
+        "On vae, no schedule tried is expected to beat vanilla (expected FID 50.00); not "
+        "confirmed yet."
     )
 
 

@@ -38,6 +38,7 @@ def test_round_trip_with_provenance(results: Results, tmp_path: Path) -> None:
         "model": "glow",
         "dataset": "digits",
         **dict.fromkeys(("configuration", "trial", "lowest_configuration"), 2),
+        **{"others_tried": 5, "others_finished": 3},
         **dict.fromkeys(("runs", "vanilla_runs", "lowest_runs"), 1),
         "seeds": [7],
         **dict.fromkeys(fids, 20.0),

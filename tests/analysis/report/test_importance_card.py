@@ -43,7 +43,7 @@ def test_groups_say_what_they_are_of_and_what_chance_finds_too_is_grey() -> None
 
 
 def test_too_little_data() -> None:
-    assert "Too little is known" in shares_card(FOUND.iloc[:0])
+    assert "Not enough data yet" in shares_card(FOUND.iloc[:0])
     assert "<svg" not in shares_card(FOUND.iloc[:0])
 
 

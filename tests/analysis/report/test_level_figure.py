@@ -39,7 +39,7 @@ def test_schedules_of_one_shade_are_one_trace() -> None:
 def test_each_line_tells_its_fid_and_runs() -> None:
     figure = level_figure([curve(4, 20.0), curve(5, None)])
     notes = {line[0]: line[2] for t in figure.data if t.meta for line in t.meta["lines"]}
-    assert notes == {4: "expected FID 20 after 1 run", 5: "no final FID"}
+    assert notes == {4: "expected FID 20.00 after 1 run", 5: "no final FID"}
 
 
 def test_outliers_do_not_stretch_the_colour_scale_and_its_bar_says_so() -> None:
@@ -49,5 +49,5 @@ def test_outliers_do_not_stretch_the_colour_scale_and_its_bar_says_so() -> None:
     assert all(map(math.isfinite, fid_range([])))
     figure = level_figure([curve(i, fid) for i, fid in enumerate(fids)])
     labels = figure.data[-1].marker.colorbar.ticktext
-    assert (labels[0], labels[-1]) == ("10", "≥ 14")
+    assert (labels[0], labels[-1]) == ("10.00", "≥ 14.00")
     assert len(level_figure([curve(0, None)]).data) == 1  # without final FIDs no bar

@@ -109,8 +109,46 @@ def test_page_is_well_formed_and_complete(results: Results) -> None:
 
 def test_summary_stands_on_top_best_model_first(results: Results) -> None:
     top = top_of(results)
-    assert top.index("has expected FID 20 (1 run)") < top.index("On vae, no schedule is")
-    assert "The lowest single FID, 20, is a run of the same" in top
+    assert top.index("expected FID 20.00, vanilla 30.00") < top.index("On vae, no schedule tried")
+    assert "The best single run (FID 20.00) used this schedule too." in top
+
+
+def test_failures_come_first_with_the_traceback_folded(search: Search) -> None:
+    lines = ["Traceback (most recent call last):", "  in loss", "ValueError: loss is no scalar"]
+    broken = dataclasses.replace(TRIALS[5], error="\n".join(lines))
+    html = html_of(search(*TRIALS[:5], broken))
+    top = Page(html).text
+    assert top.index("1 of 6 runs failed") < top.index("On glow")
+    assert "Failures" not in top
+    folded = f"<summary>{lines[-1]}</summary><pre>{chr(10).join(lines)}</pre>"
+    assert folded in html
+    assert "No failures; all losses and samples were finite." in text_of(search(*TRIALS[:2]))
+
+
+@pytest.mark.parametrize("status", ["failed", "finished"])
+def test_a_search_of_which_all_failed_has_failed(search: Search, status: str) -> None:
+    html = html_of(search(TRIALS[5], metadata={"status": status}))
+    assert '<span class="pill failed">failed</span>' in html
+    assert "All runs failed" in html
+    assert "0 of 0" not in html
+
+
+@pytest.mark.parametrize(("lowest", "rising"), [(20.0, True), (24.0, False)])
+def test_a_fid_that_rises_at_the_end_is_a_warning(
+    search: Search, lowest: float, rising: bool
+) -> None:
+    # while the data are mollified a low FID says nothing
+    rows = [{**TRIALS[1].report(0.8), "fid": lowest}, {**TRIALS[1].report(0.2), "fid": 1.0}]
+    text = text_of(search(*TRIALS[:2], reports=rows))
+    said = "linear(until=0.5) rises towards the end of training, from 20.00 at step 800 to 25.00"
+    assert (said in text) == ("Warning" in text) == rising
+
+
+def test_vanilla_alone_is_compared_with_nothing(search: Search) -> None:
+    text = text_of(search(TRIALS[0]))
+    assert "no schedule was tried" in text
+    assert "of 0" not in text
+    assert "expected to beat vanilla" not in text
 
 
 def test_provenance(search: Search) -> None:
@@ -150,7 +188,7 @@ def test_trial_without_any_evaluation(search: Search) -> None:
     text = text_of(search(YOUNG))
     assert "No evaluation with a finite FID yet." in text
     assert "No schedule that can be drawn." in text
-    assert "No decision was made." in text
+    assert "No decision has been made." in text
     assert "No run was judged before its end, so there is nothing to audit." in text
     assert "No FIDs that can be ranked." in text
 
@@ -171,7 +209,7 @@ def test_report_says_whether_stopping_was_safe(results: Results) -> None:
     text = text_of(results)
     assert "Was stopping safe?" in text
     assert "On glow, asha stopped 1 run and saved 7% of the training steps." in text
-    assert "No run was audited, so nothing is known of what it cost." in text
+    assert "No stopped run was audited, so what stopping cost in quality is unknown." in text
 
 
 def test_report_of_values_that_do_not_compare(unlike: Results) -> None:
@@ -191,9 +229,9 @@ def test_verdict_takes_the_place_of_the_recommendation(confirmed: Results) -> No
     (found,) = verdicts(confirmed)
     text, top = text_of(confirmed), top_of(confirmed)
     assert found.sentence in top
-    assert "On vae, no schedule is expected" in top
+    assert "On vae, no schedule tried is expected" in top
     assert f"On glow, {LATE}" in top
-    assert "has expected FID" not in text
+    assert "looks best" not in text
     assert "Choice of the confirmation" in text
     assert "Recommended" not in text
     for piece in (
@@ -216,6 +254,17 @@ def test_picture_of_the_choice_is_one_of_the_confirmation(confirmed: Results) ->
     assert [trial for trial, _ in re.findall(pattern, html_of(confirmed))] == ["9"]
 
 
+def test_runs_and_images_of_a_confirmation_are_named(confirmed: Results) -> None:
+    html = html_of(confirmed)
+    assert "Samples of confirmation run 8" in html
+    assert '"name": "confirmation run 8"' in html
+    assert not re.search(r">[^<]*100000\d[^<]*<", html.partition('<script type="')[0])
+    named = dict(re.findall(r"<b>([\w: ]+)</b><span class=\"fid\">(\w+) FID", html))
+    assert named == {"Vanilla": "test", "Choice of the confirmation": "test"} | {
+        "Vanilla: the best": "validation"  # of the vae, which was not confirmed
+    }
+
+
 @pytest.mark.parametrize("content", [b"{", b"[]", b"null"])
 def test_damaged_confirmation_is_said_on_top(confirmed: Results, content: bytes) -> None:
     Path(confirmed.root, "confirm", "1.json").write_bytes(content)
@@ -226,7 +275,7 @@ def test_damaged_confirmation_is_said_on_top(confirmed: Results, content: bytes)
 def test_before_a_confirmation_is_complete_nothing_is_chosen(make_search: MakeSearch) -> None:
     plan = {**PLAN, "status": "interrupted"}
     html = html_of(load_results(make_search((*TRIALS[:8], *CONFIRMED[:6]), plan=plan)))
-    assert "so far (2 of 3 seeds, not complete)" in html
+    assert "so far (2 of 3 seeds done)" in html
     assert "Recommended" in html
     assert "Choice of the confirmation" not in html
     assert 'class="tag choice"' not in html
@@ -240,7 +289,7 @@ def test_verdicts_on_many_models_stand_in_their_sections(search: Search) -> None
     )
     page = Page(html_of(search(*TRIALS[:4], *others, *CONFIRMED, plan=PLAN)))
     top = page.text[: page.text.index("Confirmation 1")]
-    assert top.count("not yet confirmed") == 3
+    assert top.count("not confirmed yet") == 3
     assert page.text.count("Confirmation 1") == 1
     assert page.open == []
 

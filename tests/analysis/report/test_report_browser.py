@@ -9,7 +9,7 @@ import pytest
 from tests.analysis.conftest import CONFIRMED, TRIALS, FakeTrial, MakeSearch
 from tests.chromium import CHROMIUM, DRAWN, Browser, chromium
 
-from mollitune.analysis import Results, load_results, write_report
+from mollitune.analysis import Results, leaderboard, load_results, write_report
 from mollitune.schedules import build
 
 pytestmark = [
@@ -30,7 +30,7 @@ def loud(browser: Browser) -> list[dict[str, Any]]:
     return [event for event in browser.events if event.get("method") in kinds]
 
 
-@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_page_is_quiet_offline_and_fits_and_intervals_are_drawn(
     browser: Browser, make_search: MakeSearch, width: int, scheme: str
@@ -82,6 +82,31 @@ def test_keyboard_reaches_links_tables_and_details(browser: Browser, results: Re
         browser.press("Tab")
         seen.add(browser.evaluate("document.activeElement.tagName"))
     assert {"A", "BUTTON", "DIV", "SUMMARY"} <= seen
+
+
+def test_the_leaderboard_is_sorted_by_its_headings_and_saved_as_csv(
+    browser: Browser, make_search: MakeSearch
+) -> None:
+    finals = [20.0 + 7 * i % 18 for i in range(18)]  # 15 and, folded, 3
+    many = (FakeTrial(i, build("linear", until=0.5), fid) for i, fid in enumerate(finals))
+    results = load_results(make_search((*many, FakeTrial(18, build("vanilla"), 1000.0))))
+    browser.open(write_report(results), 1280, "light")
+    shown = "[...document.querySelectorAll('.board tbody tr')].map((row) => "
+    lengths = "[...document.querySelectorAll('.board tbody')].map((body) => body.rows.length)"
+    press = "[...document.querySelectorAll('.board th button')].find(b => b.textContent === '{}')"
+    for name, column in (("rank", 0), ("lowest", 6), ("difference from vanilla", 3)):
+        browser.evaluate(f"{press.format(name)}.click()")
+        up = browser.evaluate(f"{shown} row.cells[{column}].textContent)")
+        browser.evaluate(f"{press.format(name)}.click()")
+        down = browser.evaluate(f"{shown} row.cells[{column}].textContent)")
+        assert isinstance(up, list)
+        assert isinstance(down, list)
+        assert up == down[::-1]
+        assert down[0] == {0: "19", 3: "reference", 6: "1,000"}[column]
+        assert browser.evaluate(lengths) == [15, 4]
+    assert browser.evaluate("document.querySelectorAll('[aria-sort=descending]').length") == 2
+    saved = browser.evaluate("atob(document.querySelector('a[download]').href.split(',')[1])")
+    assert saved == leaderboard(results).to_csv(index=False)
 
 
 PLACE = """(() => {{
@@ -138,11 +163,14 @@ def test_click_on_a_figure_shows_the_samples(
         assert found["title"] == f"Trial {trial} of glow"
         if trial == 1:
             assert (found["schedule"], found["seed"]) == ("linear(until=0.5)", "7")
-            assert (found["fid"], found["state"]) == ("25", "completed")
+            assert (found["fid"], found["state"]) == (
+                "25.00 against validation images",
+                "completed",
+            )
             assert found["picture"] == picture_of(results, 1)
         else:
             assert found["state"] == "stopped, step 600 of 1,000"
-            assert found["fid"] == "84 at step 600, not comparable"
+            assert found["fid"] == "84.00 at step 600, not comparable"
             assert found["picture"] == ""
             assert str(found["note"]).startswith("There is no picture of this trial")
             assert browser.evaluate(f"{PANEL}.querySelectorAll('img').length") == 0

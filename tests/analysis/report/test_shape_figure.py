@@ -44,10 +44,10 @@ def test_hover_texts_tell_run_seed_and_interval() -> None:
     figure = shape_figure([LINEAR])
     dots, diamonds = drawn(figure, None), drawn(figure, "diamond")
     assert dots["linear"].text[1] == (
-        "trial 4, seed 8: FID 24<br>configuration 1: linear(&lt;b&gt;)"
+        "trial 4, seed 8: FID 24.00<br>configuration 1: linear(&lt;b&gt;)"
     )
     assert diamonds["linear"].text[0] == (
-        "expected FID 22 after 2 runs<br>90 % interval 19 to 25<br>"
+        "expected FID 22.00 after 2 runs<br>90 % interval 19.00 to 25.00<br>"
         "configuration 1: linear(&lt;b&gt;)"
     )
 

@@ -70,6 +70,10 @@ def test_each_arm_has_a_row_with_its_numbers() -> None:
     assert 'data-trial="403"' in linear
 
 
+def test_the_images_behind_the_fids_are_named() -> None:
+    assert "mean test FID ± s.e." in verdict_card(VERDICT)
+
+
 def test_choice_ties_and_winners_are_marked() -> None:
     tags = [re.findall(r'class="tag [a-z]+">([a-z ]+)<', row) for row in rows(VERDICT)]
     both = ["tied", "beats vanilla"]

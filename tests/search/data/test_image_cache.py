@@ -170,7 +170,7 @@ def test_what_decodes_otherwise_has_another_entry(
     assert load_images(f"folder:{source}@4").shape == (3, 4, 4)
     assert load(source).shape == (3, 6, 5)
     assert decoded.count == 12
-    monkeypatch.setattr(image_cache, "FORMAT", 2)
+    monkeypatch.setattr(image_cache, "FORMAT", image_cache.FORMAT + 1)
     load(source)
     assert decoded.count == 16
 

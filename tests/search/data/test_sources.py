@@ -5,11 +5,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.search.features import png
+from tests.search.features import png, write_idx
 
 from mollitune._errors import MollituneError
 from mollitune.search.data.images import Images
-from mollitune.search.data.sources import load_images
+from mollitune.search.data.sources import known_shape, load_images
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -60,14 +60,58 @@ def test_a_folder_of_parquet_files_is_read_in_order_of_names(tmp_path: Path) -> 
     assert labels_of(images) == [0, 0, 1, 1]
 
 
-def test_parquet_without_integer_labels_for_all_images_has_none(tmp_path: Path) -> None:
+def test_parquet_without_classes_for_all_images_has_none(tmp_path: Path) -> None:
     cells: list[bytes | None] = [png(noise(4, 4))] * 2
     plain = write_table(tmp_path / "a.parquet", cells)
     assert load_images(f"parquet:{plain}").labels is None
-    named = write_table(tmp_path / "b.parquet", cells, label=["cat", "dog"])
+    named = write_table(tmp_path / "b.parquet", cells, label=[["cat"], ["cat", "dog"]])
     assert load_images(f"parquet:{named}").labels is None
     write_table(named, cells, label=[0, 1])
     assert load_images(f"parquet:{tmp_path}").labels is None
+
+
+def test_strings_are_classes_in_their_order(tmp_path: Path) -> None:
+    cells: list[bytes | None] = [png(noise(4, 4))] * 3
+    names = pa.array(["dog", "cat", "dog"])
+    for column in (names, names.cast(pa.large_string()), names.dictionary_encode()):
+        path = write_table(tmp_path / "a.parquet", cells, label=column)
+        assert labels_of(load_images(f"parquet:{path}")) == [1, 0, 1]
+
+
+def test_a_path_alone_is_what_lies_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, tables = tmp_path / "images", tmp_path / "tables"
+    write_files(folder, {"a/1.png": noise(4, 6), "b/2.png": noise(4, 6)})
+    tables.mkdir()
+    table = write_table(tables / "a.parquet", [png(noise(4, 6))])
+    monkeypatch.chdir(tmp_path)
+    for path, spec in {
+        folder: f"folder:{folder}",
+        "images@4": "folder:images@4",
+        table: f"parquet:{table}",
+        tables: f"parquet:{table}",
+    }.items():
+        assert known_shape(str(path)) is None
+        assert load_images(str(path)).sha256 == load_images(spec).sha256
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_a_folder_of_idx_files(tmp_path: Path, suffix: str) -> None:
+    pixels, labels = noise(6, 28, 28), np.array([3, 1, 4, 1, 5, 9], np.uint8)
+    for part, count in (("train", 6), ("t10k", 2)):
+        write_idx(tmp_path / f"{part}-images-idx3-ubyte{suffix}", pixels[:count])
+        write_idx(tmp_path / f"{part}-labels-idx1-ubyte{suffix}", labels[:count])
+    for spec in (str(tmp_path), f"fashionmnist:{tmp_path}"):
+        images = load_images(spec)
+        assert (images.pixels[:, 0] == pixels).all()  # those to train on
+        assert labels_of(images) == [1, 0, 2, 0, 3, 4]
+    assert load_images(f"{tmp_path}@8").shape == (1, 8, 8)
+    file = tmp_path / f"train-labels-idx1-ubyte{suffix}"
+    write_idx(file, labels[:5])
+    with pytest.raises(MollituneError, match="6 images and 5 labels in"):
+        load_images(str(tmp_path))
+    file.write_bytes(file.read_bytes()[:9])
+    with pytest.raises(MollituneError, match=r"labels-idx1-ubyte.* (cannot be read|no whole IDX)"):
+        load_images(str(tmp_path))
 
 
 def test_a_table_that_cannot_be_used_is_named(tmp_path: Path) -> None:
@@ -145,10 +189,12 @@ def test_a_source_that_is_not_there_is_named() -> None:
         "folder:@32": "name the path, e.g. folder:",
         "parquet:none/here.parquet": "no such file; check the path none/here.parquet",
         "folder:none/here": "no such folder; check the path none/here",
+        "~/none/here@32": "no such file or folder; check the path /.*none/here",
     }
     for spec, message in cases.items():
-        with pytest.raises(MollituneError, match=message):
-            load_images(spec)
+        for ask in (load_images, known_shape):
+            with pytest.raises(MollituneError, match=message):
+                ask(spec)
 
 
 def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:

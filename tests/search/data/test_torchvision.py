@@ -1,28 +1,20 @@
 """torchvision's own readers on small files in their formats on disk."""
 
 import pickle
-import struct
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from PIL import Image
+from tests.search.features import write_idx
 from torchvision import datasets
 
 from mollitune._errors import MollituneError
 from mollitune.search.data.sources import load_images
 
 pytestmark = pytest.mark.usefixtures("cache")
-
-
-def write_idx(path: Path, array: npt.NDArray[np.uint8]) -> None:
-    """The format of MNIST: magic number with type and rank, sides, bytes; all big-endian."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    header = struct.pack(f">I{array.ndim}I", 0x0800 + array.ndim, *array.shape)
-    path.write_bytes(header + array.tobytes())
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ CONFIG = {
     **{"name": "toy", "families": ["linear"], "steps": 20, "trials": 3},
     "stopping": {"policy": "none"},
     "fid": {
-        **{"extractor": "file:pooled.pt", "samples": 120, "every": 0.5, "budget": None},
+        **{"extractor": "file:pooled.pt", "samples": 120, "every": 0.5},
         **{"ema": 0.05},
         "extra": ["toy_metric:Spread", "kid", "prc", "fid_infinity", "toy_metric:gap"],
     },

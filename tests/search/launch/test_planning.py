@@ -1,87 +1,70 @@
+"""How trials are evaluated, which no clock decides, and what is said of their cost."""
+
+import re
+
+import pytest
 from rich.console import Console
 
 from mollitune.search.config import SearchConfig
 from mollitune.search.data.images import Splits
-from mollitune.search.launch.planning import choose_plans, plan_evaluations
+from mollitune.search.launch.cost import describe_cost
+from mollitune.search.launch.planning import plan_evaluations
 from mollitune.search.metrics.reference import Reference
-from mollitune.search.tune.budget import Costs
+from mollitune.search.tune.budget import Costs, Plan, with_share
 from mollitune.search.tune.context import Context
 
 
-def _context(digits: Splits, reference: Reference, steps: int, **fid: object) -> Context:
-    config = SearchConfig.model_validate(
-        {
-            "name": "planned",
-            "model": [
-                {"name": "vae", "hparams": {"hidden": 8, "latent": 2}},
-                {"name": "maf", "hparams": {"hidden": 8, "blocks": 1}, "steps": 10_000_000},
-            ],
-            "families": ["linear"],
-            "steps": steps,
-            "fid": fid,
-        }
-    )
-    return Context(config, digits, reference, "nowhere", {})
+def config(**keys: object) -> SearchConfig:
+    models = [
+        {"name": "vae", "hparams": {"hidden": 8, "latent": 2}},
+        {"name": "maf", "hparams": {"hidden": 8, "blocks": 1}, "steps": 40},
+    ]
+    fid = {"samples": 1000, "every": 0.25}
+    plain = {"name": "planned", "model": models, "families": ["linear"], "steps": 20, "fid": fid}
+    return SearchConfig.model_validate({**plain, **keys})
 
 
-def _plan(
-    context: Context, costs: dict[str, Costs] | None = None
-) -> tuple[dict[str, tuple[int, int]], str]:
+def told(config: SearchConfig, costs: Costs) -> list[str]:
+    asked = Plan(config.fid.every, config.fid.samples)
+    plans = {e.name: with_share(asked, config.steps_of(e.name), costs) for e in config.model}
+    return list(describe_cost(config, 8, plans, dict.fromkeys(plans, costs)))
+
+
+def test_models_are_timed_and_evaluated_as_asked(digits: Splits, reference: Reference) -> None:
     console = Console(width=200)
     with console.capture() as captured:
-        if costs is None:
-            plans = plan_evaluations(context, {"cpu": 1}, console)
-        else:
-            plans = choose_plans(context, costs, console)
-    return {name: (p.evaluations, p.samples) for name, p in plans.items()}, captured.get()
+        plans = plan_evaluations(Context(config(), digits, reference, "nowhere", {}), console)
+    assert {name: (p.evaluations, p.samples) for name, p in plans.items()} == {
+        "vae": (4, 1000),
+        "maf": (4, 1000),
+    }
+    text = captured.get()
+    assert re.search(r"cost: vae about \d+:\d\d per trial: 20 steps of ", text)
+    assert "cost: 24 trials, 2 at once: about " in text
 
 
-def test_each_model_gets_what_its_costs_afford(digits: Splits, reference: Reference) -> None:
-    costs = dict.fromkeys(("vae", "maf"), Costs(step=0.01, evaluation=0.05, sample=0.001))
-    context = _context(digits, reference, steps=20, samples=1000)
-    assert _plan(context, costs) == (
-        {"vae": (3, 500), "maf": (6, 1000)},
-        "evaluation of vae: 3 times on 500 samples, about 89% of the time (asked: every 0.167 on "
-        "1,000); more than fid.budget=0.2, but never less than this\n"
-        "evaluation of maf: 6 times on 1,000 samples, about 0% of the time\n",
-    )
-    context = _context(digits, reference, steps=1000, samples=1000)
-    plans, text = _plan(context, costs)  # a quarter of 10 s are three times .05 s + 783 samples
-    assert plans["vae"] == (3, 700)
-    assert text.startswith(
-        "evaluation of vae: 3 times on 700 samples, about 18% of the time (asked: every 0.167 on "
-        "1,000)\n"
-    )
+def test_the_cost_is_told_in_minutes_and_what_stopping_may_save() -> None:
+    costs = Costs(step=1.0, evaluation=0.5, sample=0.0015)
+    lines = told(config(trials=60, stopping={"policy": "none"}), costs)
+    assert lines[0] == ("cost: vae about 0:28 per trial: 20 steps of 1 s, 4 evaluations of 2 s")
+    assert lines[2].startswith("cost: 60 trials, 2 at once: about 19:00; about 60 schedules")
+    stopped = told(config(trials=60, stopping={"policy": "asha", "audit": 0.0}), costs)[-1]
+    found = re.search(r"about 19:00 if none is stopped, (\d+):\d\d to (\d+):\d\d with", stopped)
+    assert found
+    assert 8 < int(found[1]) <= int(found[2]) < 19
 
 
-def test_costs_are_measured(digits: Splits, reference: Reference) -> None:
-    """Twenty steps afford nothing, ten million everything, on whatever machine.
-
-    On a busy one more samples may seem to cost nothing, and then they are kept.
-    """
-    plans, text = _plan(_context(digits, reference, steps=20, samples=1000))
-    assert plans["maf"] == (6, 1000)
-    evaluations, samples = plans["vae"]
-    assert evaluations == 3
-    assert 500 <= samples <= 1000
-    first, second = text.splitlines()
-    assert first.startswith(f"evaluation of vae: 3 times on {samples:,} samples, about ")
-    assert "(asked: every 0.167 on 1,000)" in first
-    assert first.endswith("more than fid.budget=0.2, but never less than this")
-    assert second.startswith("evaluation of maf: 6 times on 1,000 samples, about 0% of the time")
-
-
-def test_nothing_is_measured_where_nothing_would_change(
-    digits: Splits, reference: Reference
+@pytest.mark.parametrize(
+    ("sample", "hint"),
+    [
+        (0.0001, None),
+        (0.002, "takes 50% of the time of maf; fid.samples=700"),
+        (0.1, "fid.every=0.25 fid.samples=500"),
+    ],
+)
+def test_cheaper_evaluations_are_advised_where_they_take_long(
+    sample: float, hint: str | None
 ) -> None:
-    cases: list[dict[str, object]] = [
-        {"budget": None},
-        {"samples": 400, "every": 0.5},
-        {"samples": 500, "every": 0.3334},
-    ]
-    for fid in cases:
-        context = _context(digits, reference, steps=20, **fid)
-        plans, text = _plan(context)
-        asked = (round(1 / context.config.fid.every), context.config.fid.samples)
-        assert plans == {"vae": asked, "maf": asked}
-        assert "of the time" not in text
+    hints = [line for line in told(config(), Costs(0.2, 0.0, sample)) if line.startswith("hint")]
+    assert bool(hints) == (hint is not None), hints
+    print(hints)

@@ -13,6 +13,7 @@ from tests.search.launch.conftest import TINY, Place, wait
 from mollitune.analysis import Results
 from mollitune.analysis.ranking import best
 from mollitune.schedules import load
+from mollitune.search.data.images import Splits
 from mollitune.search.store.schema import KEYS
 
 pytestmark = pytest.mark.slow
@@ -120,7 +121,7 @@ def test_what_lies_beside_the_tables(place: Place, main: Results) -> None:
     assert metadata["config"]["trials"] == 12
     assert {path.name for path in folder.iterdir()} == {
         *("reports", "decisions", "trials", "samples", "journal"),
-        *("search.json", "report.html", "best.json"),
+        *("search.json", "report.html", "best.json", "best-vae.json", "best-realnvp.json"),
     }
 
 
@@ -164,7 +165,8 @@ def test_a_model_of_ones_own_and_one_that_diverges(place: Place) -> None:
     (place.folder / "own_model.py").write_bytes((EXAMPLES / "own_model.py").read_bytes())
     (place.folder / "broken.py").write_text(
         "from own_model import FactorPCA\n\n\nclass Diverging(FactorPCA):\n"
-        "    def loss(self, x):\n        return super().loss(x) * float('nan')\n"
+        "    steps = 0\n\n    def loss(self, x):\n        self.steps += 1\n"
+        "        return super().loss(x) * (1 if self.steps < 3 else float('nan'))\n"
     )
     models = [{"name": "own_model:FactorPCA", "hparams": {"rank": 4}}, "broken:Diverging"]
     values = {**TINY, "name": "own", "model": models, "families": ["linear"], "steps": 20}
@@ -181,6 +183,19 @@ def test_a_model_of_ones_own_and_one_that_diverges(place: Place) -> None:
     assert not results.reports.query("model == 'broken:Diverging'")["comparable"].any()
     assert results.metadata["status"] == "finished"
     assert "3 failed" in done.stdout
+
+
+def test_a_folder_of_images_alone(place: Place, digits: Splits) -> None:
+    """Their labels are not known, and search.json says what took LeNet's place."""
+    (place.folder / "mine").mkdir()
+    for i, pixels in enumerate(digits.train.pixels[:150, 0]):
+        Image.fromarray(pixels).save(place.folder / "mine" / f"{i}.png")
+    values = {**TINY, "name": "alone", "dataset": "mine", "trials": 2, "families": ["vanilla"]}
+    done = place.run("search", place.config(values))
+    taken = place.results("alone").metadata["extractor"]["name"]
+    assert f"FID: the images have no labels, so {taken} takes the place of lenet" in done.stdout
+    assert place.results("alone").metadata["config"]["fid"]["extractor"] == taken
+    assert set(place.results("alone").reports["extractor"]) == {taken}
 
 
 def test_ctrl_c_ends_a_search_in_order(place: Place) -> None:
@@ -204,13 +219,33 @@ def test_ctrl_c_ends_a_search_in_order(place: Place) -> None:
         process.kill()
     assert process.returncode == 130, out + err
     assert "Traceback" not in out + err
-    assert f"interrupted; what was reported is in results/{name}" in out
+    assert f"Interrupted. Everything reported so far is in results/{name}" in out
     results = place.results(name)
     assert results.trials["status"].tolist() == ["interrupted"]
     assert results.metadata["status"] == "interrupted"
     assert len(results.reports) >= len(seen) > 0
     pd.testing.assert_frame_equal(results.reports.iloc[: len(seen)], seen)
     assert place.left_behind() == []
+
+
+def test_ctrl_c_after_the_last_trial_costs_nothing(place: Place) -> None:
+    process = subprocess.Popen(
+        place.command("search", place.config({**TINY, "name": "late"})),
+        cwd=place.folder,
+        env=place.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if f"[{TINY['trials']}/{TINY['trials']}]" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, out + err
+    assert "next:     mollitune confirm late" in out
+    assert (place.folder / "results" / "late" / "report.html").exists()
 
 
 def test_a_cluster_that_is_not_there(place: Place) -> None:

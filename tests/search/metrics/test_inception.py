@@ -15,10 +15,10 @@ from mollitune.search.metrics.extractors import inception as weights_module
 from mollitune.search.metrics.extractors.extractor import prepare_extractor
 from mollitune.search.metrics.extractors.inception import (
     ENVIRONMENT,
-    INCEPTION,
     INCEPTION_FILE,
     inception_weights,
 )
+from mollitune.search.metrics.extractors.names import INCEPTION
 
 
 @pytest.fixture

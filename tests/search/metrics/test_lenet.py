@@ -23,9 +23,11 @@ def test_it_recognises_held_out_digits(lenet: Extractor, digits: Splits) -> None
 
 def test_equal_data_give_equal_weights(digits: Splits, monkeypatch: pytest.MonkeyPatch) -> None:
     # too short to be of use but the same in every other respect
-    monkeypatch.setattr(lenet_module, "EPOCH_IMAGES", 1280)
-    before = torch.get_rng_state()
-    one, other = train_lenet(digits.train), train_lenet(digits.train, seed=1)
+    monkeypatch.setattr(lenet_module, "STEPS", 10)
+    before, told = torch.get_rng_state(), list[tuple[int, int]]()
+    one = train_lenet(digits.train, progress=lambda *at: told.append(at))
+    other = train_lenet(digits.train, seed=1)
+    assert told == [(step, 10) for step in range(11)]
     with torch.no_grad():
         two = train_lenet(digits.train)
     assert torch.equal(torch.get_rng_state(), before)

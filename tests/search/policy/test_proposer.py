@@ -248,3 +248,10 @@ def test_a_record_without_reasons_gives_them_again() -> None:
     promoted = run.next()
     (decision,) = run.started(dataclasses.replace(promoted, decision=None))
     assert decision == promoted.decision
+
+
+def test_a_space_of_one_schedule_gets_further_seeds_not_the_same_run_twice() -> None:
+    vanilla = SpaceSource({"vanilla": FamilySpace("vanilla")}, 8)
+    run = Proposer([("vae", ARMS[0])], {"vae": RandomSampler(vanilla, 0)}, 0, 3, 5)
+    made = search(run, 4)
+    assert [(p.run.configuration, p.seed) for p in made] == [(0, 0), (0, 1), (0, 2), (0, 3)]

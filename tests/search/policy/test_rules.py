@@ -76,7 +76,7 @@ def test_an_own_rule_stops_runs_and_stands_in_tables_report_and_audit(searched: 
     vanilla = results.trials.set_index("trial").loc[judged["trial"], "family"] == "vanilla"
     assert (judged["action"].isin(["stop", "audit"]) == above & ~vanilla.to_numpy()).all()
     reasons = judged["reason"][above.to_numpy()].str.removesuffix(
-        "; goes on as a check of the policy"
+        "; continues, as a check of the policy"
     )
     assert all(re.fullmatch(r"the median is [\d.e+]+", reason) for reason in reasons)
     stopped = results.trials.query("status == 'stopped'")["trial"]
@@ -88,11 +88,7 @@ def test_an_own_rule_stops_runs_and_stands_in_tables_report_and_audit(searched: 
 
 @pytest.mark.slow
 def test_an_own_rule_is_planned_and_replayed(searched: Path) -> None:
-    plan = typed(searched, "space", "own.yaml")
-    full, expected = re.findall(
-        r"([\d,]+) training steps if .* about ([\d,]+) with median:Median", plan
-    )[0]
-    assert 0.7 * 180 < int(expected) < int(full) == 180
+    assert "with early stopping; about 20 schedules" in typed(searched, "space", "own.yaml")
     printed = typed(searched, "replay", "own", "--orders", "2", "--rule", "median:Median")
     assert "median:Median, shape" in printed
     assert "late_cut, shape" in printed
@@ -101,16 +97,18 @@ def test_an_own_rule_is_planned_and_replayed(searched: Path) -> None:
 @pytest.mark.parametrize(
     ("policy", "message"),
     [
-        ("median:Mean", "'median:Mean': median has no class Mean"),
+        ("median:Mean", "median has no class Mean"),
         ("mean:Median", r"cannot import mean \(ModuleNotFoundError: No module named 'mean'\)"),
         ("median:Sequence", "is no stopping rule; derive a class from Rule"),
         ("median", "'race', 'asha', 'late_cut', 'probe', 'none' or module:Class"),
     ],
 )
+@pytest.mark.usefixtures("_registry")
 def test_an_own_rule_that_is_not_there(
     place: Path, policy: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(place))
+    monkeypatch.delitem(sys.modules, "median", raising=False)
     with pytest.raises(MollituneError, match=f"'stopping.policy' is '{policy}': .*{message}"):
         load_config(place / "own.yaml", [f"stopping.policy={policy}"])
 

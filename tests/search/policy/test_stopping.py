@@ -49,7 +49,7 @@ def test_a_mollified_value_is_skipped_and_is_no_competitor() -> None:
     for trial, fid in enumerate((1.0, 2.0, math.nan)):
         decision = judged(stopping, run(trial), 40, fid, until=0.9)
         assert (decision.action, decision.cutoff, decision.competitors) == ("skip", None, 0)
-        assert decision.reason == "training data still mollified: the value does not compare"
+        assert decision.reason == "training data still mollified: the value cannot be compared"
     late = judged(stopping, run(3), 40, 50.0)
     assert (late.action, late.competitors) == ("continue", 1)
 
@@ -148,7 +148,9 @@ def test_an_audited_run_stays_one_and_its_value_counts() -> None:
         for step in (20, 40):
             last = judged(stopping, run(trial), step, fid, until=0.1)
     assert (last.action, last.rung, last.competitors) == ("audit", 1, 3)
-    assert last.reason == "not among the best 1/3 of this rung; goes on as a check of the policy"
+    assert (
+        last.reason == "not among the best 1/3 of this rung; continues, as a check of the policy"
+    )
 
 
 def test_a_value_that_is_no_number_is_never_audited() -> None:

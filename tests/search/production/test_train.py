@@ -191,7 +191,7 @@ def test_sigterm_leaves_a_checkpoint_and_says_how_to_go_on(
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
     out = capsys.readouterr().out
     (step,) = re.findall(r"interrupted at step (\d+); a checkpoint is in stopped", out)
-    assert f"go on with: mollitune {' '.join(args)}\n" in out
+    assert f"resume with: mollitune {' '.join(args)}\n" in out
     (state,) = checkpoints("stopped")
     assert state["step"] == int(step) < 400
     assert described("stopped")["status"] == "interrupted"

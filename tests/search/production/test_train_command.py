@@ -60,7 +60,7 @@ def test_a_schedule_is_all_it_takes(run: Run) -> None:
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert lines[0] == "schedule of best.json: not yet confirmed"
-    assert "20 steps as in the search; --steps gives it more" in lines
+    assert "20 steps as in the search; use --steps to train longer" in lines
     assert "folder: runs/vae-digits-sigmoid" in lines
     assert any("mollified for 12 of 20 steps" in line for line in lines)
     assert len([line for line in lines if line.startswith("step ")]) == 10
@@ -120,7 +120,7 @@ def test_the_verdict_is_repeated(run: Run) -> None:
 def test_what_cannot_be_trained_leaves_nothing_behind(run: Run) -> None:
     cases = {
         "--schedule bst.json": ["--schedule bst.json", "no such file", "best NAME --expor"],
-        "--schedule linear": ["--model is missing", "linear does not tell"],
+        "--schedule linear": ["--model is missing", "linear does not say"],
         "--model vea": ["model vea", "vae"],
         "--hparams latnet=3": ["model vae", "latnet", "latent"],
         "--hparams latent": ["'latent' is not of the form key=value"],

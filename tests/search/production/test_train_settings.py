@@ -67,7 +67,7 @@ def test_an_illegal_value_is_named_with_its_option_or_file() -> None:
         return ScheduleSource(name, MOLLIFY, {"provenance": found})
 
     cases: list[tuple[ScheduleSource, dict[str, Any], str]] = [
-        (ScheduleSource("vanilla", Vanilla()), {}, "--model is missing: vanilla does not tell"),
+        (ScheduleSource("vanilla", Vanilla()), {}, "--model is missing: vanilla does not say"),
         (ScheduleSource("a.json", MOLLIFY), {"model": "vae"}, "--dataset is missing: a.json do"),
         (SEARCHED, {"lr": 0.0}, "--lr is 0.0: Input should be greater than 0"),
         (SEARCHED, {"batch_size": 0}, "--batch-size is 0: Input should be greater"),
@@ -96,6 +96,7 @@ def test_a_training_has_a_folder_of_its_own() -> None:
         ("glow", "cifar10:/data/cifar"): "runs/glow-cifar10-sigmoid",
         ("my.nets:Flow", "folder:data/flowers@32"): "runs/my.nets-Flow-flowers-sigmoid",
         ("vae", "parquet:train.parquet"): "runs/vae-train-sigmoid",
+        ("vae", "~/data/flowers@32"): "runs/vae-flowers-sigmoid",
     }
     for (model, dataset), folder in cases.items():
         settings = TrainSettings(model=model, dataset=dataset, steps=10)
@@ -120,7 +121,7 @@ def test_a_schedule_comes_from_a_file_or_a_family(
     assert source.schedule == MOLLIFY
     assert source.provenance == PROVENANCE
     assert read_schedule("vanilla") == ScheduleSource("vanilla", Vanilla())
-    assert read_schedule("knots").schedule == Knots()
+    assert read_schedule("knots").schedule == Knots(until=0.6)  # as arms of a search are
     monkeypatch.chdir(tmp_path)
     MOLLIFY.save("vanilla")  # a file goes before a family
     assert read_schedule("vanilla").schedule == MOLLIFY

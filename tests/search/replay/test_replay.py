@@ -155,4 +155,4 @@ def test_arms_seeds_values_and_caveat_of_a_recording() -> None:
     assert [s.family for s in record.arms] == ["vanilla", "sigmoid", "edm", "knots"]
     assert record.caveat == "regret in FID, judged by 2 seed(s) that no policy has seen"
     seen = dataclasses.replace(record, held_out=False)
-    assert seen.caveat.startswith("regret in FID, judged by the very runs that the policies see")
+    assert seen.caveat.startswith("regret in FID, judged by the same runs that the policies see")

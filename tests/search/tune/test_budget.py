@@ -8,7 +8,7 @@ from mollitune.search.tune.budget import (
     TIMED_SAMPLES,
     Costs,
     Plan,
-    make_plan,
+    affordable,
     measure_costs,
 )
 
@@ -28,7 +28,7 @@ def test_the_plan_keeps_to_the_budget_or_is_the_least(
     budget: float, sample: float, step: float
 ) -> None:
     costs, steps = Costs(step, 0.05, sample), 1200
-    plan = make_plan(ASKED, steps, budget, costs)
+    plan = affordable(ASKED, steps, budget, costs)
     assert plan.share == pytest.approx(_share(plan, steps, costs))
     assert plan.samples <= ASKED.samples
     assert ASKED.evaluations % plan.evaluations == 0
@@ -37,21 +37,21 @@ def test_the_plan_keeps_to_the_budget_or_is_the_least(
 
 
 def test_what_is_affordable_stays_as_asked() -> None:
-    plan = make_plan(ASKED, 1000, 0.2, Costs(1.0, 0.1, 1e-3))
+    plan = affordable(ASKED, 1000, 0.2, Costs(1.0, 0.1, 1e-3))
     assert (plan.every, plan.samples) == (ASKED.every, ASKED.samples)
 
 
 def test_evaluations_go_before_samples() -> None:
     # 1,000 steps of 10 ms leave 2.5 s: three evaluations of .8 s, but not six
-    plan = make_plan(ASKED, 1000, 0.2, Costs(0.01, 0.0, 4e-4))
+    plan = affordable(ASKED, 1000, 0.2, Costs(0.01, 0.0, 4e-4))
     assert (plan.evaluations, plan.samples) == (3, 2000)
-    dearer = make_plan(ASKED, 1000, 0.2, Costs(0.01, 0.0, 8e-4))
+    dearer = affordable(ASKED, 1000, 0.2, Costs(0.01, 0.0, 8e-4))
     assert (dearer.evaluations, dearer.samples) == (3, 1000)
 
 
 @pytest.mark.parametrize(("every", "samples"), [(0.5, 2000), (1.0, 2000), (1 / 6, 100)])
 def test_little_is_never_made_more(every: float, samples: int) -> None:
-    plan = make_plan(Plan(every, samples), 10, 0.01, Costs(0.001, 1.0, 0.01))
+    plan = affordable(Plan(every, samples), 10, 0.01, Costs(0.001, 1.0, 0.01))
     assert plan.evaluations == min(Plan(every, samples).evaluations, EVALUATIONS_LEAST)
     assert plan.samples == min(samples, SAMPLES_LEAST)
 

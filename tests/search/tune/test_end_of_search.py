@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import typer
 from tests.analysis.conftest import METADATA, PARAMS, FakeTrial
 
 from mollitune._errors import MollituneError
@@ -39,18 +40,25 @@ def test_models_that_were_measured_unlike_each_have_their_best(
     folder = search(tmp_path, [*glow, *vae])
     _finish(Outcome(folder, {"completed": 4}, False, 1.0))
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1].startswith("On glow, linear(until=0.5) has expected FID 40 (1 run)")
-    assert lines[2].startswith("On vae, linear(until=0.5) has expected FID 40 (1 run)")
-    assert lines[-1].startswith(
-        "schedule: not written: the FIDs of 'glow' and 'vae' in 'fake' cannot be ranked: they "
-        "differ in fid_samples (300, 500); name one of them: --model"
+    assert lines[1].split() == ["model", "best", "schedule", *lines[1].split()[3:]]
+    assert lines[4].startswith("On glow, linear(until=0.5) looks best: expected FID 40.00")
+    assert lines[5].startswith("On vae, linear(until=0.5) looks best: expected FID 40.00")
+    assert lines[7].startswith(
+        "schedule: best.json not written: the FIDs of 'glow' and 'vae' in 'fake' cannot be "
+        "ranked: they differ in fid_samples (300, 500); name one of them: --model"
     )
-    assert Path(folder, "report.html").exists()
-    assert not Path(folder, "best.json").exists()
+    assert lines[-1] == f"next:     mollitune confirm {folder}"
+    assert {path.name for path in Path(folder).glob("*.*")} == {
+        *("search.json", "report.html", "best-glow.json", "best-vae.json")
+    }
 
 
 def test_a_search_without_a_result_ends_with_an_error(tmp_path: Path) -> None:
     failed = FakeTrial(0, Vanilla(), 50.0, status="failed", end=0.4, error="no memory")
     folder = search(tmp_path, [failed])
     with pytest.raises(MollituneError, match="has finished on clean data"):
+        _finish(Outcome(folder, {"failed": 1, "stopped": 1}, False, 1.0))
+    with pytest.raises(typer.Exit) as ended:  # all failed: the reasons are told, and a report
         _finish(Outcome(folder, {"failed": 1}, False, 1.0))
+    assert ended.value.exit_code == 1
+    assert Path(folder, "report.html").exists()

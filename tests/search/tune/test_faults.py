@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import pytest
+import torch
 
-from mollitune.search.tune.faults import UNKNOWN_ERROR, last_failure, reason, summary
+from mollitune._errors import MollituneError
+from mollitune._folder import StorageError
+from mollitune.search.tune.faults import UNKNOWN_ERROR, last_failure, may_pass, reason, summary
 
 HEAD = "ray::ScheduleTrainable.train() (pid=7, ip=127.0.0.2, actor_id=5, repr=x)\n"
 FRAME = '  File "trial.py", line 3, in run\n    step()\n    ^^^^^^\n'
@@ -46,9 +49,16 @@ def test_the_last_failure_of_a_file_counts(tmp_path: Path) -> None:
         f"Failure # 1 {when}\n{HEAD}{FRAME}OSError: first\n"
         f"Failure # 2 {when}\n{HEAD}{FRAME}OSError: second\n"
     )
-    assert last_failure(str(file)) == "OSError: second"
-    assert last_failure(str(tmp_path / "none.txt")) == UNKNOWN_ERROR
-    assert last_failure(None) == UNKNOWN_ERROR
+    assert reason(last_failure(str(file))) == "OSError: second"
+    assert last_failure(str(tmp_path / "none.txt")) == last_failure(None) == ""
+
+
+def test_only_what_may_pass_is_tried_again() -> None:
+    full = MollituneError("the metric fails")
+    full.__cause__ = torch.OutOfMemoryError("CUDA out of memory")
+    passing = [MemoryError(), StorageError("full"), RuntimeError("CUDA error: ECC"), full]
+    lasting = [KeyError("a"), RuntimeError("mat1 and mat2 cannot be multiplied"), full.__class__()]
+    assert [may_pass(error) for error in (*passing, *lasting)] == [True] * 4 + [False] * 3
 
 
 def test_many_reasons_are_cut_short() -> None:

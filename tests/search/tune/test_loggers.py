@@ -35,7 +35,7 @@ CONFIG = {
     "trials": 2,
     "workers": 1,
     "stopping": {"policy": "none"},
-    "fid": {"samples": 50, "every": 0.3334, "budget": None},
+    "fid": {"samples": 50, "every": 0.3334},
     "loggers": ["tensorboard"],
 }
 

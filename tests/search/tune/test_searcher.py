@@ -113,5 +113,5 @@ def test_a_record_of_something_else_is_refused(change: dict[str, Any]) -> None:
     config = {**start_of(proposal)["config"], **change}
     if change == {"seed": None}:
         del config["seed"]
-    with pytest.raises(JournalError, match=r"none of this search .* restore it from a backup"):
+    with pytest.raises(JournalError, match=r"this search would not .* restore it from a backup"):
         own.apply(event(START, 0, config=config), OpenRun(config))

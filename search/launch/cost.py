@@ -1,12 +1,12 @@
-"""What a search will cost: its own policy, run on invented results."""
+"""What a search will cost: measured times, and its own policy run on invented results."""
 
 from __future__ import annotations
 
 import random
 import statistics
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from mollitune.schedules import Schedule
@@ -15,8 +15,14 @@ from mollitune.search.policy.comparability import Comparability
 from mollitune.search.policy.proposer import Proposal, Proposer
 from mollitune.search.policy.source import Source
 from mollitune.search.policy.stopping import Observation, Run, Stopping
+from mollitune.search.terminal import duration
 from mollitune.search.training.spec import TrialSpec, cooldown_steps
+from mollitune.search.tune.budget import SHARE, Costs, Plan, affordable
 
+from .proposals import arms, source
+
+ADVISED = 1 / 3
+"""Share of the time above which cheaper evaluations are advised."""
 REPETITIONS = 20
 SIMULATED = 400
 """Most runs of a search that are simulated; the rest is taken to go on like their later half."""
@@ -39,6 +45,53 @@ class Cost:
     low: int
     high: int
     configurations: int
+
+
+def describe_cost(
+    config: SearchConfig, side: int, plans: Mapping[str, Plan], costs: Mapping[str, Costs]
+) -> Iterator[str]:
+    """Yield in lines what a search will cost: a trial of each model, the whole, and advice.
+
+    Args:
+        config: The search.
+        side: Side of the images in pixels.
+        plans: How each model is evaluated.
+        costs: What was measured of each model.
+    """
+    seconds = {}
+    for name, plan in plans.items():
+        steps, measured = config.steps_of(name), costs[name]
+        evaluation = measured.of_evaluation(plan.samples)
+        whole = steps * measured.step + plan.evaluations * evaluation
+        yield (
+            f"cost: {name} about {duration(whole)} per trial: {steps:,} steps of "
+            f"{_short(measured.step)}, {plan.evaluations} evaluations of {_short(evaluation)}"
+        )
+        seconds[name] = whole / (plan.gain or 1) if plan.as_one else whole
+        if plan.share is not None and plan.share > ADVISED:
+            yield _advice(name, plan, affordable(plan, steps, SHARE, measured))
+    cost = plan_cost(config, list(arms(config, side)), source(config, side))
+    turns = [seconds[config.model[i % len(config.model)].name] for i in range(config.trials)]
+    whole = sum(turns) / min(config.workers, config.trials)
+    text = f"cost: {config.trials} trials, {config.workers} at once: about {duration(whole)}"
+    if cost.expected < cost.full:
+        low, high = (duration(whole * steps / cost.full) for steps in (cost.low, cost.high))
+        text += f" if none is stopped, {low} to {high} with early stopping"
+    yield f"{text}; about {cost.configurations} schedules are tried, the rest are further seeds"
+
+
+def _advice(name: str, plan: Plan, better: Plan) -> str:
+    """Say what would make evaluations cheaper."""
+    keys = f"fid.every={better.every:.4g}" if better.every > plan.every else ""
+    keys += f" fid.samples={better.samples}" if better.samples < plan.samples else ""
+    text = f"hint: evaluations take {plan.share:.0%} of the time of {name}"
+    if keys:
+        text += f"; {keys.strip()} would make it {better.share:.0%}"
+    return text
+
+
+def _short(seconds: float) -> str:
+    return f"{seconds:.2g} s" if seconds >= 0.1 else f"{1000 * seconds:.2g} ms"
 
 
 def plan_cost(config: SearchConfig, arms: Sequence[tuple[str, Schedule]], source: Source) -> Cost:
@@ -113,7 +166,7 @@ class _Draws:
 
     def ask(self, configuration: int) -> Schedule:
         """Draw the next schedule."""
-        return self._rng.choice(self._pool)
+        return replace(self._rng.choice(self._pool))  # a copy, which counts as a new one
 
     def tell(self, run: Run, outcome: str, value: float | None, step: int) -> None:
         """Learn nothing."""
@@ -146,6 +199,7 @@ class _Simulation:
             stopping.max_seeds,
             expect=lambda schedules, values, seeds: [sum(v) / len(v) for v in values],
         )
+        self._steps: dict[str, list[int]] = {}
         self.counts = _Counts(0, 0, 0)
 
     def run(self) -> None:
@@ -154,9 +208,9 @@ class _Simulation:
         self._proposer.started(proposal)
         spec = self._spec(proposal)
         used, probed = 0, 0
-        for step in spec.evaluation_steps():
+        for step in self._decisive(spec):
             used = step
-            if step in spec.probe_steps():
+            if spec.probe_at and step < spec.steps:
                 probed += cooldown_steps(step, spec.probe_extra)
             decision = self._stopping.judge(proposal.run, self._invent(proposal, step, spec))
             if decision is not None and decision.action == "stop":
@@ -169,6 +223,13 @@ class _Simulation:
             before.full + spec.steps,
             before.configurations + (proposal.run.repeat == 0),
         )
+
+    def _decisive(self, spec: TrialSpec) -> list[int]:
+        """Steps at which a run may end, the same for all of a model: the rungs and the last."""
+        if spec.model not in self._steps:
+            rungs = replace(spec, probe_at=self._config.stopping.marks).probe_steps()
+            self._steps[spec.model] = sorted(rungs | {spec.steps})
+        return self._steps[spec.model]
 
     def _spec(self, proposal: Proposal) -> TrialSpec:
         stopping = self._config.stopping

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from mollitune.search.config import SearchConfig
+from mollitune.search.launch import cost as planner
+from mollitune.search.launch.cost import Cost, plan_cost
 from mollitune.search.launch.proposals import arms, source
-from mollitune.search.replay import cost as planner
-from mollitune.search.replay.cost import Cost, plan_cost
 
 
 def plan(stopping: dict[str, Any] | None = None, **keys: Any) -> Cost:
