@@ -80,7 +80,7 @@ Model = Annotated[
 
 @app.command()
 def space(config: Config, overrides: Overrides = None) -> None:
-    """Print the search space, sample configurations and the planned cost; run nothing."""
+    """Print the search space, sample configurations and the cost; time a few steps only."""
     from .launch.proposals import arms
 
     search_config, shape = _checked(config, overrides or [])
