@@ -300,16 +300,15 @@ class TrainView:
 
 
 def sentence(evaluation: Evaluation, pace: Pace, until: float = 0.0) -> str:
-    """Return an evaluation in one line; ``until`` is where the data become clean."""
-    phase = "clean data" if until < 1 else "data mollified to the last step"
+    """Return an evaluation in a line of about 80; ``until`` is where the data become clean."""
+    phase = "clean" if until < 1 else "mollified to the last step"
     if evaluation.phase == "mollified":
-        phase = f"data mollified (level {evaluation.level:.3g})"
+        phase = f"level {evaluation.level:.2g}"
     left = pace.left()
     time_left = f"; {duration(left)} left" if left else ""
     return (
-        f"step {evaluation.step:,} of {pace.total:,} ({evaluation.progress:.0%}): FID "
-        f"{fid_text(evaluation.fid)}, {evaluation.bpd:.3f} bits per dim, loss "
-        f"{evaluation.train_loss:.4g}, {phase}{time_left}"
+        f"step {evaluation.step:,} of {pace.total:,}: FID {fid_text(evaluation.fid)}, "
+        f"{evaluation.bpd:.3f} bits/dim, loss {evaluation.train_loss:.3g}, {phase}{time_left}"
     )
 
 

@@ -73,7 +73,9 @@ def prepare_setup(
         _check_compilable(settings.model)
     splits = split(load_images(settings.dataset))
     try_model(settings.model, settings, splits.train, device)
-    _say(console, f"data: {settings.dataset}, {splits.shape}, {splits.counts()}")
+    counts = ", ".join(f"{count:,} {name}" for name, count in splits.counts().items())
+    shape = "x".join(str(length) for length in splits.shape)
+    _say(console, f"data: {settings.dataset}, {shape}: {counts} images")
     name, why = usable_extractor(settings.extractor, splits.train)
     if why:
         _say(console, why)

@@ -189,13 +189,11 @@ def test_an_evaluation_in_one_line(evaluations: list[Evaluation], clock: Clock) 
     clock.now, pace.step = 160.0, 2
     first, last = evaluations
     text = sentence(first, pace)
-    assert text.startswith(
-        f"step 2 of 4 (50%): FID {fid_text(first.fid)}, {first.bpd:.3f} bits per dim"
-    )
-    assert text.endswith(f"data mollified (level {first.level:.3g}); 1:00 left")
+    assert text.startswith(f"step 2 of 4: FID {fid_text(first.fid)}, {first.bpd:.3f} bits/dim")
+    assert text.endswith(f"level {first.level:.2g}; 1:00 left")
     pace.step = 4
-    assert sentence(last, pace, until=0.6).endswith("clean data")
-    assert sentence(last, pace, until=1.0).endswith("data mollified to the last step")
+    assert sentence(last, pace, until=0.6).endswith(", clean")
+    assert sentence(last, pace, until=1.0).endswith("mollified to the last step")
 
 
 @pytest.mark.parametrize("terminal", [True, False])
@@ -215,7 +213,7 @@ def test_a_terminal_gets_a_live_line_and_a_pipe_plain_ones(
     else:
         title, line = shown.splitlines()
         assert title == "vae on cpu"
-        assert line.startswith("step 2 of 4 (50%): FID ")
+        assert line.startswith("step 2 of 4: FID ")
 
 
 @pytest.mark.parametrize("terminal", [False, True])

@@ -128,13 +128,15 @@ def train_lenet(
     with threads(1), torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(seed)
         network = LeNet(images.shape[0], int(images.labels.max()) + 1)
+        network.to(memory_format=torch.channels_last)  # a quarter faster on a CPU
         optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
         decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, STEPS)
         pixels, labels = as_tensor(images.pixels), torch.from_numpy(images.labels)
         progress(0, STEPS)
         for step in range(STEPS):
             batch = torch.randint(len(images), (BATCH,))
-            loss = cross_entropy(network(pixels[batch]), labels[batch])
+            chosen = pixels[batch].to(memory_format=torch.channels_last)
+            loss = cross_entropy(network(chosen), labels[batch])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

@@ -64,7 +64,7 @@ def test_a_schedule_is_all_it_takes(run: Run) -> None:
     assert "folder: runs/vae-digits-sigmoid" in lines
     assert any("mollified for 12 of 20 steps" in line for line in lines)
     assert len([line for line in lines if line.startswith("step ")]) == 10
-    assert any("step 6 of 20 (30%): FID " in line and "data mollified" in line for line in lines)
+    assert any("step 6 of 20: FID " in line and ", level " in line for line in lines)
     assert any("against 359 test images (60 samples)" in line for line in lines)
     assert "load:   mollitune.search.load_model('runs/vae-digits-sigmoid')" in lines
     code, out, err = run("--schedule", "best.json")
