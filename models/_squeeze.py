@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 from torch import Tensor
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
@@ -53,13 +54,14 @@ def unpack_checkerboard(x: Tensor) -> Tensor:
 
 
 def _pack(x: Tensor, order: list[int]) -> Tensor:
+    # not by a list as index, which would be copied to a GPU at every call
     n, channels, height, width = x.shape
     patches = pixel_unshuffle(x, 2).reshape(n, channels, 4, height // 2, width // 2)
-    return patches[:, :, order].transpose(1, 2).flatten(1, 2)
+    return torch.cat([patches[:, :, position] for position in order], dim=1)
 
 
 def _unpack(x: Tensor, order: list[int]) -> Tensor:
     n, channels, height, width = x.shape
-    patches = x.reshape(n, 4, channels // 4, height, width).transpose(1, 2)
-    back = [order.index(position) for position in range(4)]
-    return pixel_shuffle(patches[:, :, back].flatten(1, 2), 2)
+    patches = x.reshape(n, 4, channels // 4, height, width)
+    back = [patches[:, order.index(position)] for position in range(4)]
+    return pixel_shuffle(torch.stack(back, dim=2).flatten(1, 2), 2)

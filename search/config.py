@@ -210,6 +210,11 @@ class ResourcesConfig(_Section):
         description="compile each model's training step (torch.compile): takes some minutes at "
         "the start, then steps are faster",
     )
+    cuda_graphs: bool = Field(
+        False,
+        description="launch the training steps of Mollitune's own models as CUDA graphs, for "
+        "small models on a GPU",
+    )
     custom: dict[ResourceName, Amount] = Field(
         default_factory=dict,
         description="Ray resources of other names per trial, e.g. "

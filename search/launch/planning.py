@@ -205,7 +205,7 @@ def stack_gain(context: Context, name: str, device: torch.device, count: int) ->
     if warm / _STEPS > SLOW_STEP or not stackable(singles[0]):
         return NOTHING_TO_GAIN
     try:
-        stack = Stack(_trials(context, name, count, device))
+        stack = Stack(_trials(context, name, count, device), _STEPS * _ROUNDS)
         single, as_one = _turns(lambda: _train(singles), lambda: _step(stack), device)
     except torch.OutOfMemoryError:
         return NO_ROOM
@@ -258,6 +258,7 @@ def _trials(context: Context, name: str, count: int, device: torch.device) -> li
             2,
             device,
             compiled=context.config.resources.compile,
+            graphs=context.config.resources.cuda_graphs,
         )
         for seed in range(count)
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from torch.func import stack_module_state
 
 from mollitune.models import is_own, randn, spread
 
+from .graphs import Graphed
 from .programs import (
     Loss,
     Program,
@@ -23,7 +25,7 @@ from .programs import (
     side_by_side,
     untraced,
 )
-from .stacked_adam import StackedAdam, clip, in_layout
+from .stacked_adam import StackedAdam, excess, in_layout, total_norms
 from .trial import TrainingDivergedError, Trial
 
 
@@ -37,6 +39,8 @@ def train_together(trials: Sequence[Trial]) -> list[TrainingDivergedError | None
     Args:
         trials: Trials that have not ended, alike but for schedule, seed and age.
 
+    With `Trial.graphs` also a single one is trained so: the step is a CUDA graph then.
+
     Returns:
         For each trial why it diverged; None if it did not, and is to be evaluated then.
 
@@ -46,8 +50,9 @@ def train_together(trials: Sequence[Trial]) -> list[TrainingDivergedError | None
     _check(trials)
     errors: list[TrainingDivergedError | None] = [None] * len(trials)
     while left := [i for i, t in enumerate(trials) if errors[i] is None and _steps(t) > 0]:
-        stack = Stack([trials[i] for i in left])
-        for _ in range(min(_steps(trials[i]) for i in left)):
+        steps = min(_steps(trials[i]) for i in left)
+        stack = Stack([trials[i] for i in left], steps)
+        for _ in range(steps):
             stack.step()
         stack.give_back()
         for i, error in zip(left, stack.errors, strict=True):
@@ -78,14 +83,16 @@ class Stack:
 
     Arguments:
         trials: The trials; they must not be used meanwhile.
+        steps: Steps that will be made.
 
     Attributes:
-        errors: For each trial why it diverged; such a one makes no more steps.
+        errors: For each trial why it diverged; what becomes of such a one does not matter.
     """
 
-    def __init__(self, trials: Sequence[Trial]) -> None:
+    def __init__(self, trials: Sequence[Trial], steps: int = 0) -> None:
         self.errors: list[TrainingDivergedError | None] = [None] * len(trials)
         self._trials = trials
+        self._graphs = trials[0].graphs and is_own(trials[0].spec.model)
         models = [trial.model for trial in trials]
         self._generators = [trial.noise_generator() for trial in trials]
         params, buffers = stack_module_state([Loss(model) for model in models])
@@ -97,19 +104,19 @@ class Stack:
         self._program: Program | None = None
         leaves = list(self._params.values())
         self._adam = StackedAdam(leaves, models, [trial.optimiser for trial in trials])
+        # known beforehand, so that they need not be brought to a GPU at every step
+        rates = [[t.learning_rate(t.step + i) for t in trials] for i in range(steps)]
+        self._rates = iter(torch.tensor(rates).to(trials[0].device) if self._graphs else rates)
+        self._update = Graphed(self._eager_update) if self._graphs else self._eager_update
 
     def step(self) -> None:
         """Make one training step of each trial."""
         start = time.perf_counter()
         x = next_batches(self._trials)
-        losses, grads = self._gradients(x)
-        norms = clip(grads, self._trials[0].clip_norm)
-        finite = torch.isfinite(losses + norms).tolist()
-        usable = [ok and error is None for ok, error in zip(finite, self.errors, strict=True)]
-        self._adam.step(grads, [trial.learning_rate for trial in self._trials], usable)
+        losses = self._update([x, next(self._rates), *self._draws(x)])
         seconds = (time.perf_counter() - start) / len(self._trials)
         for slot, loss in enumerate(losses.unbind()):
-            self._count(slot, loss if finite[slot] else None, seconds)
+            self._note(slot, loss, seconds)
 
     def loss(self, x: Tensor) -> Tensor:
         """Return the loss of each model on a batch of its own.
@@ -134,20 +141,23 @@ class Stack:
                 tensor.copy_(stacked[slot])
             trial.keep_noise(self._generators[slot])
 
-    def _count(self, slot: int, loss: Tensor | None, seconds: float) -> None:
-        if self.errors[slot] is not None:
-            return
-        trial = self._trials[slot]
-        try:
-            if loss is None:
-                trial.lose_step()
-        except TrainingDivergedError as error:
-            self.errors[slot] = error
-        else:
-            trial.stepped(loss, seconds)
+    def _note(self, slot: int, loss: Tensor, seconds: float) -> None:
+        if self.errors[slot] is None:
+            try:
+                self._trials[slot].stepped(loss, seconds)
+            except TrainingDivergedError as error:
+                self.errors[slot] = error
 
-    def _gradients(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        draws = self._draws(x)
+    def _eager_update(self, given: Sequence[Any]) -> Tensor:
+        """Return the losses for batches, learning rates and draws; NaN for a step left out."""
+        x, rates, *draws = given
+        losses, grads = self._gradients(x, draws)
+        norms = total_norms(grads)
+        lost = ~torch.isfinite(losses + norms)
+        self._adam.step(grads, rates, excess(norms, self._trials[0].clip_norm), lost)
+        return losses.masked_fill(lost, math.nan)
+
+    def _gradients(self, x: Tensor, draws: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         if self._program is None:
             self._program = self._make_program(x, draws)
         leaves = list(self._params.values())
@@ -208,7 +218,8 @@ def _steps(trial: Trial) -> int:
 def _check(trials: Sequence[Trial]) -> None:
     def alike(trial: Trial) -> tuple[Any, ...]:
         how = trial.spec.training.model_dump(exclude={"lr", "ema"})
-        return (trial.spec.model, how, trial.device, trial.compiled, id(trial.images))
+        as_what = (trial.device, trial.compiled, trial.graphs, id(trial.images))
+        return (trial.spec.model, how, *as_what)
 
     if any(alike(trial) != alike(trials[0]) for trial in trials):
         raise ValueError("trials that are trained together may differ in schedule and seed only")

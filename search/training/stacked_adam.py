@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.optim.adam import adam
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
@@ -28,45 +26,56 @@ class StackedAdam:
         optimisers: Sequence[torch.optim.Adam],
     ) -> None:
         self._params = [p.detach() for p in params]  # the same memory
-        self._group = optimisers[0].param_groups[0]
         self._own = [list(model.parameters()) for model in models]
         self._optimisers = optimisers
         self._moments = {name: self._gather(name) for name in _MOMENTS}
-        self._ages = [_age(o, own) for o, own in zip(optimisers, self._own, strict=True)]
+        ages = [_age(o, own) for o, own in zip(optimisers, self._own, strict=True)]
+        self._ages = torch.stack(ages)
+        self._slots = [
+            [[tensor[slot] for tensor in each] for each in (self._params, *self._moments.values())]
+            for slot in range(len(models))
+        ]
 
     @torch.no_grad()
     def step(
-        self, grads: Sequence[Tensor], rates: Sequence[float], usable: Sequence[bool]
+        self,
+        grads: Sequence[Tensor],
+        rates: Sequence[float] | Tensor,
+        scales: Tensor,
+        lost: Tensor,
     ) -> None:
-        """Make one step of each model.
+        """Make one step of each model, without a look at what lies on the device.
 
         Args:
-            grads: Gradients, already clipped, as the parameters.
+            grads: Gradients, as the parameters; they are overwritten.
             rates: Learning rate of each model.
-            usable: Whether each model makes the step; one that does not stays as it is.
+            scales: What the gradients of each model are divided by, with shape (K,).
+            lost: Whether each model leaves out the step and stays as it is, with shape (K,).
         """
-        for begin, end in _runs(
-            [(*pair,) for pair in zip(usable, self._ages, rates, strict=True)]
-        ):
-            steps = torch.full((len(grads),), float(self._ages[begin])).to(grads[0].device)
-            adam(
-                [p[begin:end] for p in self._params],
-                [g[begin:end] for g in grads],
-                [m[begin:end] for m in self._moments["exp_avg"]],
-                [m[begin:end] for m in self._moments["exp_avg_sq"]],
+        skipped = lost.to(torch.float32)
+        ages = self._ages + 1
+        own_grads = zip(*(grad.unbind() for grad in grads), strict=True)
+        for slot, (own, optimiser) in enumerate(zip(own_grads, self._optimisers, strict=True)):
+            group, (params, first, second) = optimiser.param_groups[0], self._slots[slot]
+            # not `torch.optim.adam.adam`: that counts up each parameter's own copy of the age
+            torch._fused_adam_(
+                params,
+                list(own),
+                first,
+                second,
                 [],
-                list(steps.unbind()),
-                fused=True,
+                [ages[slot]] * len(params),
+                lr=rates[slot],
+                beta1=group["betas"][0],
+                beta2=group["betas"][1],
+                weight_decay=group["weight_decay"],
+                eps=group["eps"],
                 amsgrad=False,
-                beta1=self._group["betas"][0],
-                beta2=self._group["betas"][1],
-                lr=rates[begin],
-                weight_decay=0.0,
-                eps=self._group["eps"],
                 maximize=False,
+                grad_scale=scales[slot],
+                found_inf=skipped[slot],
             )
-            for slot in range(begin, end):
-                self._ages[slot] += 1
+        self._ages.copy_(ages - skipped)
 
     @torch.no_grad()
     def give_back(self) -> None:
@@ -74,7 +83,7 @@ class StackedAdam:
         for slot, (optimiser, own) in enumerate(zip(self._optimisers, self._own, strict=True)):
             for i, param in enumerate(own):
                 optimiser.state[param] = {
-                    "step": torch.tensor(float(self._ages[slot]), device=param.device),
+                    "step": self._ages[slot].clone(),
                     **{name: laid_like(self._moments[name][i][slot], param) for name in _MOMENTS},
                 }
 
@@ -87,25 +96,25 @@ class StackedAdam:
         return [laid_like(moment, p) for moment, p in zip(stacked, self._params, strict=True)]
 
 
-def clip(grads: Sequence[Tensor], limit: float) -> Tensor:
-    """Cut the gradients of each model to a norm, in place, and return what the norms were.
+def total_norms(grads: Sequence[Tensor]) -> Tensor:
+    """Return the norm of each model's gradient, with shape (K,), from stacked gradients."""
+    norms: Tensor = torch.linalg.vector_norm(torch.stack([_norms(g) for g in grads]), dim=0)
+    return norms
 
-    As `torch.nn.utils.clip_grad_norm_` does for one model.
+
+def excess(norms: Tensor, limit: float) -> Tensor:
+    """Return what divides gradients so that they are no longer than a limit.
+
+    As `torch.nn.utils.clip_grad_norm_` has it, but with nothing done for those within the limit.
 
     Args:
-        grads: Stacked gradients, K first.
-        limit: The norm; infinite: nothing is cut.
+        norms: Norms of the gradients, of any shape.
+        limit: The longest norm; infinite: nothing is cut.
 
     Returns:
-        Norms with shape (K,).
+        Factors >= 1, of the same shape.
     """
-    each = [_norms(g) for g in grads]
-    norms: Tensor = torch.linalg.vector_norm(torch.stack(each), dim=0)
-    factors = (limit / (norms + 1e-6)).clamp(max=1.0)
-    if not bool((factors == 1.0).all()):
-        for grad in grads:
-            grad.mul_(factors.view(-1, *[1] * (grad.ndim - 1)))
-    return norms
+    return ((norms + 1e-6) / limit).clamp(min=1.0)
 
 
 def _norms(grad: Tensor) -> Tensor:
@@ -115,19 +124,9 @@ def _norms(grad: Tensor) -> Tensor:
     return norms
 
 
-def _runs(slots: Sequence[tuple[bool, int, float]]) -> Iterator[tuple[int, int]]:
-    """Yield begin and end of slots next to each other that make the very same step."""
-    begin = 0
-    for (usable, _, _), members in groupby(slots):
-        end = begin + sum(1 for _ in members)
-        if usable:
-            yield begin, end
-        begin = end
-
-
-def _age(optimiser: torch.optim.Adam, params: Sequence[Tensor]) -> int:
+def _age(optimiser: torch.optim.Adam, params: Sequence[Tensor]) -> Tensor:
     ages = [optimiser.state[p]["step"] for p in params if optimiser.state.get(p)]
-    return int(max(ages)) if ages else 0
+    return max(ages) if ages else torch.zeros((), device=params[0].device)
 
 
 def _moment(optimiser: torch.optim.Adam, param: Tensor, name: str) -> Tensor:

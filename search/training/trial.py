@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils import get_total_norm
 
 from mollitune.models import GenerativeModel, build, dequantise, fractions, spread
 from mollitune.search.data.batches import Batches
@@ -23,7 +24,7 @@ from mollitune.search.store.evaluation import Evaluation
 from .averaging import WeightAverage
 from .gradients import gradients_of
 from .spec import Probe, TrialSpec, cooldown, cooldown_steps
-from .stacked_adam import in_layout
+from .stacked_adam import excess, in_layout
 
 __all__ = ["Evaluation", "Probe", "TrainingDivergedError", "Trial", "TrialSpec"]
 
@@ -31,6 +32,8 @@ BPD_IMAGES = 1000
 WARMUP_SHARE = 0.05
 LOST_STEPS_SHARE = 0.01
 LOST_STEPS_LEAST = 10
+COUNTED_EVERY = 50
+"""Steps after which the lost ones are counted: to look at each would wait for a GPU each time."""
 LOST_SAMPLES_SHARE = 0.05
 LOST_BRANCH_SHARE = 0.1
 INITIAL_IMAGES = 256
@@ -61,9 +64,12 @@ class Trial:
         alive: Called before every training step and every batch of an evaluation. `state_dict` may
             be taken in it, and what it raises ends the training there.
         compiled: Whether `torch.compile` makes one piece of code of loss and gradients.
+        graphs: Whether the steps of one of our models are a CUDA graph where the trial is trained
+            in a stack, also in one of its own.
 
     Attributes:
         compiled: As given.
+        graphs: As given, on a GPU.
         step: Training steps done.
         evaluated: Training steps done at the last evaluation.
         model: What is trained.
@@ -90,9 +96,11 @@ class Trial:
         alive: Callable[[], None] = lambda: None,
         *,
         compiled: bool = False,
+        graphs: bool = False,
     ) -> None:
         self.spec = spec
         self.compiled = compiled
+        self.graphs = graphs and device.type == "cuda"
         self._marks = spec.evaluation_steps()
         self._alive = alive
         self.device = device
@@ -100,7 +108,9 @@ class Trial:
         self.evaluated = 0
         self.lost_steps = 0
         self.lost_samples = 0
-        self._losses: list[Tensor] = []  # since the last evaluation, as the next two
+        # since the last evaluation: the losses, NaN where lost; how many were looked at; seconds
+        self._losses: list[Tensor] = []
+        self._counted = 0
         self._seconds = 0.0
         self._rng_is_ours = False
         self.images = on_device(splits.train, device)
@@ -118,7 +128,9 @@ class Trial:
         self._average = None if ema is None else WeightAverage(self.model, ema * spec.steps)
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=spec.training.lr, fused=True)
         self._gradients = gradients_of(self.model, spec, compiled)
-        self._batches = Batches(len(splits.train), spec.training.batch_size, self._seed(_BATCHES))
+        self._batches = Batches(
+            len(splits.train), spec.training.batch_size, self._seed(_BATCHES), device
+        )
         self._dequantise = self._generator(_DEQUANTISE)
         self._mollify = self._generator(_MOLLIFY)
 
@@ -158,11 +170,11 @@ class Trial:
         Loss and seconds are of all steps since the last evaluation, also if the training was
         resumed on the way.
         """
-        loss = float(torch.stack(self._losses).mean()) if self._losses else math.nan
+        loss = float(torch.stack(self._losses).nanmean()) if self._losses else math.nan
         seconds = self._seconds / (self.step - self.evaluated)
         probe = self.probe() if self.step in self.spec.probe_steps() else None
         evaluation = self.evaluate(loss, seconds, probe)
-        self.evaluated, self._losses, self._seconds = self.step, [], 0.0
+        self.evaluated, self._losses, self._counted, self._seconds = self.step, [], 0, 0.0
         return evaluation
 
     def probe(self) -> Probe:
@@ -173,10 +185,7 @@ class Trial:
         """
         state = copy.deepcopy(self.state_dict())
         steps = cooldown_steps(self.step, self.spec.probe_extra)
-        try:
-            fid = self._branch(cooldown(self.spec.schedule, self.step / self.spec.steps, steps))
-        except TrainingDivergedError:
-            fid = math.nan
+        fid = self._branch(cooldown(self.spec.schedule, self.step / self.spec.steps, steps))
         self.load_state_dict(state)
         return Probe(fid, steps)
 
@@ -240,6 +249,7 @@ class Trial:
             "step": self.step,
             "evaluated": self.evaluated,
             "losses": torch.stack(self._losses) if self._losses else torch.empty(0),
+            "counted": self._counted,
             "seconds": self._seconds,
             "lost_steps": self.lost_steps,
             "lost_samples": self.lost_samples,
@@ -258,6 +268,7 @@ class Trial:
         # checkpoints of 0.1 were made at evaluations only
         self.evaluated = state.get("evaluated", self.step)
         self._losses = list(state.get("losses", torch.empty(0)).unbind())
+        self._counted = state.get("counted", len(self._losses))
         self._seconds = state.get("seconds", 0.0)
         self.lost_steps = state["lost_steps"]
         self.lost_samples = state["lost_samples"]
@@ -284,7 +295,7 @@ class Trial:
     def take(self) -> tuple[Tensor, Tensor]:
         """Return the indices of the next batch, and what spreads its bytes over their cells."""
         self._alive()
-        indices = self._batches.next().to(self.device)
+        indices = self._batches.next()
         shape = (len(indices), *self.image_shape)
         return indices, fractions(shape, self._dequantise, self.device)
 
@@ -292,37 +303,43 @@ class Trial:
         """Return a batch as the schedule has it; ``x`` itself where that is clean."""
         return self.spec.schedule(x, progress, generator=self._mollify)
 
-    @property
-    def learning_rate(self) -> float:
-        """Learning rate of the next step: it is warmed up over the first 5 % of the training."""
+    def learning_rate(self, step: int) -> float:
+        """Learning rate after so many steps; warmed up over the first 5 % of the training."""
         steps = max(1.0, WARMUP_SHARE * self.spec.steps)
-        return self.spec.training.lr * min(1.0, (self.step + 1) / steps)
+        return self.spec.training.lr * min(1.0, (step + 1) / steps)
 
     @property
     def clip_norm(self) -> float:
         """Norm to which a longer gradient is cut; infinite if it never is."""
         return math.inf if self.spec.training.clip_norm is None else self.spec.training.clip_norm
 
-    def stepped(self, loss: Tensor | None, seconds: float) -> None:
-        """Count a training step: its loss, None if it was skipped, and what it took."""
-        if loss is not None:
-            self._losses.append(loss)
-        self.step += 1
-        self._seconds += seconds
-
-    def lose_step(self) -> None:
-        """Count a step without a finite loss and gradient.
+    def stepped(self, loss: Tensor, seconds: float) -> None:
+        """Note a training step: its loss, NaN if it was skipped, and what it took.
 
         Raises:
-            TrainingDivergedError: If there were too many.
+            TrainingDivergedError: If there were too many of those; found out now and then, and at
+                the next evaluation.
         """
-        self.lost_steps += 1
-        limit = max(LOST_STEPS_LEAST, LOST_STEPS_SHARE * self.spec.steps)
-        if self.lost_steps > limit:
-            raise TrainingDivergedError(
-                f"{self.lost_steps} steps without a finite loss and gradient up to step "
-                f"{self.step} of {self.spec.steps}; lower the learning rate or the model's scale"
-            )
+        self._losses.append(loss)
+        self.step += 1
+        self._seconds += seconds
+        if self.step % COUNTED_EVERY == 0 or self.step == self.next_mark:
+            self._count_lost()
+
+    def _count_lost(self) -> None:
+        new = torch.stack(self._losses[self._counted :]).isnan().tolist()
+        self._counted = len(self._losses)
+        for step, lost in enumerate(new, self.step - len(new)):
+            self.lost_steps += lost
+            if self.lost_steps > self._lost_limit:
+                raise TrainingDivergedError(
+                    f"{self.lost_steps} steps without a finite loss and gradient up to step "
+                    f"{step} of {self.spec.steps}; lower the learning rate or the model's scale"
+                )
+
+    @property
+    def _lost_limit(self) -> float:
+        return max(LOST_STEPS_LEAST, LOST_STEPS_SHARE * self.spec.steps)
 
     def noise_generator(self) -> torch.Generator:
         """Return a generator in the state of torch's global one, as the trial keeps it."""
@@ -340,34 +357,36 @@ class Trial:
                 now = time.perf_counter()
                 self.stepped(loss, now - before)
                 before = now
+        self._seconds += time.perf_counter() - before  # in which a GPU came to the end
 
     def _branch(self, path: Sequence[float]) -> float:
         """Train along a path of progress without counting steps; return the FID at its end."""
-        lost = self.lost_steps
         with self._own_rng():
-            for progress in path:
-                self._train_step(progress)
+            losses = [self._train_step(progress) for progress in path]
+        lost = int(torch.stack(losses).isnan().sum())
         with self._evaluating() as model:
             measured = self._measure(model, self._meter)
         # a short branch that lost its steps would show the model as it was before
-        stuck = self.lost_steps - lost > LOST_BRANCH_SHARE * len(path)
+        stuck = lost > LOST_BRANCH_SHARE * len(path) or self.lost_steps + lost > self._lost_limit
         return math.nan if stuck or self._sampling_failure(measured.non_finite) else measured.fid
 
-    def _train_step(self, progress: float) -> Tensor | None:
-        """Make one step; return its loss, or None if it or its gradient was not finite.
+    def _train_step(self, progress: float) -> Tensor:
+        """Make one step; return its loss, or NaN if it or its gradient was not finite.
 
-        Such a step is skipped: it would leave no finite weight behind.
+        Such a step is skipped, on the device itself: it would leave no finite weight behind.
         """
         loss = self._gradients(self.batch(progress))
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm)
-        if not torch.isfinite(loss + norm):
-            self.lose_step()
-            return None
-        self.optimiser.param_groups[0]["lr"] = self.learning_rate
+        norm = get_total_norm(p.grad for p in self.model.parameters() if p.grad is not None)
+        lost = ~torch.isfinite(loss + norm)
+        # what the fused Adam knows from `torch.amp.GradScaler`: a divisor, and whether to skip
+        vars(self.optimiser).update(
+            grad_scale=excess(norm, self.clip_norm), found_inf=lost.to(torch.float32)
+        )
+        self.optimiser.param_groups[0]["lr"] = self.learning_rate(self.step)
         self.optimiser.step()
         if self._average is not None:
             self._average.update(self.model)
-        return loss
+        return loss.masked_fill(lost, math.nan)
 
     def _lay_out_moments(self) -> None:
         # those of an older checkpoint may lie in memory as the parameters lay then

@@ -101,13 +101,14 @@ class RunsTrainable(tune.Trainable):  # type: ignore[misc]
     def _can_stack(self, one: RunningTrial) -> bool:
         model = self._models[one.number]
         if model not in self._stackable:
-            self._stackable[model] = self._context.plans[model].as_one and stackable(one.trial)
+            gains = self._context.plans[model].as_one or one.trial.graphs
+            self._stackable[model] = gains and stackable(one.trial)
         return self._stackable[model]
 
     def _advance(self, group: list[RunningTrial]) -> Iterator[dict[str, Any]]:
         for one in group:
             one.save_if_due()
-        together = len(group) > 1 and self._can_stack(group[0])
+        together = (len(group) > 1 or group[0].trial.graphs) and self._can_stack(group[0])
         errors = _train_together(group) if together else None
         for i, one in enumerate(group):
             yield {"trial": one.number, **_result(one, errors[i] if errors else None, together)}
@@ -179,6 +180,7 @@ class RunningTrial:
             context.config.fid.extra,
             alive,
             compiled=context.config.resources.compile,
+            graphs=context.config.resources.cuda_graphs,
         )
         self._checkpoints = Checkpoints(context.folder, self.number, Retry(wait_seconds()))
         restore(self.trial, self._checkpoints.load(device))
