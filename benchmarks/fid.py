@@ -18,10 +18,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
 import torch_fidelity
+import torch_fidelity.feature_extractor_inceptionv3 as inception
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -34,6 +36,7 @@ from torch_fidelity.metric_fid import (
 from mollitune.search.data.images import Images, Splits, split
 from mollitune.search.data.sources import load_images
 from mollitune.search.metrics.extractors.extractor import (
+    INCEPTION,
     LENET,
     Extractor,
     prepare_extractor,
@@ -45,6 +48,7 @@ from mollitune.search.metrics.moments import Moments
 from mollitune.search.metrics.reference import Reference
 
 CPU = torch.device("cpu")
+INCEPTION_REAL = 1000
 REAL = 5000
 MEMORY_SAMPLES = (1_000, 10_000, 100_000)
 TF_DEFAULT: dict[str, Any] = {}
@@ -184,6 +188,55 @@ def evaluation_case(setup: Evaluation, samples: int, name: str, options: dict[st
     )
 
 
+def random_inception() -> dict[str, Tensor]:
+    """Return weights of such a size that activations stay near 1 through all layers."""
+    no_file = mock.patch.object(inception, "load_state_dict_from_url", return_value={})
+    network = inception.FeatureExtractorInceptionV3
+    with no_file, mock.patch.object(network, "load_state_dict"), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        built = network(INCEPTION, ["2048"])
+        for module in built.modules():
+            if isinstance(module, torch.nn.Conv2d):
+                torch.nn.init.kaiming_normal_(module.weight)
+    state: dict[str, Tensor] = built.state_dict()
+    return state
+
+
+class Inception:
+    """Random weights in Inception's architecture: as long to compute, without the file."""
+
+    def __init__(self, folder: Path, samples: int, device: torch.device) -> None:
+        rng = np.random.default_rng(0)
+        count = min(samples, INCEPTION_REAL)
+        real = Images("noise", rng.integers(0, 256, (count, 3, 32, 32), np.uint8))
+        self.fake = torch.from_numpy(rng.integers(0, 256, (samples, 3, 32, 32), np.uint8))
+        self.real, self.device, self.weights = real, device, folder / "inception.pth"
+        torch.save(random_inception(), self.weights)
+        extractor = prepare_extractor(INCEPTION, str(self.weights), real, folder)
+        reference = Reference.measure(extractor, real, "validation", folder, device=device)
+        self.meter = FidMeter(reference, samples, device)
+
+    def ours(self) -> float:
+        """Measure the samples, which lie on the device."""
+        batches = iter((self.fake.to(self.device).float() / 128 - 1).split(256))
+        return self.meter.measure(lambda n: next(batches)).fid
+
+    def theirs(self) -> float:
+        """Call torch-fidelity; it keeps the real statistics."""
+        metrics = torch_fidelity.calculate_metrics(
+            input1=Bytes(self.fake),
+            input2=Bytes(torch.from_numpy(self.real.pixels)),
+            input2_cache_name="noise",
+            cache_root=str(self.weights.parent / "torch-fidelity"),
+            fid=True,
+            feature_extractor_weights_path=str(self.weights),
+            cuda=self.device.type == "cuda",
+            verbose=False,
+            **TF_TUNED,
+        )
+        return float(metrics[KEY_METRIC_FID])
+
+
 def seconds(call: Callable[[], float]) -> tuple[float, float]:
     start = time.perf_counter()
     value = call()
@@ -248,22 +301,29 @@ def memory_row(samples: int, folder: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="3 repetitions instead of 9")
+    parser.add_argument("--repetitions", type=int, default=9)
     parser.add_argument("--threads", type=int, default=1, help="threads of torch and numpy")
+    parser.add_argument("--inception", type=int, help="only Inception, with so many samples")
+    parser.add_argument("--device", default="cpu", help="of --inception")
     options = parser.parse_args()
-    repetitions = 3 if options.quick else 9
+    repetitions = options.repetitions
     torch.set_num_threads(options.threads)
     print(
         f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs, load "
         f"{os.getloadavg()[0]:.1f}, {options.threads} thread(s), Python "
         f"{platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}, "
-        f"torch-fidelity {torch_fidelity.__version__}, CPU; {repetitions} repetitions, "
-        "median (min-max)\n"
+        f"torch-fidelity {torch_fidelity.__version__}, {options.device}; {repetitions} "
+        "repetitions, median (min-max)\n"
     )
     with threadpool_limits(options.threads), tempfile.TemporaryDirectory() as folder:
-        setup = Evaluation(Path(folder))
         print("| times faster | case | ours, ms | torch-fidelity, ms | values apart, relative |")
         print("|---|---|---|---|---|")
+        if options.inception:
+            both = Inception(Path(folder), options.inception, torch.device(options.device))
+            name = f"Inception, N = {options.inception:,}"
+            print(compare(Case(name, both.ours, both.theirs), repetitions))
+            return
+        setup = Evaluation(Path(folder))
         cases = [
             moments_case(64, "slow"),
             moments_case(2048, "slow"),

@@ -112,6 +112,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="3 repetitions instead of 15")
     parser.add_argument("--threads", type=int, default=1, help="threads of torch")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--settings", type=int, default=len(SETTINGS), help="the first so many")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     repetitions = 3 if options.quick else 15
@@ -122,7 +123,7 @@ def main() -> None:
     )
     print("| model | image | batch | step, ms | case | min, % | median, % | max, % |")
     print("|---|---|---|---|---|---|---|---|")
-    for setting in SETTINGS:
+    for setting in SETTINGS[: options.settings]:
         seconds, ratios = measure(setting, repetitions, torch.device(options.device))
         for case, values in ratios.items():
             print(row(setting, seconds, case, values), flush=True)

@@ -1,8 +1,9 @@
 """What it gains to train several trials as one, see `mollitune.search.training.stack`.
 
 Each repetition trains some trials one after the other, then their twins as one, and twins of both
-with a compiled step, for the same steps on the same data, and takes the ratios. It also says how
-far the weights are apart then.
+with a compiled step, on a GPU also as CUDA graphs, for the same steps on the same data, and takes
+the ratios. It also says how far the weights are apart then, and with --profile how busy the GPU
+was and how often a step waited for it.
 """
 
 from __future__ import annotations
@@ -14,20 +15,23 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import torch
 from paired import prepared
+from torch.profiler import ProfilerActivity, profile
 
 from mollitune.schedules import Blur, Sigmoid, Vanilla
 from mollitune.search.data.images import Images, Splits
 from mollitune.search.metrics.reference import Reference
-from mollitune.search.training.settings import Training
+from mollitune.search.training.settings import Precision, Training
 from mollitune.search.training.spec import TrialSpec
 from mollitune.search.training.stack import train_together
 from mollitune.search.training.trial import Trial
 
 SCHEDULES = (Sigmoid(tau=0.7, until=0.6), Vanilla(), Blur(sigma_max=2.0, until=0.5), Sigmoid())
+WAITS = {"cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize"}
 MARKS = 100  # evaluations of a training, of which each repetition reaches the next; none is made
 
 
@@ -70,8 +74,17 @@ def images(shape: tuple[int, int, int]) -> tuple[Splits, Reference]:
     return Splits(own, own, own), reference
 
 
+@dataclass(frozen=True)
+class Way:
+    """How a group of trials is trained."""
+
+    train: Callable[[Sequence[Trial]], object]
+    compiled: bool = False
+    graphs: bool = False
+
+
 def trials(
-    setting: Setting, count: int, device: torch.device, compiled: bool = False
+    setting: Setting, count: int, device: torch.device, way: Way, precision: Precision
 ) -> list[Trial]:
     """Return trials of several schedules, each with a seed of its own."""
     splits, reference = images(setting.shape)
@@ -83,13 +96,14 @@ def trials(
                 seed,
                 MARKS * setting.steps,
                 every=1 / MARKS,
-                training=Training(batch_size=setting.batch),
+                training=Training(batch_size=setting.batch, precision=precision),
             ),
             splits,
             reference,
             100,
             device,
-            compiled=compiled,
+            compiled=way.compiled,
+            graphs=way.graphs,
         )
         for seed in range(count)
     ]
@@ -101,13 +115,21 @@ def one_by_one(group: Sequence[Trial]) -> None:
         trial.train()
 
 
-WAYS: dict[str, tuple[Callable[[Sequence[Trial]], object], bool]] = {
-    "one by one": (one_by_one, False),
-    "as one": (train_together, False),
-    "compiled": (one_by_one, True),
-    "as one, compiled": (train_together, True),
+def each_as_one(group: Sequence[Trial]) -> None:
+    """Train each trial to its next mark in a stack of its own, which can be a CUDA graph."""
+    for trial in group:
+        train_together([trial])
+
+
+WAYS = {
+    "one by one": Way(one_by_one),
+    "as one": Way(train_together),
+    "compiled": Way(one_by_one, compiled=True),
+    "as one, compiled": Way(train_together, compiled=True),
+    "graphs": Way(each_as_one, graphs=True),
+    "as one, graphs": Way(train_together, graphs=True),
 }
-"""What trains a group of trials, and whether their step is compiled."""
+ON_A_GPU = ("graphs", "as one, graphs")
 
 
 def timed(work: Callable[[Sequence[Trial]], object], group: Sequence[Trial]) -> float:
@@ -130,23 +152,39 @@ def apart(one: Trial, other: Trial) -> float:
     return max(float((p - q).detach().abs().max()) for p, q in pairs)
 
 
-def row(setting: Setting, count: int, repetitions: int, device: torch.device) -> str:
+def row(setting: Setting, options: argparse.Namespace) -> str:
     """Measure one setting; return a row of Markdown."""
-    groups = {way: trials(setting, count, device, compiled) for way, (_, compiled) in WAYS.items()}
-    taken: dict[str, list[float]] = {way: [] for way in WAYS}
-    for repetition in range(repetitions + 1):
-        for way, (work, _) in WAYS.items():
-            milliseconds = 1e3 * timed(work, groups[way]) / setting.steps
+    device = torch.device(options.device)
+    groups = {
+        way: trials(setting, options.trials, device, WAYS[way], options.precision)
+        for way in options.ways
+    }
+    taken: dict[str, list[float]] = {way: [] for way in options.ways}
+    for repetition in range(options.repetitions + 1):
+        for way in options.ways:
+            milliseconds = 1e3 * timed(WAYS[way].train, groups[way]) / setting.steps
             if repetition:  # the first one warms up
                 taken[way].append(milliseconds)
-    alone, *others = WAYS
+    alone, *others = options.ways
     gains = [gain(taken[alone], taken[way]) for way in others]
-    times = [f"{statistics.median(taken[way]):.1f}" for way in WAYS]
+    times = [f"{statistics.median(taken[way]):.1f}" for way in options.ways]
     far = max(
         apart(*pair) for way in others for pair in zip(groups[alone], groups[way], strict=True)
     )
+    if options.profile:
+        times += [busy(WAYS[way].train, groups[way], setting.steps) for way in options.ways]
     what = [setting.model, "x".join(map(str, setting.shape)), str(setting.batch)]
     return f"| {' | '.join([*what, *gains, *times, f'{far:.0e}'])} |"
+
+
+def busy(work: Callable[[Sequence[Trial]], object], group: Sequence[Trial], steps: int) -> str:
+    """Return the GPU's busy share in %, and how often a step of all waited for it."""
+    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as seen:
+        seconds = timed(work, group)
+    events = seen.key_averages()
+    waits = sum(e.count for e in events if e.key in WAITS) - 1  # the one that `timed` makes
+    share = sum(e.self_device_time_total for e in events) / 1e6 / seconds
+    return f"{100 * share:.0f}, {max(waits, 0) / steps:.2f}"
 
 
 def gain(before: Sequence[float], after: Sequence[float]) -> str:
@@ -161,22 +199,28 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1, help="threads of torch")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, help="the first is compared with")
+    parser.add_argument("--precision", choices=get_args(Precision), default="fp32")
+    parser.add_argument("--settings", type=int, default=len(SETTINGS), help="the first so many")
+    parser.add_argument("--profile", action="store_true", help="busy share and waits, on a GPU")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    _, *others = WAYS
+    on_gpu = options.device.startswith("cuda")
+    options.ways = options.ways or [w for w in WAYS if on_gpu or w not in ON_A_GPU]
+    _, *others = options.ways
     print(
         f"{platform.system()} {platform.machine()}, {options.threads} thread(s), torch "
         f"{torch.__version__}, {options.device}, load average {os.getloadavg()[0]:.1f}; "
-        f"{options.trials} trials, {options.repetitions} repetitions\n"
+        f"{options.trials} trials, {options.precision}, {options.repetitions} repetitions\n"
     )
+    profiled = [f"{way}: GPU busy, %; waits per step" for way in options.ways * options.profile]
     print(
         f"| model | image | batch | {' | '.join(f'{way}: times faster' for way in others)} | "
-        f"ms of a step of all, {' | '.join(WAYS)} | weights apart |"
+        f"ms of a step of all, {' | '.join([*options.ways, *profiled])} | weights apart |"
     )
-    print("|---" * (4 + len(others) + len(WAYS)) + "|")
-    for setting in SETTINGS:
-        device = torch.device(options.device)
-        print(row(setting, options.trials, options.repetitions, device), flush=True)
+    print("|---" * (4 + len(others) + len(options.ways) + len(profiled)) + "|")
+    for setting in SETTINGS[: options.settings]:
+        print(row(setting, options), flush=True)
 
 
 if __name__ == "__main__":

@@ -114,6 +114,18 @@ class Splits:
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: len(part) for name, part in parts.items()}
 
+    def described(self) -> str:
+        """Return size and number of the images in words.
+
+        Example:
+            >>> from mollitune.search.data.sources import load_images
+            >>> split(load_images("digits")).described()
+            '1x8x8 pixels: 1,079 train, 359 validation and 359 test images'
+        """
+        train, validation, test = (f"{count:,}" for count in self.counts().values())
+        shape = "x".join(map(str, self.shape))
+        return f"{shape} pixels: {train} train, {validation} validation and {test} test images"
+
 
 def split(images: Images) -> Splits:
     """Split once and for all: validation and test hold 20 % each, at most 5,000 images.

@@ -69,9 +69,7 @@ def prepare(
     check_models(config, splits.shape)
     for entry in config.model if config.address is None else ():
         try_model(entry.name, entry, splits.train, _device(config))
-    console.print(
-        f"data: {config.dataset}, {_shape(splits.shape)}, {splits.counts()}", soft_wrap=True
-    )
+    console.print(f"data: {config.dataset}, {splits.described()}", soft_wrap=True)
     name, why = usable_extractor(config.fid.extractor, splits.train)
     if why:
         console.print(why, markup=False, highlight=False, soft_wrap=True)
@@ -147,7 +145,3 @@ def describe(context: Context) -> dict[str, Any]:
         },
         "evaluation": {name: asdict(plan) for name, plan in context.plans.items()},
     }
-
-
-def _shape(shape: tuple[int, int, int]) -> str:
-    return "x".join(map(str, shape))

@@ -73,9 +73,7 @@ def prepare_setup(
         _check_compilable(settings.model)
     splits = split(load_images(settings.dataset))
     try_model(settings.model, settings, splits.train, device)
-    counts = ", ".join(f"{count:,} {name}" for name, count in splits.counts().items())
-    shape = "x".join(str(length) for length in splits.shape)
-    _say(console, f"data: {settings.dataset}, {shape}: {counts} images")
+    _say(console, f"data: {settings.dataset}, {splits.described()}")
     name, why = usable_extractor(settings.extractor, splits.train)
     if why:
         _say(console, why)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch import Tensor
 WARM_UP = 3
 """Calls before the capture, in which libraries allocate what they need."""
 
-Function = Callable[[Sequence[Tensor]], Tensor]
+Function = Callable[[Sequence[Any]], Tensor]
 
 
 class Graphed:
@@ -30,8 +31,8 @@ class Graphed:
         self._replay: Callable[[], None] | None = None
         self._output = torch.empty(0)
 
-    def __call__(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Return the function's value at tensors of the shapes of the first call."""
+    def __call__(self, inputs: Sequence[Any]) -> Tensor:
+        """Return the function's value for tensors of the shapes of the first call."""
         self._calls += 1
         if self._calls <= WARM_UP:
             return self._function(inputs)

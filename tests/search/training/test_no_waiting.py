@@ -25,7 +25,9 @@ WAITING = {
 class Waits(TorchDispatchMode):
     """Counts what would wait for a GPU, or bring something there."""
 
-    count = 0
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.count: int = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -34,7 +36,7 @@ class Waits(TorchDispatchMode):
         masks = what is ATEN.index and any(
             i is not None and i.dtype == torch.bool for i in args[1]
         )
-        self.count += moves or masks or what in WAITING
+        self.count += bool(moves or masks or what in WAITING)
         return func(*args, **kwargs)
 
 
