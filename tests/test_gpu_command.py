@@ -18,7 +18,7 @@ def test_every_part_runs_and_what_was_measured_is_kept(tmp_path: Path) -> None:
         command = [sys.executable, str(GPU), *options]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
-    dry = ["--device", "cpu", "--scale", ".0004", "--data", "digits", "--minutes", "20"]
+    dry = ["--device", "cpu", "--scale", ".0004", "--data", "digits", "--minutes", "60"]
     run(*dry, "--out", str(out))
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     parts = ["machine", "tests", "evidence", "speed", "peers", "overhead", "fid", "search"]
