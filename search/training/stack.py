@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.func import stack_module_state
 
-from mollitune.models import is_own, randn, spread
+from mollitune.models import allow_tf32, is_own, randn, spread
 
 from .programs import (
     Loss,
@@ -86,6 +86,7 @@ class Stack:
     def __init__(self, trials: Sequence[Trial]) -> None:
         self.errors: list[TrainingDivergedError | None] = [None] * len(trials)
         self._trials = trials
+        allow_tf32(trials[0].spec.training.precision == "tf32")  # until a trial is evaluated
         models = [trial.model for trial in trials]
         self._generators = [trial.noise_generator() for trial in trials]
         params, buffers = stack_module_state([Loss(model) for model in models])
