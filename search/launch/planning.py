@@ -110,6 +110,7 @@ def _tell_stacks(plans: Mapping[str, Plan], count: int, console: Console) -> Non
         return
     for name, plan in plans.items():
         how = "as one" if plan.as_one else "one after the other"
+        assert plan.gain is not None
         why = _NOT_MEASURED.get(plan.gain, f"as one is {plan.gain:.2g} times as fast")
         console.print(f"stack: {count} trials of {name} train {how}; {why}", soft_wrap=True)
 

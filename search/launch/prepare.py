@@ -117,7 +117,7 @@ def _reference(
         return Reference.measure(
             *(extractor, images, split, cache_folder()),
             keep_features=keep,
-            compute=partial(_statistics, config, progress),
+            compute=partial(_statistics, config, progress=progress),
         )
     except ValueError as error:
         raise MollituneError(f"fid.extra: {error}") from None
@@ -130,10 +130,11 @@ def _reference(
 
 def _statistics(
     config: SearchConfig,
-    progress: Progress,
     extractor: Extractor,
     images: Images,
-    keep_features: bool,
+    keep_features: bool = False,
+    *,
+    progress: Progress,
 ) -> RealStatistics:
     """Measure real images here, or with a large network on the GPU of a trial if there is one."""
     how = extractor, images, keep_features

@@ -59,7 +59,7 @@ def test_the_driver_opens_no_context(searches: Searches) -> None:
 
 
 def test_a_process_gets_no_more_than_its_share(gpu: torch.device) -> None:
-    own = SearchConfig(name="x", model=["vae"], resources={"gpu": 0.05})
+    own = SearchConfig.model_validate({"name": "x", "model": ["vae"], "resources": {"gpu": 0.05}})
     whole = torch.cuda.get_device_properties(gpu).total_memory
 
     def fill(share: float) -> str:

@@ -58,12 +58,14 @@ def test_a_cached_reference_measures_the_same_and_travels(
 
 def test_meters_of_a_process_share_network_and_real_features(kept: Reference) -> None:
     """Sixteen trials in a process would hold sixteen Inceptions; when they go, it does."""
+    assert kept.statistics.features is not None
+    shape = kept.statistics.features.shape
     own = replace(kept, extractor=replace(kept.extractor, resize="of this test"))
 
     def size() -> tuple[int, int]:
         networks = [one for one in gc.get_objects() if type(one) is LeNetExtractor]
         tensors = [one for one in gc.get_objects() if type(one) is Tensor]
-        return len(networks), sum(one.shape == own.statistics.features.shape for one in tensors)
+        return len(networks), sum(one.shape == shape for one in tensors)
 
     before = size()
     meters = [FidMeter(replace(own), samples, CPU, ["kid"]) for samples in (60, 60, 70)]

@@ -1,5 +1,7 @@
 """Where a trial lets CUDA compute in TF32: the same on every GPU, whatever was set before."""
 
+from typing import Any
+
 import pytest
 import torch
 from tests.search.bench import Bench
@@ -19,10 +21,13 @@ def test_training_is_as_asked_and_evaluation_in_fp32(
     bench: Bench, precision: str, stacked: bool
 ) -> None:
     seen: set[tuple[bool, bool]] = set()
-    more = {"steps": 4, "every": 1.0, "alive": lambda: seen.add(allowed())}
+    more: dict[str, Any] = {"steps": 4, "every": 1.0, "alive": lambda: seen.add(allowed())}
     trials = [bench.trial(seed=k, precision=precision, **more) for k in range(2)]
     allow_tf32(precision != "tf32")  # as someone else may have left it
-    assert train_together(trials) == [None] * 2 if stacked else trials[0].train() is None
+    if stacked:
+        assert train_together(trials) == [None] * 2
+    else:
+        trials[0].train()
     assert seen == {(precision == "tf32",) * 2}
     seen.clear()
     allow_tf32(True)
@@ -31,4 +36,4 @@ def test_training_is_as_asked_and_evaluation_in_fp32(
     # torch's own compiler reads both these and the newer names, and fails where they disagree
     assert torch.get_float32_matmul_precision() == "highest"
     assert torch.backends.cuda.matmul.fp32_precision == "ieee"
-    assert torch.backends.cudnn.conv.fp32_precision != "tf32"
+    assert torch._C._get_fp32_precision_getter("cuda", "conv") != "tf32"

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,9 @@ UNITS = 10_000  # into which Ray divides a GPU
 
 def config(**resources: Any) -> SearchConfig:
     more = {"address": resources.pop("address", None), "workers": resources.pop("workers", 2)}
-    return SearchConfig(name="x", model=["vae"], resources=resources, **more)
+    return SearchConfig.model_validate(
+        {"name": "x", "model": ["vae"], "resources": resources, **more}
+    )
 
 
 def test_all_workers_run_at_once_or_as_many_as_fit() -> None:
@@ -97,12 +100,11 @@ def test_large_networks_and_trials_go_to_the_gpus_of_ray_or_it_is_said_why_not(
     lenet: Extractor, digits: Splits
 ) -> None:
     few, large = digits.validation, replace(lenet, name="large")
-    how: tuple[Any, ...] = (lambda done, total: None,)
+    measure = partial(_statistics, progress=lambda done, total: None)
     assert trial_resources(config(workers=3)) == {"cpu": 1, "gpu": 0.5}
-    assert _statistics(config(), *how, lenet, few, False).count == len(few)
-    assert _statistics(config(gpu=0), *how, lenet, few, False).count == len(few)
+    assert measure(config(), lenet, few).count == len(few)
     with pytest.raises(MollituneError, match=r"Ray has GPUs, but on .* resources\.gpu=0$"):
-        _statistics(config(), *how, large, few, False)
+        measure(config(), large, few)
 
 
 @pytest.mark.slow
