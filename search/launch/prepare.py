@@ -117,7 +117,7 @@ def _reference(
         return Reference.measure(
             *(extractor, images, split, cache_folder()),
             keep_features=keep,
-            compute=partial(_statistics, config, progress=progress),
+            compute=partial(statistics, config, progress=progress),
         )
     except ValueError as error:
         raise MollituneError(f"fid.extra: {error}") from None
@@ -128,15 +128,26 @@ def _reference(
         ) from None
 
 
-def _statistics(
+def statistics(
     config: SearchConfig,
     extractor: Extractor,
     images: Images,
     keep_features: bool = False,
     *,
-    progress: Progress,
+    progress: Progress = lambda done, total: None,
 ) -> RealStatistics:
-    """Measure real images here, or with a large network on the GPU of a trial if there is one."""
+    """Measure real images here, or with a large network on the GPU of a trial if there is one.
+
+    Args:
+        config: The search.
+        extractor: The network; LeNet takes longer to bring to a GPU than to run here.
+        images: Real images, at least two.
+        keep_features: Whether to keep the features.
+        progress: Is told how many images are done here, of how many.
+
+    Raises:
+        MollituneError: If the network has no room in a trial's share of a GPU.
+    """
     how = extractor, images, keep_features
     if extractor.name in (LENET, UNLABELLED) or not trains_on_gpus(config):
         return compute_statistics(*how, progress=progress)

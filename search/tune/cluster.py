@@ -46,8 +46,8 @@ def on_ray(config: SearchConfig, console: Console, *, early: bool = False) -> It
     try:
         with console.status("starting Ray"):
             start_ray(config)
-        _check_devices(config)
-        _check_room(config, console)
+        check_devices(config)
+        check_room(config, console)
         yield
     finally:
         with asked_to_stop():  # it takes seconds, and all results are written by now
@@ -68,7 +68,7 @@ def check_gpus(config: SearchConfig) -> None:
         )
 
 
-def _check_devices(config: SearchConfig) -> None:
+def check_devices(config: SearchConfig) -> None:
     """Refuse to train on this machine's CPU without a word although it has a GPU.
 
     Raises:
@@ -80,7 +80,7 @@ def _check_devices(config: SearchConfig) -> None:
         raise MollituneError(f"Ray finds {found:g} GPU(s), but on this machine {NO_CUDA}")
 
 
-def _check_room(config: SearchConfig, console: Console) -> None:
+def check_room(config: SearchConfig, console: Console) -> None:
     """Tell of trials that no node has room for: a cluster may grow, a Ray of our own does not.
 
     Raises:

@@ -41,8 +41,8 @@ def gpu_share(workers: int, gpus: float) -> float:
         gpus: GPUs that Ray has; without any the share is 0.
 
     Example:
-        >>> gpu_share(3, 2), gpu_share(2, 4), gpu_share(128, 1)
-        (0.5, 1.0, 0.0078)
+        >>> gpu_share(3, 2), gpu_share(2, 4), gpu_share(128, 1), gpu_share(2, 0)
+        (0.5, 1.0, 0.0078, 0.0)
     """
     if gpus == 0:
         return 0.0
