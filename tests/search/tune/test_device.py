@@ -108,12 +108,13 @@ def test_a_large_network_goes_to_a_gpu_of_ray_or_it_is_said_why_not(
 @pytest.mark.usefixtures("fake_gpus")
 def test_a_process_keeps_to_its_share_of_the_memory_and_says_when_it_is_full() -> None:
     """What CUDA is asked is replaced, as there may be none; the share is Ray's."""
+    own = config()
 
     def limited() -> tuple[str, list[Any], str]:
         limits: list[Any] = []
         torch.cuda.is_available, torch.cuda.current_device = (lambda: True), (lambda: 0)
         torch.cuda.set_per_process_memory_fraction = lambda *how: limits.append(how)
-        device = prepared_device(config())
+        device = prepared_device(own)
         try:
             with in_own_memory():
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
