@@ -42,7 +42,8 @@ from mollitune.search.training.spec import TrialSpec
 from mollitune.search.tune.budget import Plan
 
 # before Ray is imported: it reads what this sets
-from mollitune.search.tune.cluster import start_ray, temp_folder, trial_resources
+from mollitune.search.tune.cluster import start_ray, temp_folder
+from mollitune.search.tune.device import trial_resources
 
 WARMUP_SHARE = 0.05  # as in a search
 DRAWN = 500  # images at once

@@ -36,8 +36,9 @@ from mollitune.search.config import SearchConfig
 from mollitune.search.launch.prepare import prepare
 from mollitune.search.launch.proposals import proposer
 from mollitune.search.tune.budget import Plan
-from mollitune.search.tune.cluster import start_ray, temp_folder, trial_resources
+from mollitune.search.tune.cluster import start_ray, temp_folder
 from mollitune.search.tune.context import Context
+from mollitune.search.tune.device import trial_resources
 
 WORKERS = 2
 SIDE, STEPS = 8, 1000

@@ -21,6 +21,7 @@ from ._glow import Glow
 from ._hvae import HVAE
 from ._iwae import IWAE
 from ._maf import MAF
+from ._precision import allow_tf32
 from ._random import draws_from, randn
 from ._realnvp import RealNVP
 from ._registry import build, is_own, models, preset, presets, register
@@ -38,6 +39,7 @@ __all__ = [
     "GenerativeModel",
     "Glow",
     "RealNVP",
+    "allow_tf32",
     "build",
     "dequantise",
     "draws_from",

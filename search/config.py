@@ -193,12 +193,20 @@ def _check_stack(value: object) -> object:
     raise ValueError("must be auto, or a whole number from 1 to 1024")
 
 
+def _check_share(share: float | None) -> float | None:
+    if share is not None and share > 1:
+        raise ValueError("must be at most 1: a trial trains on one GPU; for more at once: workers")
+    return share
+
+
 class ResourcesConfig(_Section):
     """What one trial occupies."""
 
     cpu: float = Field(1, gt=0, description="CPU cores per trial")
-    gpu: float | None = Field(
-        None, ge=0, description="GPU share per trial; null: divide the GPUs among the workers"
+    gpu: Annotated[float | None, AfterValidator(_check_share)] = Field(
+        None,
+        ge=0,
+        description="GPU share per trial, up to 1; null: divide the GPUs among the workers",
     )
     stack: Annotated[int | Literal["auto"], BeforeValidator(_check_stack)] = Field(
         1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -75,7 +76,7 @@ def confirm_search(
     metadata = read_metadata(folder)
     config = config_of(metadata, 0, address)
     wait = wait_seconds()
-    with Lease(folder) as lease:
+    with Lease(folder) as lease, contextlib.ExitStack() as until_the_end:
         previous = latest(folder)
         begun = None if previous is None or previous.status == "finished" else previous
         if previous is not None and (begun or not request.again):
@@ -83,6 +84,7 @@ def confirm_search(
             if begun is None:
                 return None
         samples = begun.fid_samples if begun else request.samples or config.confirm.samples
+        until_the_end.enter_context(on_ray(config, console, early=True))
         context = prepare(_to_the_end(config, samples), folder, console, reference="test")
         check_unchanged(metadata, context)
         results = load_results(folder)
@@ -100,8 +102,8 @@ def confirm_search(
         )
         for line in _announced(results, plan):
             console.print(line, highlight=False, markup=False, soft_wrap=True)
-        with on_ray(config, console):
-            return run_job(_job(context, plan, metadata), console, wait, lease)
+        until_the_end.enter_context(on_ray(config, console))
+        return run_job(_job(context, plan, metadata), console, wait, lease)
 
 
 def _to_the_end(config: SearchConfig, samples: int) -> SearchConfig:

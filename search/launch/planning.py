@@ -6,17 +6,14 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
-from typing import Any
 
 import torch
 from rich.console import Console
 
 from mollitune._errors import MollituneError
 from mollitune._files import first_line
-from mollitune.models import is_own
 from mollitune.schedules import Vanilla
-from mollitune.search.config import SearchConfig
+from mollitune.search.config import ModelConfig, SearchConfig
 from mollitune.search.training.stack import Stack, stackable
 from mollitune.search.training.trial import Trial
 from mollitune.search.training.tryout import try_model
@@ -27,8 +24,9 @@ from mollitune.search.tune.budget import (
     stack_size,
     with_share,
 )
-from mollitune.search.tune.cluster import assigned_device, call_on_worker, trial_resources
 from mollitune.search.tune.context import Context
+from mollitune.search.tune.device import call_as_trial, in_own_memory
+from mollitune.search.tune.faults import MEMORY_ADVICE
 
 from .cost import describe_cost
 from .prepare import prepare
@@ -50,7 +48,6 @@ _STEPS = 3  # of each trial per round
 _ROUNDS = 5  # the first one warms up
 
 
-_Measure = Callable[[Context, str, torch.device], Any]
 _NOT_MEASURED = {
     NOTHING_TO_GAIN: "its steps are long, or it cannot be stacked",
     NO_ROOM: "the device has no memory for so many",
@@ -61,45 +58,30 @@ def plan_evaluations(context: Context, console: Console) -> dict[str, Plan]:
     """Return how every model is evaluated, which is as asked, and say what the search will cost.
 
     Args:
-        context: Config, data and reference of the search. On a cluster, models are timed as Ray
-            would run their trials, so it must have been joined; here Ray need not run.
+        context: Config, data and reference of the search. Models are timed as Ray would run their
+            trials if it runs, else here.
         console: Where the cost is told.
 
     Raises:
         MollituneError: If a model cannot be trained.
     """
     config = context.config
-    if config.address is not None:  # here it was tried before Ray was started
-        _try_models(context)
     names = ", ".join(entry.name for entry in config.model)
     console.print(f"cost: timing a few steps of {names}", soft_wrap=True, highlight=False)
-    costs = _measured(_time_model, context)
+    count = _stack_of_each(config)
+    measured = call_as_trial(_measured, config, context, count)
+    costs = {name: found for name, (found, _) in measured.items()}
     asked = Plan(config.fid.every, config.fid.samples)
     plans = {name: with_share(asked, config.steps_of(name), costs[name]) for name in costs}
     if config.resources.stack == "auto":
-        plans = _choose_stacks(plans, context, console)
+        plans = {name: replace(plan, gain=measured[name][1]) for name, plan in plans.items()}
+        _tell_stacks(plans, count, console)
     lines = list(describe_cost(config, max(context.splits.shape[1:]), plans, costs))
     if warning := context.reference.small_sample_warning(config.fid.samples):
         lines.append(f"warning: {warning}")
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False)
     return plans
-
-
-def _try_models(context: Context) -> None:
-    if all(is_own(entry.name) for entry in context.config.model):
-        return
-    for problem in filter(None, _measured(_problem, context).values()):
-        raise MollituneError(problem)
-
-
-def _problem(context: Context, name: str, device: torch.device) -> str | None:
-    """Return what is wrong with a user's own model: Ray would make a traceback of an error."""
-    try:
-        try_model(name, context.config.model_entry(name), context.splits.train, device)
-    except MollituneError as error:
-        return str(error)
-    return None
 
 
 def measure_cost(config: SearchConfig, console: Console) -> None:
@@ -113,55 +95,54 @@ def measure_cost(config: SearchConfig, console: Console) -> None:
     plan_evaluations(context, console)
 
 
-def _choose_stacks(
-    plans: Mapping[str, Plan], context: Context, console: Console
-) -> dict[str, Plan]:
-    """Return the plans with what each model gains if trials in one process are trained as one."""
-    config = context.config
+def _stack_of_each(config: SearchConfig) -> int:
+    """Return how many trials of each model a stack may have; they take turns."""
+    if config.resources.stack != "auto":
+        return 1
     size = stack_size(config.resources.most_stacked, config.trials, config.workers)
-    count = size // len(config.model)  # the models take turns
+    return size // len(config.model)
+
+
+def _tell_stacks(plans: Mapping[str, Plan], count: int, console: Console) -> None:
+    """Say what each model gains if trials in one process are trained as one."""
     if count < 2:
         console.print("stack: one process per trial, as there are only few", soft_wrap=True)
-        return {name: replace(plan, gain=NOTHING_TO_GAIN) for name, plan in plans.items()}
-    gains = _measured(partial(stack_gain, count=count), context)
-    chosen = {name: replace(plan, gain=gains[name]) for name, plan in plans.items()}
-    for name, gain in gains.items():
-        how = "as one" if chosen[name].as_one else "one after the other"
-        why = _NOT_MEASURED.get(gain, f"as one is {gain:.2g} times as fast")
+        return
+    for name, plan in plans.items():
+        how = "as one" if plan.as_one else "one after the other"
+        assert plan.gain is not None
+        why = _NOT_MEASURED.get(plan.gain, f"as one is {plan.gain:.2g} times as fast")
         console.print(f"stack: {count} trials of {name} train {how}; {why}", soft_wrap=True)
-    return chosen
 
 
-def _measured(measure: _Measure, context: Context) -> dict[str, Any]:
-    """Time all models one after the other: here, or on a cluster as Ray would run their trials."""
-    names = [entry.name for entry in context.config.model]
-    if context.config.address is None:  # a worker would need seconds to start
-        on_gpu = torch.cuda.is_available() and context.config.resources.gpu != 0
-        device = torch.device("cuda" if on_gpu else "cpu")
-        return {name: _measured_here(measure, context, name, device) for name in names}
-    resources = trial_resources(context.config)
-    return {name: call_on_worker(_in_worker, resources, measure, context, name) for name in names}
+def _measured(
+    device: torch.device, context: Context, count: int
+) -> dict[str, tuple[Costs, float]]:
+    """Return for each model what it costs, and what it gains as a stack of so many trials."""
+    return {
+        entry.name: _measured_model(device, context, entry, count)
+        for entry in context.config.model
+    }
 
 
-def _measured_here(measure: _Measure, context: Context, name: str, device: torch.device) -> Any:
+def _measured_model(
+    device: torch.device, context: Context, entry: ModelConfig, count: int
+) -> tuple[Costs, float]:
+    try_model(entry.name, entry, context.splits.train, device)
     try:
-        return _measure_on(measure, context, name, device)
+        with in_own_memory():
+            costs = _time_model(context, entry.name, device)
+            few = count < 2
+            return costs, NOTHING_TO_GAIN if few else stack_gain(
+                context, entry.name, device, count
+            )
     except RuntimeError as error:  # memory that is too small, above all
-        text = f"model {name} cannot be trained here: {first_line(error)}"
+        advice = f" ({MEMORY_ADVICE})" if isinstance(error, torch.OutOfMemoryError) else ""
+        text = f"model {entry.name} cannot be trained: {first_line(error)}{advice}"
         raise MollituneError(text) from error
-
-
-def _in_worker(measure: _Measure, context: Context, name: str) -> Any:
-    return _measure_on(measure, context, name, assigned_device())
-
-
-def _measure_on(measure: _Measure, context: Context, name: str, device: torch.device) -> Any:
-    torch.set_num_threads(max(1, int(context.config.resources.cpu)))
-    try:
-        return measure(context, name, device)
     finally:
         if device.type == "cuda":
-            torch.cuda.empty_cache()  # the memory is the trials' now
+            torch.cuda.empty_cache()  # the memory is the next model's now
 
 
 def _time_model(context: Context, name: str, device: torch.device) -> Costs:

@@ -7,6 +7,7 @@ import os
 import platform
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +19,8 @@ from mollitune.search.config import SearchConfig, check_models
 from mollitune.search.data.images import Images, split
 from mollitune.search.data.sources import load_images
 from mollitune.search.metrics.extractors.extractor import (
+    LENET,
+    UNLABELLED,
     Extractor,
     Progress,
     cache_folder,
@@ -25,12 +28,19 @@ from mollitune.search.metrics.extractors.extractor import (
     usable_extractor,
 )
 from mollitune.search.metrics.extras.registry import check_extras, need_real_features
-from mollitune.search.metrics.reference import Reference
+from mollitune.search.metrics.reference import RealStatistics, Reference, compute_statistics
 from mollitune.search.terminal import working
 from mollitune.search.training.programs import check_compiler
 from mollitune.search.training.tryout import try_model
 from mollitune.search.tune.cluster import check_gpus
 from mollitune.search.tune.context import Context
+from mollitune.search.tune.device import (
+    apart,
+    call_as_trial,
+    in_own_memory,
+    trains_on_gpus,
+)
+from mollitune.search.tune.faults import MEMORY_ADVICE
 from mollitune.search.tune.loggers import check_loggers
 
 
@@ -51,6 +61,9 @@ def prepare(
 ) -> Context:
     """Load everything that may be wrong before the first trial.
 
+    What concerns the machines that train, where this process is none of them, is left to
+    `plan_evaluations`: a compiler, and models of the user's own. See `apart`.
+
     Args:
         config: What is run.
         folder: Folder of the search, a path or URI.
@@ -63,12 +76,12 @@ def prepare(
     """
     check_loggers(config.loggers, folder)
     check_gpus(config)
-    if config.resources.compile:
+    if config.resources.compile and not apart(config):
         check_compiler("resources.compile")
     splits = split(load_images(config.dataset))
     check_models(config, splits.shape)
-    for entry in config.model if config.address is None else ():
-        try_model(entry.name, entry, splits.train, _device(config))
+    for entry in () if apart(config) else config.model:
+        try_model(entry.name, entry, splits.train, torch.device("cpu"))
     console.print(f"data: {config.dataset}, {splits.described()}", soft_wrap=True)
     name, why = usable_extractor(config.fid.extractor, splits.train)
     if why:
@@ -91,12 +104,6 @@ def prepare(
     return Context(config, splits, measured, folder, plans={})
 
 
-def _device(config: SearchConfig) -> torch.device:
-    """Return what this machine has of what trials train on."""
-    gpu = config.resources.gpu != 0 and torch.cuda.is_available()
-    return torch.device("cuda" if gpu else "cpu")
-
-
 def _reference(
     config: SearchConfig, extractor: Extractor, images: Images, split: str, progress: Progress
 ) -> Reference:
@@ -106,7 +113,9 @@ def _reference(
         keep = need_real_features(extras)
         check_extras(extras, min(config.fid.samples, len(images)), keep)
         return Reference.measure(
-            *(extractor, images, split, cache_folder()), keep_features=keep, progress=progress
+            *(extractor, images, split, cache_folder()),
+            keep_features=keep,
+            compute=partial(statistics, config, progress=progress),
         )
     except ValueError as error:
         raise MollituneError(f"fid.extra: {error}") from None
@@ -115,6 +124,45 @@ def _reference(
             f"cannot keep the statistics of the real images in {cache_folder()} "
             f"({first_line(error)}); set MOLLITUNE_CACHE to a folder that can be written"
         ) from None
+
+
+def statistics(
+    config: SearchConfig,
+    extractor: Extractor,
+    images: Images,
+    keep_features: bool = False,
+    *,
+    progress: Progress = lambda done, total: None,
+) -> RealStatistics:
+    """Measure real images here, or with a large network on the GPU of a trial if there is one.
+
+    Args:
+        config: The search.
+        extractor: The network; LeNet takes longer to bring to a GPU than to run here.
+        images: Real images, at least two.
+        keep_features: Whether to keep the features.
+        progress: Is told how many images are done here, of how many.
+
+    Raises:
+        MollituneError: If the network has no room in a trial's share of a GPU.
+    """
+    how = extractor, images, keep_features
+    if extractor.name in (LENET, UNLABELLED) or not trains_on_gpus(config):
+        return compute_statistics(*how, progress=progress)
+    return call_as_trial(_statistics_on, config, *how)
+
+
+def _statistics_on(
+    device: torch.device, extractor: Extractor, images: Images, keep_features: bool
+) -> RealStatistics:
+    try:
+        with in_own_memory():
+            return compute_statistics(extractor, images, keep_features, device=device)
+    except torch.OutOfMemoryError as error:
+        raise MollituneError(
+            f"fid.extractor: {extractor.name} has no room on a GPU: {first_line(error)} "
+            f"({MEMORY_ADVICE})"
+        ) from error
 
 
 def describe(context: Context) -> dict[str, Any]:

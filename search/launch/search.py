@@ -46,12 +46,10 @@ def run_search(config: SearchConfig, console: Console) -> Outcome:
     folder = create_search_folder(config.root, config.name)
     with Lease(folder) as lease, contextlib.ExitStack() as until_the_end:
         try:
+            until_the_end.enter_context(on_ray(config, console, early=True))
             context = prepare(config, folder, console)
-            if config.address is not None:
-                until_the_end.enter_context(on_ray(config, console))
             context = replace(context, plans=plan_evaluations(context, console))
-            if config.address is None:  # only now: its processes would disturb what is timed
-                until_the_end.enter_context(on_ray(config, console))
+            until_the_end.enter_context(on_ray(config, console))
         except BaseException:
             _remove_claim(folder)
             raise
@@ -82,7 +80,7 @@ def resume_search(
     metadata = read_metadata(folder)
     config = config_of(metadata, more, address)
     wait = wait_seconds()
-    with Lease(folder) as lease:
+    with Lease(folder) as lease, on_ray(config, console, early=True):
         context = prepare(config, folder, console)
         check_unchanged(metadata, context)
         context = replace(context, plans=plans_of(metadata))

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .extras.base import Sides
-from .extras.registry import check_extras, measure_extras, need_real_features
+from .extras.registry import check_extras, measure_extras
 from .moments import MomentStream
 from .reference import Reference
 
@@ -75,10 +75,7 @@ class FidMeter:
             raise ValueError(f"FID needs at least 2 images on either side, got {fewest}")
         check_extras(self.extras, fewest, real.features is not None)
         self._extract = reference.extractor.build(device)
-        self._target = real.target(device)
-        self._real: Tensor | None = None
-        if need_real_features(self.extras):
-            self._real = torch.tensor(real.features, device=device)
+        self._real = real.placed(device)
 
     def measure(self, draw: Callable[[int], Tensor]) -> Measurement:
         """Draw samples batch by batch and return their metrics.
@@ -86,7 +83,7 @@ class FidMeter:
         Args:
             draw: Returns n images in [-1, 1] with shape (n, C, H, W).
         """
-        keep = bool(self.extras) or self.samples <= self._target.rank
+        keep = bool(self.extras) or self.samples <= self._real.target.rank
         kept: list[Tensor] = []
         stream, pictures, non_finite = MomentStream(), [], 0
         for first in range(0, self.samples, SAMPLE_BATCH):
@@ -102,10 +99,12 @@ class FidMeter:
                 stream.add(features)
         if keep:
             features = torch.cat(kept)
-            fid = self._target.distance_of(features)
-            extras = measure_extras(self.extras, Sides(features, self._target, self._real))
+            fid = self._real.target.distance_of(features)
+            extras = measure_extras(
+                self.extras, Sides(features, self._real.target, self._real.features)
+            )
         else:
-            fid, extras = self._target.distance(stream.moments()), {}
+            fid, extras = self._real.target.distance(stream.moments()), {}
         return Measurement(fid, non_finite, np.concatenate(pictures), extras)
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from pyarrow.fs import LocalFileSystem
+from torch import Tensor
 
 from mollitune import _files
 from mollitune._errors import MollituneError
+from mollitune.models import allow_tf32
 from mollitune.search.data.images import Images
 
 from .extractors.extractor import Extractor, Progress, feature_batches
@@ -45,11 +48,40 @@ class RealStatistics:
     count: int
     features: npt.NDArray[np.float32] | None = None
 
-    def target(self, device: torch.device) -> Target:
-        """Return what generated images are compared with, where the solver is fastest."""
-        device = solver_device(len(self.mu), device)
-        mu, root = (torch.tensor(array, device=device) for array in (self.mu, self.root))
-        return Target(mu, root, float(self.sigma.trace()))
+    def placed(self, device: torch.device) -> Placed:
+        """Return target and features for a device; who asks while another has them shares them."""
+        found = _placed.get((id(self), device))
+        if found is None:
+            # the solver runs where it is fastest
+            mu, root = (
+                torch.tensor(array, device=solver_device(len(self.mu), device))
+                for array in (self.mu, self.root)
+            )
+            target = Target(mu, root, float(self.sigma.trace()))
+            features = (
+                None if self.features is None else torch.tensor(self.features, device=device)
+            )
+            found = _placed[id(self), device] = Placed(self, target, features)
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """Statistics of real images where generated ones are.
+
+    Arguments:
+        statistics: The statistics.
+        target: What moments or features are compared with.
+        features: The features with shape (count, F), where there are some.
+    """
+
+    statistics: RealStatistics
+    target: Target
+    features: Tensor | None
+
+
+# by the identity of statistics, which lives as long as what is placed of them
+_placed: WeakValueDictionary[tuple[int, torch.device], Placed] = WeakValueDictionary()
 
 
 @dataclass(frozen=True)
@@ -78,61 +110,29 @@ class Key:
         return folder / f"statistics-{hashlib.sha256(self.text).hexdigest()[:32]}.bin"
 
 
-def cached_statistics(
-    extractor: Extractor,
-    images: Images,
-    split: str,
-    folder: Path,
-    *,
-    keep_features: bool = False,
-    device: torch.device | None = None,
-    progress: Progress = lambda done, total: None,
-) -> RealStatistics:
-    """Return statistics from the cache, or compute them and put them there.
-
-    A file appears whole or not at all and is checked before use, so any number of processes may
-    ask at once: at worst each computes the same and the last one's file stays. A damaged file is
-    replaced.
-
-    Args:
-        extractor: The feature extractor.
-        images: Real images, at least two.
-        split: Which split they are.
-        folder: The cache folder.
-        keep_features: Whether to keep the features, for KID and precision/recall.
-        device: Where to compute, None: on the CPU.
-        progress: Is told how many images are done, of how many.
-
-    Raises:
-        MollituneError: If the file cannot be written.
-    """
-    key = Key(images.sha256, split, extractor.identity, keep_features)
-    path = key.path(folder)
-    found = read_statistics(path, key)
-    if found is None:
-        found = compute_statistics(
-            extractor, images, keep_features=keep_features, device=device, progress=progress
-        )
-        try:
-            write_statistics(path, key, found)
-        except OSError as error:
-            raise MollituneError(
-                f"cannot keep the statistics of the real images in {folder} ({error.strerror}); "
-                "set MOLLITUNE_CACHE to a folder that can be written"
-            ) from None
-    return found
+Compute = Callable[[Extractor, Images, bool], RealStatistics]
+"""Computes the statistics of images, and keeps their features where it is told to."""
 
 
 def compute_statistics(
     extractor: Extractor,
     images: Images,
-    *,
     keep_features: bool = False,
+    *,
     device: torch.device | None = None,
     progress: Progress = lambda done, total: None,
 ) -> RealStatistics:
-    """Return statistics of at least two images; the arguments are `cached_statistics`'s."""
+    """Return statistics of at least two images.
+
+    Args:
+        extractor: The feature extractor.
+        images: Real images.
+        keep_features: Whether to keep the features.
+        device: Where to compute, None: on the CPU.
+        progress: Is told how many images are done, of how many.
+    """
     device = device or torch.device("cpu")
+    allow_tf32(False)
     stream, kept, done = MomentStream(), [], 0
     for features in feature_batches(extractor.build(device), images.pixels, device):
         stream.add(features)
@@ -146,6 +146,47 @@ def compute_statistics(
     return RealStatistics(
         *_arrays(moments), root, moments.count, np.concatenate(kept) if kept else None
     )
+
+
+def cached_statistics(
+    extractor: Extractor,
+    images: Images,
+    split: str,
+    folder: Path,
+    *,
+    keep_features: bool = False,
+    compute: Compute = compute_statistics,
+) -> RealStatistics:
+    """Return statistics from the cache, or compute them and put them there.
+
+    A file appears whole or not at all and is checked before use, so any number of processes may
+    ask at once: at worst each computes the same and the last one's file stays. A damaged file is
+    replaced.
+
+    Args:
+        extractor: The feature extractor.
+        images: Real images, at least two.
+        split: Which split they are.
+        folder: The cache folder.
+        keep_features: Whether to keep the features, for KID and precision/recall.
+        compute: What computes them.
+
+    Raises:
+        MollituneError: If the file cannot be written.
+    """
+    key = Key(images.sha256, split, extractor.identity, keep_features)
+    path = key.path(folder)
+    found = read_statistics(path, key)
+    if found is None:
+        found = compute(extractor, images, keep_features)
+        try:
+            write_statistics(path, key, found)
+        except OSError as error:
+            raise MollituneError(
+                f"cannot keep the statistics of the real images in {folder} ({error.strerror}); "
+                "set MOLLITUNE_CACHE to a folder that can be written"
+            ) from None
+    return found
 
 
 def write_statistics(path: Path, key: Key, statistics: RealStatistics) -> None:
@@ -210,8 +251,7 @@ class Reference:
         cache: Path | None = None,
         *,
         keep_features: bool = False,
-        device: torch.device | None = None,
-        progress: Progress = lambda done, total: None,
+        compute: Compute = compute_statistics,
     ) -> Reference:
         """Return the reference of real images.
 
@@ -221,18 +261,17 @@ class Reference:
             split: Which split they are.
             cache: Folder to read the statistics from, or to leave them in; None: compute them.
             keep_features: Whether KID or precision/recall will be asked for.
-            device: Where to compute, None: on the CPU.
-            progress: Is told how many images are done, of how many.
+            compute: What computes them.
 
         Raises:
             MollituneError: If the cache cannot be written.
         """
-        how: dict[str, Any] = {"keep_features": keep_features, "device": device}
-        how["progress"] = progress
         if cache is None:
-            found = compute_statistics(extractor, images, **how)
+            found = compute(extractor, images, keep_features)
         else:
-            found = cached_statistics(extractor, images, split, cache, **how)
+            found = cached_statistics(
+                extractor, images, split, cache, keep_features=keep_features, compute=compute
+            )
         return cls(extractor, found, split)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ from mollitune.search.metrics.extractors.extractor import (
     prepare_extractor,
     usable_extractor,
 )
-from mollitune.search.metrics.reference import Reference
+from mollitune.search.metrics.reference import Reference, compute_statistics
 from mollitune.search.terminal import working
 from mollitune.search.training.programs import check_compiler
 from mollitune.search.training.settings import Training
@@ -106,7 +107,8 @@ def _reference(
 ) -> Reference:
     try:
         return Reference.measure(
-            extractor, images, name, cache_folder(), device=device, progress=progress
+            *(extractor, images, name, cache_folder()),
+            compute=partial(compute_statistics, device=device, progress=progress),
         )
     except OSError as error:
         raise MollituneError(

@@ -158,7 +158,7 @@ class Loss(nn.Module):
 
 def in_precision(precision: Precision, x: Tensor) -> AbstractContextManager[object]:
     """Return a context in which networks run in a precision of `TrialSpec`; densities do not."""
-    if precision == "fp32":
+    if precision != "bf16":  # for TF32, see `allow_tf32`
         return nullcontext()
     return torch.autocast(x.device.type, torch.bfloat16)
 
@@ -214,6 +214,6 @@ def check_compiler(asked_by: str) -> None:
     program = os.environ.get("CXX", "clang++" if platform.system() == "Darwin" else "g++")
     if shutil.which(program) is None:
         raise MollituneError(
-            f"{asked_by} needs a C++ compiler, and {program} is not installed here; install it, "
-            "name another one in CXX, or leave it out"
+            f"{asked_by} needs a C++ compiler, and {program} is not installed on "
+            f"{platform.node()}; install it, name another one in CXX, or leave it out"
         )

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "tf32", "bf16"]
 HalfLife = Annotated[
     float | None,
     Field(
@@ -40,8 +40,8 @@ class ModelTraining(BaseModel):
     )
     precision: Precision = Field(
         "fp32",
-        description="of the networks in training: fp32, or bf16 (autocast; densities and "
-        "evaluations stay in fp32)",
+        description="of the networks in training: fp32, tf32 (products and convolutions on GPUs), "
+        "or bf16 (autocast; densities stay in fp32); evaluations are in fp32",
     )
 
 

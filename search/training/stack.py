@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.func import stack_module_state
 
-from mollitune.models import is_own, randn, spread
+from mollitune.models import allow_tf32, is_own, randn, spread
 
 from .graphs import Graphed
 from .programs import (
@@ -93,6 +93,7 @@ class Stack:
         self.errors: list[TrainingDivergedError | None] = [None] * len(trials)
         self._trials = trials
         self._graphs = trials[0].graphs and is_own(trials[0].spec.model)
+        allow_tf32(trials[0].spec.training.precision == "tf32")  # until a trial is evaluated
         models = [trial.model for trial in trials]
         self._generators = [trial.noise_generator() for trial in trials]
         params, buffers = stack_module_state([Loss(model) for model in models])

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 
-from mollitune.models import GenerativeModel, build, dequantise, fractions, spread
+from mollitune.models import GenerativeModel, allow_tf32, build, dequantise, fractions, spread
 from mollitune.search.data.batches import Batches
 from mollitune.search.data.images import Images, Splits, as_tensor, on_device
 from mollitune.search.metrics.fid import FidMeter, Measurement
@@ -122,6 +122,7 @@ class Trial:
                 spec.model, splits.shape, preset=spec.training.preset, **spec.training.hparams
             )
             self.model.to(device)
+            allow_tf32(False)
             self._initialise()
             self._rng = self._rng_state()
         ema = spec.training.ema
@@ -428,6 +429,7 @@ class Trial:
     def _evaluating(self) -> Iterator[GenerativeModel]:
         """Give the model that is evaluated, in a state of its own of torch's generators."""
         model = (self.model if self._average is None else self._average.model).eval()
+        allow_tf32(False)
         with torch.random.fork_rng(devices=self._cuda()), torch.no_grad():
             torch.manual_seed(self._seed(_EVALUATE))
             yield model
@@ -445,6 +447,7 @@ class Trial:
     @contextmanager
     def _own_rng(self) -> Iterator[None]:
         """Run with the trial's own state of torch's global generators, and keep it."""
+        allow_tf32(self.spec.training.precision == "tf32")
         with torch.random.fork_rng(devices=self._cuda()):
             torch.set_rng_state(self._rng[0])
             if len(self._rng) > 1:

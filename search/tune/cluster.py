@@ -9,8 +9,7 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterator
 
 import ray
 import torch
@@ -21,94 +20,81 @@ from mollitune._files import first_line
 from mollitune.search.config import SearchConfig
 from mollitune.search.terminal import asked_to_stop
 
+from .device import NO_CUDA, apart, trial_resources
+
 _LOOPBACK = "127.0.0.2"
-Result = TypeVar("Result")
-
-
-def trial_resources(config: SearchConfig) -> dict[str, float]:
-    """Return what one trial asks of Ray; GPUs, if any, are divided among the workers."""
-    gpus = ray.cluster_resources().get("GPU", 0)
-    share = config.resources.gpu
-    if share is None:
-        share = min(1.0, math.floor(100 * gpus / config.workers) / 100)
-    own = {"cpu": config.resources.cpu, **({"gpu": share} if share else {})}
-    return {**own, **config.resources.custom}
 
 
 @contextlib.contextmanager
-def on_ray(config: SearchConfig, console: Console) -> Iterator[None]:
+def on_ray(config: SearchConfig, console: Console, *, early: bool = False) -> Iterator[None]:
     """Join the cluster of the config, or start Ray here, until the end of the block.
+
+    Where Ray runs already, it is used and left running.
+
+    Args:
+        config: The search.
+        console: Where to tell what trials wait for.
+        early: That nothing has been measured yet. Ray is started only where it measures, too, see
+            `apart`: on processors its own processes would disturb what is timed.
 
     Raises:
         MollituneError: If the cluster cannot be used, or trials could never start on it.
     """
+    if ray.is_initialized() or (early and not apart(config)):
+        yield
+        return
     try:
         with console.status("starting Ray"):
             start_ray(config)
-        check_custom(config, console)
+        check_devices(config)
+        check_room(config, console)
         yield
     finally:
         with asked_to_stop():  # it takes seconds, and all results are written by now
             ray.shutdown()
 
 
-def call_on_worker(
-    function: Callable[..., Result], resources: Mapping[str, float], *arguments: Any
-) -> Result:
-    """Call a function where Ray would run a trial, and wait for what it returns.
-
-    Args:
-        function: What is called; it is tried three times.
-        resources: What a trial asks of Ray, see `trial_resources`.
-        *arguments: Its arguments.
-    """
-    named = {"cpu", "gpu"}
-    remote = ray.remote(function).options(
-        num_cpus=resources["cpu"],
-        num_gpus=resources.get("gpu", 0),
-        resources={name: value for name, value in resources.items() if name not in named},
-        max_retries=2,
-    )
-    result: Result = ray.get(remote.remote(*arguments))
-    return result
-
-
-def assigned_device() -> torch.device:
-    """Return where a process of Ray may compute: on a GPU only if Ray has assigned one to it."""
-    return torch.device("cuda" if ray.get_gpu_ids() else "cpu")
-
-
 def check_gpus(config: SearchConfig) -> None:
-    """Refuse trials that ask for more GPUs than this machine has, unless they run on a cluster.
+    """Refuse trials that ask for a GPU if this machine has none, unless they run on a cluster.
 
     Raises:
         MollituneError: If trials could never start.
     """
-    asked, found = config.resources.gpu or 0, torch.cuda.device_count()
-    if config.address is None and asked > found:
+    asked = config.resources.gpu
+    if config.address is None and asked and not torch.cuda.is_available():
         raise MollituneError(
-            f"resources.gpu is {asked:g}, but torch finds {found or 'no'} GPU(s) on this machine; "
-            "leave it out to train on what there is, or join a cluster (--address)"
+            f"resources.gpu is {asked:g}, but torch finds no GPU on this machine; leave it out to "
+            "train on what there is, or join a cluster (--address)"
         )
 
 
-def check_custom(config: SearchConfig, console: Console) -> None:
-    """Tell of resources that no node has: a cluster may grow, a Ray of our own does not.
+def check_devices(config: SearchConfig) -> None:
+    """Refuse to train on this machine's CPU without a word although it has a GPU.
+
+    Raises:
+        MollituneError: If torch cannot use the GPU that Ray finds.
+    """
+    found = ray.cluster_resources().get("GPU", 0)
+    unused = found and config.resources.gpu is None and not torch.cuda.is_available()
+    if config.address is None and unused:
+        raise MollituneError(f"Ray finds {found:g} GPU(s), but on this machine {NO_CUDA}")
+
+
+def check_room(config: SearchConfig, console: Console) -> None:
+    """Tell of trials that no node has room for: a cluster may grow, a Ray of our own does not.
 
     Raises:
         MollituneError: If trials could never start.
     """
+    asked = trial_resources(config)
+    asked = {"CPU": asked.pop("cpu"), "GPU": asked.pop("gpu", 0.0), **asked}
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    asked = {**config.resources.custom, "GPU": config.resources.gpu or 0}
-    for name, amount in asked.items():
-        if any(node.get(name, 0) >= amount for node in nodes):
-            continue
-        what = f"resources: no node has {amount:g} of {name}"
-        if config.address is None:
-            raise MollituneError(
-                f"{what}; join a cluster that has it (--address), or leave it out"
-            )
-        console.print(f"{what} yet; trials wait for one", markup=False, soft_wrap=True)
+    if any(all(node.get(name, 0) >= n for name, n in asked.items()) for node in nodes):
+        return
+    what = "resources: no node has " + " and ".join(f"{n:g} {k}" for k, n in asked.items() if n)
+    if config.address is None:
+        raise MollituneError(f"{what}; join a cluster that has it (--address), or ask for less")
+    console.print(f"{what} yet; trials wait for one", markup=False, soft_wrap=True)
 
 
 def start_ray(config: SearchConfig) -> None:

@@ -24,7 +24,10 @@ _DIED = (
 )
 _DEVICE = re.compile(r"CUDA|CUBLAS|CUDNN|NCCL|out of memory|can't allocate memory")
 _PASSING = (MemoryError, OSError, torch.OutOfMemoryError, torch.AcceleratorError, RayError)
-_MEMORY_ADVICE = "fewer trials per GPU or node, a smaller batch or a smaller model need less"
+MEMORY_ADVICE = (
+    "fewer trials per GPU or node (workers, resources.gpu), a smaller stack, a smaller batch or a "
+    "smaller model need less"
+)
 
 
 def may_pass(error: BaseException | None) -> bool:
@@ -72,7 +75,7 @@ def reason(text: str) -> str:
     rest = (line for line in lines[frames[-1] + 1 :] if not line.startswith("  "))
     line = next(rest, lines[-1]).strip()
     kind = line.partition(":")[0]
-    return f"{line} ({_MEMORY_ADVICE})" if _MEMORY.search(kind) else line
+    return f"{line} ({MEMORY_ADVICE})" if _MEMORY.search(kind) else line
 
 
 def summary(reasons: Iterable[str]) -> str:

@@ -29,8 +29,9 @@ from mollitune.search.store.writer import Store
 from mollitune.search.terminal import ProgressView, asked_to_stop
 from mollitune.search.training.checkpoints import CHECKPOINTS
 
-from .cluster import temp_folder, trial_resources
+from .cluster import temp_folder
 from .context import Context
+from .device import trial_resources
 from .driver import Driver, DriverSearcher, StopAll
 from .faults import FAILURES, summary
 from .fold import Fold

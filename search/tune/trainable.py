@@ -24,8 +24,8 @@ from mollitune.search.training.stack import stackable, train_together
 from mollitune.search.training.trial import TrainingDivergedError, Trial
 
 from . import beacon
-from .cluster import assigned_device
 from .context import Context
+from .device import in_own_memory, prepared_device
 from .faults import may_pass, reason
 from .watchdog import Pulse
 
@@ -40,7 +40,7 @@ class RunsTrainable(tune.Trainable):  # type: ignore[misc]
 
     def setup(self, config: dict[str, Any], context: Context) -> None:
         """Prepare for the first runs of this process."""
-        self._context, self._device = context, prepared_device(context)
+        self._context = context
         self._running: list[RunningTrial] = []
         self._stackable: dict[str, bool] = {}
         self._next: dict[str, Any] | None = config
@@ -60,12 +60,13 @@ class RunsTrainable(tune.Trainable):  # type: ignore[misc]
         A trial whose loss or samples diverged ends with the reason as ``failure``, one that met an
         exception which would come again with that as ``error``. Others are for Ray to retry.
         """
-        ended = self._ended()
-        if self._next is not None:
-            self._begin(self._next, ended)
-            self._next = None
+        with in_own_memory():
+            return self._step(self._ended())
+
+    def _step(self, ended: set[int]) -> dict[str, Any]:
+        results = self._begin(ended)
         self._running = [one for one in self._running if one.number not in ended]
-        results = [result for group in self._groups() for result in self._advance(group)]
+        results += [result for group in self._groups() for result in self._advance(group)]
         over = {result["trial"] for result in results if result["done"]}
         self._running = [one for one in self._running if one.number not in over]
         return {"results": results, "done": not self._running}
@@ -84,14 +85,27 @@ class RunsTrainable(tune.Trainable):  # type: ignore[misc]
         found = beacon.get(self._context.folder, beacon.ENDED, self.trial_id)
         return set(found) if isinstance(found, list) else set()
 
-    def _begin(self, config: dict[str, Any], ended: set[int]) -> None:
-        context = self._context
+    def _begin(self, ended: set[int]) -> list[dict[str, Any]]:
+        """Build the next trials, if there are some; return the results of what cannot be built."""
+        if self._next is None:
+            return []
+        configs = [own for own in self._next["trials"] if own["trial"] not in ended]
+        self._next = None
+        try:
+            self._build(configs)
+        except Exception as error:
+            if may_pass(error):
+                raise
+            return [{"trial": own["trial"], **_failed(error)} for own in configs]
+        return []
+
+    def _build(self, configs: Sequence[Mapping[str, Any]]) -> None:
+        context, device = self._context, prepared_device(self._context.config)
         # one for all: a trial that waits for the others goes on, too
         pulse = Pulse(context.folder, self.trial_id, context.config.resources.hang_seconds)
         pulse()
-        configs = [own for own in config["trials"] if own["trial"] not in ended]
-        self._running = [RunningTrial(own, context, self._device, pulse) for own in configs]
         self._models = {own["trial"]: own["model"] for own in configs}
+        self._running = [RunningTrial(own, context, device, pulse) for own in configs]
 
     def _groups(self) -> Iterator[list[RunningTrial]]:
         by_model = sorted(self._running, key=lambda one: (self._models[one.number], one.number))
@@ -135,15 +149,13 @@ def _result(one: RunningTrial, error: Exception | None, trained: bool) -> dict[s
     except Exception as found:
         if may_pass(found):
             raise
-        # the same steps would meet it again
-        told = "".join(traceback.format_exception(found))
-        return {"done": True, "error": reason(told), "traceback": told}
+        return _failed(found)
 
 
-def prepared_device(context: Context) -> torch.device:
-    """Return where trials of this process train, having told torch how many cores are theirs."""
-    torch.set_num_threads(max(1, int(context.config.resources.cpu)))
-    return assigned_device()
+def _failed(error: Exception) -> dict[str, Any]:
+    """Return the result of a trial that met what the same steps would meet again."""
+    told = "".join(traceback.format_exception(error))
+    return {"done": True, "error": reason(told), "traceback": told}
 
 
 class RunningTrial:

@@ -20,6 +20,8 @@ def test_the_image_installs_the_lock_with_hashes_and_then_only_the_wheel() -> No
     assert {name for name, _ in parsed} == {"FROM", "RUN", "COPY", "USER", "WORKDIR"}
     assert all(rest for _, rest in parsed)
     assert ("USER", "1000") in parsed  # not root
+    (system,) = (rest for name, rest in parsed if name == "RUN" and "apt-get install" in rest)
+    assert " g++ " in system  # for resources.compile
     (python,) = set(re.findall(r"--python-version (\S+)", (ROOT / "Makefile").read_text("utf-8")))
     assert parsed[0] == ("FROM", f"python:{python}-slim")
     lock, ray, wheel = (rest for name, rest in parsed if name == "RUN" and "pip install" in rest)

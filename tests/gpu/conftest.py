@@ -6,6 +6,8 @@ import pytest
 import torch
 from tests.search.conftest import cache, digits, lenet, reference
 
+from mollitune.models import allow_tf32
+
 __all__ = ["cache", "digits", "gpu", "lenet", "reference"]
 
 
@@ -14,8 +16,6 @@ def gpu() -> Iterator[torch.device]:
     """The GPU, with convolutions and products in whole fp32."""
     if not torch.cuda.is_available():
         pytest.skip("needs a GPU")
-    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = products.allow_tf32, convolutions.allow_tf32
-    products.allow_tf32 = convolutions.allow_tf32 = False
+    allow_tf32(False)
     yield torch.device("cuda", torch.cuda.current_device())
-    products.allow_tf32, convolutions.allow_tf32 = before
+    allow_tf32(False)

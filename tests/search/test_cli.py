@@ -83,7 +83,7 @@ def test_a_search_that_cannot_start_leaves_nothing_behind(run: Run, work: Path) 
         "fid={extractor: inception-v3-compat, weights: no.pth}": ["no.pth", "give the path"],
         "results=config.yaml/deep": ["cannot create ", "config.yaml/deep/run1: "],
         "storage=nosuch://bucket": ["nosuch://bucket", "use a local path or a URI"],
-        "resources.gpu=99": ["resources.gpu is 99", "on this machine; leave it out to train on"],
+        "resources.gpu=1": ["resources.gpu is 1", "on this machine; leave it out to train on"],
         "loggers=[mlflow]": ["mlflow needs a package that is not installed", "pip install mlf"],
         "name=other": ["the search 'other' exists already in results", "name=other-2"],
     }

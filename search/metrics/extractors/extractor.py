@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -68,6 +69,7 @@ __all__ = [
 ]
 
 _OwnExtractor = LeNetExtractor | EfficientNetExtractor | FileExtractor | ClassExtractor
+_built: WeakValueDictionary[tuple[str, torch.device], nn.Module] = WeakValueDictionary()
 BATCH = 256
 OWN_RESIZE = "its own"
 
@@ -109,7 +111,8 @@ class Extractor:
     def build(self, device: torch.device) -> Callable[[Tensor], Tensor]:
         """Return a function from bytes (N, C, H, W) to features (N, F) on ``device``.
 
-        Gray images are repeated to three channels for the ImageNet networks.
+        Gray images are repeated to three channels for the ImageNet networks. Who builds while
+        another has the same there shares its network: the trials of a process hold one.
 
         Raises:
             MollituneError: If its packages or the user's class are not installed here, or the
@@ -119,9 +122,13 @@ class Extractor:
             raise MollituneError(
                 f"fid.extractor: {self.name} differs between machines; install one version"
             )
-        # the constructors draw initial weights before they load the real ones
-        with torch.random.fork_rng(devices=[]):
-            network = self._network().requires_grad_(False).eval().to(device)
+        key = self.identity, device
+        network = _built.get(key)
+        if network is None:
+            # the constructors draw initial weights before they load the real ones
+            with torch.random.fork_rng(devices=[]):
+                network = self._network().requires_grad_(False).eval().to(device)
+            _built[key] = network
         colour = self.name == INCEPTION
 
         @torch.no_grad()

@@ -154,9 +154,8 @@ def test_a_process_trains_as_one_what_gains(
         return train_together(trials)
 
     monkeypatch.setattr(stacked_trainable, "train_together", counting)
-    # Ray alone knows what the driver has ended, and which GPUs are there
+    # Ray alone knows what the driver has ended
     monkeypatch.setattr(beacon, "get", lambda *_: None)
-    monkeypatch.setattr(stacked_trainable, "prepared_device", lambda _: CPU)
     own = replace(context, plans={"vae": Plan(0.5, 20, gain=gain)})
 
     class Own(RunsTrainable):

@@ -1,3 +1,4 @@
+import gc
 import pickle
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,9 +14,8 @@ from torch import Tensor
 from mollitune.models import dequantise
 from mollitune.search.data.images import Splits
 from mollitune.search.metrics import fid as fid_module
-from mollitune.search.metrics.extractors.extractor import (
-    Extractor,
-)
+from mollitune.search.metrics.extractors.extractor import Extractor
+from mollitune.search.metrics.extractors.lenet import LeNetExtractor
 from mollitune.search.metrics.fid import FidMeter, Measurement, to_bytes
 from mollitune.search.metrics.reference import Reference
 
@@ -54,6 +54,24 @@ def test_a_cached_reference_measures_the_same_and_travels(
     for _ in range(2):  # computed, then read
         cached = Reference.measure(lenet, digits.validation, "validation", tmp_path)
         assert measure(pickle.loads(pickle.dumps(cached)), fake).fid == expected
+
+
+def test_meters_of_a_process_share_network_and_real_features(kept: Reference) -> None:
+    """Sixteen trials in a process would hold sixteen Inceptions; when they go, it does."""
+    assert kept.statistics.features is not None
+    shape = kept.statistics.features.shape
+    own = replace(kept, extractor=replace(kept.extractor, resize="of this test"))
+
+    def size() -> tuple[int, int]:
+        networks = [one for one in gc.get_objects() if type(one) is LeNetExtractor]
+        tensors = [one for one in gc.get_objects() if type(one) is Tensor]
+        return len(networks), sum(one.shape == shape for one in tensors)
+
+    before = size()
+    meters = [FidMeter(replace(own), samples, CPU, ["kid"]) for samples in (60, 60, 70)]
+    assert size() == (before[0] + 1, before[1] + 1)
+    meters.clear()
+    assert size() == before
 
 
 def test_it_does_not_depend_on_the_batches(

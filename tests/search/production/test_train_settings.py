@@ -73,7 +73,7 @@ def test_an_illegal_value_is_named_with_its_option_or_file() -> None:
         (SEARCHED, {"batch_size": 0}, "--batch-size is 0: Input should be greater"),
         (SEARCHED, {"steps": 1}, "--steps is 1"),
         (SEARCHED, {"ema": 1.5}, "--ema is 1.5: Input should be less than 1"),
-        (SEARCHED, {"precision": "fp16"}, "--precision is 'fp16'.*'fp32' or 'bf16'"),
+        (SEARCHED, {"precision": "fp16"}, "--precision is 'fp16'.*'fp32', 'tf32' or 'bf16'"),
         (SEARCHED, {"extractor": "lennet"}, "--extractor is 'lennet': .*did you mean 'lenet'"),
         (SEARCHED, {"hparams": {"hidden": [1]}}, r"--hparams is \[1\]"),
         (of("b.json", **{**LEAST, "steps": "many"}), {}, "b.json: steps of its search is 'many'"),

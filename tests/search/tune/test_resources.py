@@ -40,6 +40,13 @@ def test_others_are_refused(custom: Any, part: str) -> None:
         ResourcesConfig(custom=custom)
 
 
+def test_a_trial_has_at_most_one_gpu() -> None:
+    for share in (None, 0, 0.25, 1):
+        assert ResourcesConfig(gpu=share).gpu == share
+    with pytest.raises(ValidationError, match="at most 1: a trial trains on one GPU"):
+        ResourcesConfig(gpu=2)
+
+
 @pytest.mark.parametrize("values", [{"retries": -1}, {"hang_seconds": 0}, {"retries": 1.5}])
 def test_limits_of_retries_and_hanging(values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
