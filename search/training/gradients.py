@@ -9,9 +9,9 @@ from torch import Tensor
 
 from mollitune.models import GenerativeModel, is_own, randn
 
+from .optimisers import in_layout
 from .programs import Loss, Program, drawn_sizes, in_precision, key_of, program, pure
 from .spec import TrialSpec
-from .stacked_adam import in_layout
 
 Gradients = Callable[[Tensor], Tensor]
 """From a batch to its loss; the gradients are at the parameters then, as ``backward`` does."""

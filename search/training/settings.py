@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
 Precision = Literal["fp32", "tf32", "bf16"]
+Optimiser = Literal["adam", "adamw", "adamax", "sgd"]
+Decay = Literal["constant", "cosine", "linear"]
 HalfLife = Annotated[
     float | None,
     Field(
@@ -34,7 +36,28 @@ class ModelTraining(BaseModel):
         default_factory=dict, description="arguments of the model, over the preset's"
     )
     batch_size: int = Field(128, ge=1, le=2**20, description="images per training step")
-    lr: float = Field(1e-3, gt=0, description="peak learning rate of Adam")
+    optimiser: Optimiser = Field(
+        "adam",
+        description="adam, adamw (with decoupled weight decay), adamax, or sgd with momentum",
+    )
+    lr: float = Field(1e-3, gt=0, description="peak learning rate")
+    beta1: float = Field(
+        0.9, ge=0, lt=1, description="how slowly the mean gradient changes; sgd: momentum"
+    )
+    beta2: float = Field(
+        0.999, ge=0, lt=1, description="how slowly the mean squared gradient changes; not of sgd"
+    )
+    weight_decay: float = Field(0.0, ge=0, description="weight decay of the optimiser")
+    warmup: float = Field(
+        0.05, ge=0, le=1, description="share of the training in which the learning rate rises"
+    )
+    lr_decay: Decay = Field(
+        "constant",
+        description="the learning rate after that: constant, or cosine or linear down to lr_floor",
+    )
+    lr_floor: float = Field(
+        0.0, ge=0, le=1, description="learning rate at the end, as a share of the peak"
+    )
     clip_norm: float | None = Field(
         10.0, gt=0, description="longest gradient of the loss in nats per dim; null: any"
     )

@@ -14,6 +14,7 @@ from torch.func import stack_module_state
 from mollitune.models import allow_tf32, is_own, randn, spread
 
 from .graphs import Graphed
+from .optimisers import Stacked, excess, in_layout, total_norms
 from .programs import (
     Loss,
     Program,
@@ -25,8 +26,13 @@ from .programs import (
     side_by_side,
     untraced,
 )
-from .stacked_adam import StackedAdam, excess, in_layout, total_norms
 from .trial import TrainingDivergedError, Trial
+
+EACH_ITS_OWN = {
+    *("lr", "beta1", "beta2", "weight_decay", "warmup", "lr_decay", "lr_floor", "clip_norm"),
+    "ema",
+}
+"""Settings in which the trials of a stack may differ; averaged weights it has none."""
 
 
 def train_together(trials: Sequence[Trial]) -> list[TrainingDivergedError | None]:
@@ -37,7 +43,7 @@ def train_together(trials: Sequence[Trial]) -> list[TrainingDivergedError | None
     disturb the others.
 
     Args:
-        trials: Trials that have not ended, alike but for schedule, seed and age.
+        trials: Trials that have not ended, alike but for schedule, seed, age and `EACH_ITS_OWN`.
 
     With `Trial.graphs` also a single one is trained so: the step is a CUDA graph then.
 
@@ -104,10 +110,12 @@ class Stack:
         self._sizes: list[torch.Size] | None = None
         self._program: Program | None = None
         leaves = list(self._params.values())
-        self._adam = StackedAdam(leaves, models, [trial.optimiser for trial in trials])
+        kind, device = trials[0].spec.training.optimiser, trials[0].device
+        self._optimiser = Stacked(kind, leaves, models, [trial.optimiser for trial in trials])
+        self._limits = torch.tensor([trial.clip_norm for trial in trials], device=device)
         # known beforehand, so that they need not be brought to a GPU at every step
         rates = [[t.learning_rate(t.step + i) for t in trials] for i in range(steps)]
-        self._rates = iter(torch.tensor(rates).to(trials[0].device) if self._graphs else rates)
+        self._rates = iter(torch.tensor(rates, device=device) if self._graphs else rates)
         self._update = Graphed(self._eager_update) if self._graphs else self._eager_update
 
     def step(self) -> None:
@@ -133,7 +141,7 @@ class Stack:
     @torch.no_grad()
     def give_back(self) -> None:
         """Bring each trial to where its own training would have brought it."""
-        self._adam.give_back()
+        self._optimiser.give_back()
         for slot, trial in enumerate(self._trials):
             own = Loss(trial.model)
             for name, tensor in (*own.named_parameters(), *own.named_buffers()):
@@ -155,7 +163,7 @@ class Stack:
         losses, grads = self._gradients(x, draws)
         norms = total_norms(grads)
         lost = ~torch.isfinite(losses + norms)
-        self._adam.step(grads, rates, excess(norms, self._trials[0].clip_norm), lost)
+        self._optimiser.step(grads, rates, excess(norms, self._limits), lost)
         return losses.masked_fill(lost, math.nan)
 
     def _gradients(self, x: Tensor, draws: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
@@ -218,11 +226,14 @@ def _steps(trial: Trial) -> int:
 
 def _check(trials: Sequence[Trial]) -> None:
     def alike(trial: Trial) -> tuple[Any, ...]:
-        how = trial.spec.training.model_dump(exclude={"lr", "ema"})
+        how = trial.spec.training.model_dump(exclude=EACH_ITS_OWN)
         as_what = (trial.device, trial.compiled, trial.graphs, id(trial.images))
         return (trial.spec.model, how, *as_what)
 
     if any(alike(trial) != alike(trials[0]) for trial in trials):
-        raise ValueError("trials that are trained together may differ in schedule and seed only")
+        raise ValueError(
+            "trials that are trained together may differ in schedule, seed and "
+            f"{', '.join(sorted(EACH_ITS_OWN - {'ema'}))} only"
+        )
     if any(trial.averaged is not None for trial in trials):
         raise ValueError("trials with averaged weights cannot be trained together; leave out ema")

@@ -23,13 +23,12 @@ from mollitune.search.store.evaluation import Evaluation
 
 from .averaging import WeightAverage
 from .gradients import gradients_of
+from .optimisers import KINDS, excess, fill, in_layout, learning_rate, optimiser_of
 from .spec import Probe, TrialSpec, cooldown, cooldown_steps
-from .stacked_adam import excess, in_layout
 
 __all__ = ["Evaluation", "Probe", "TrainingDivergedError", "Trial", "TrialSpec"]
 
 BPD_IMAGES = 1000
-WARMUP_SHARE = 0.05
 LOST_STEPS_SHARE = 0.01
 LOST_STEPS_LEAST = 10
 COUNTED_EVERY = 50
@@ -73,7 +72,7 @@ class Trial:
         step: Training steps done.
         evaluated: Training steps done at the last evaluation.
         model: What is trained.
-        optimiser: Adam, with its moments.
+        optimiser: The optimiser, with its moments.
         images: All training images as bytes, on the device.
 
     Raises:
@@ -127,7 +126,7 @@ class Trial:
             self._rng = self._rng_state()
         ema = spec.training.ema
         self._average = None if ema is None else WeightAverage(self.model, ema * spec.steps)
-        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=spec.training.lr, fused=True)
+        self.optimiser = optimiser_of(self.model.parameters(), spec.training)
         self._gradients = gradients_of(self.model, spec, compiled)
         self._batches = Batches(
             len(splits.train), spec.training.batch_size, self._seed(_BATCHES), device
@@ -275,6 +274,7 @@ class Trial:
         self.lost_samples = state["lost_samples"]
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
+        fill(self.optimiser, self.spec.training.optimiser)
         self._lay_out_moments()
         self._batches.load_state_dict(state["batches"])
         self._dequantise.set_state(state["dequantise"].cpu())
@@ -305,9 +305,8 @@ class Trial:
         return self.spec.schedule(x, progress, generator=self._mollify)
 
     def learning_rate(self, step: int) -> float:
-        """Learning rate after so many steps; warmed up over the first 5 % of the training."""
-        steps = max(1.0, WARMUP_SHARE * self.spec.steps)
-        return self.spec.training.lr * min(1.0, (step + 1) / steps)
+        """Learning rate after so many steps."""
+        return learning_rate(self.spec.training, step, self.spec.steps)
 
     @property
     def clip_norm(self) -> float:
@@ -379,7 +378,7 @@ class Trial:
         loss = self._gradients(self.batch(progress))
         norm = get_total_norm(p.grad for p in self.model.parameters() if p.grad is not None)
         lost = ~torch.isfinite(loss + norm)
-        # what the fused Adam knows from `torch.amp.GradScaler`: a divisor, and whether to skip
+        # what fused optimisers know from `torch.amp.GradScaler`: a divisor, and whether to skip
         vars(self.optimiser).update(
             grad_scale=excess(norm, self.clip_norm), found_inf=lost.to(torch.float32)
         )
@@ -392,7 +391,7 @@ class Trial:
     def _lay_out_moments(self) -> None:
         # those of an older checkpoint may lie in memory as the parameters lay then
         for param, state in self.optimiser.state.items():
-            for name in ("exp_avg", "exp_avg_sq"):
+            for name in KINDS[self.spec.training.optimiser].moments:
                 state[name] = in_layout(state[name], param)
 
     def _initialise(self) -> None:

@@ -12,6 +12,7 @@ from mollitune.analysis import Results, export_best
 from mollitune.analysis.confirmation import verdict
 from mollitune.schedules import Vanilla, load
 from mollitune.search.config import SearchConfig
+from mollitune.search.training.settings import Training
 
 PAPER = {"name": "glow", "preset": "paper", "hparams": {"steps": 4}, "batch_size": 32}
 CONFIG = SearchConfig.model_validate(
@@ -62,8 +63,8 @@ def test_it_tells_how_the_search_trained(search: Search, tmp_path: Path) -> None
     }
     provenance = exported(search(*TRIALS, metadata=metadata), tmp_path)["provenance"]
     assert provenance["training"] == {
+        **Training(ema=0.02).model_dump(),
         **{name: PAPER[name] for name in ("preset", "hparams", "batch_size")},
-        **{"lr": 0.001, "clip_norm": 10.0, "precision": "fp32", "ema": 0.02},
     }
     assert provenance["dataset_sha256"] == "d" * 64
     assert (provenance["extractor"], provenance["extractor_sha256"]) == ("lenet", "e" * 64)

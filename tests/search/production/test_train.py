@@ -30,6 +30,7 @@ from mollitune.search.production.folder import COLUMNS, TrainFolder
 from mollitune.search.production.settings import ScheduleSource, TrainSettings
 from mollitune.search.production.train import Trained, train
 from mollitune.search.production.trained import load_model
+from mollitune.search.training.settings import Training
 
 SETTINGS: dict[str, Any] = {
     **{"model": "vae", "dataset": "digits", "steps": 40, "hparams": HPARAMS["vae"]},
@@ -135,7 +136,7 @@ def test_the_folder_tells_everything(go: Go, digits: Splits) -> None:
     found = described()
     assert found["status"] == "finished"
     assert found["settings"] == {
-        **{"preset": "quick", "lr": 0.001, "clip_norm": 10.0, "ema": 0.1, "precision": "fp32"},
+        **Training(ema=0.1).model_dump(),
         **{"extractor": "lenet", "device": "cpu"},
         **SETTINGS,
     }

@@ -16,6 +16,7 @@ from mollitune.schedules import Sigmoid
 from mollitune.search.cli import app, main
 from mollitune.search.config import SearchConfig
 from mollitune.search.production.folder import COLUMNS
+from mollitune.search.training.settings import Training
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "production.md").read_text("utf-8")
 
@@ -88,9 +89,10 @@ def test_options_reach_the_training(run: Run) -> None:
     found = json.loads(Path("mine/train.json").read_text())
     assert found["schedule"] == {"family": "vanilla", "params": {}}
     assert found["settings"] == {
-        **{"model": "vae", "dataset": "digits", "steps": 10, "preset": "quick", "seed": 4},
+        **Training().model_dump(),
+        **{"model": "vae", "dataset": "digits", "steps": 10, "seed": 4},
         **{"hparams": {"latent": 2, "hidden": 8}, "batch_size": 16, "lr": 0.01, "ema": 0.2},
-        **{"clip_norm": 10.0, "extractor": "lenet", "fid_samples": 50, "evaluations": 2},
+        **{"extractor": "lenet", "fid_samples": 50, "evaluations": 2},
         **{"device": "cpu", "precision": "bf16"},
     }
 
