@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mollitune._adam import Adam
 from mollitune.models import GenerativeModel, build, dequantise, fractions, spread
 from mollitune.search.data.batches import Batches
 from mollitune.search.data.images import Images, Splits, as_tensor, on_device
@@ -116,7 +117,7 @@ class Trial:
             self._rng = self._rng_state()
         ema = spec.training.ema
         self._average = None if ema is None else WeightAverage(self.model, ema * spec.steps)
-        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=spec.training.lr, fused=True)
+        self.optimiser = Adam(self.model.parameters(), lr=spec.training.lr, fused=True)
         self._gradients = gradients_of(self.model, spec, compiled)
         self._batches = Batches(len(splits.train), spec.training.batch_size, self._seed(_BATCHES))
         self._dequantise = self._generator(_DEQUANTISE)

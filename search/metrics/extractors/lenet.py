@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from mollitune._adam import Adam
 from mollitune._errors import MollituneError
 from mollitune._threads import threads
 from mollitune.search.data.images import Images, as_tensor
@@ -128,7 +129,7 @@ def train_lenet(
     with threads(1), torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(seed)
         network = LeNet(images.shape[0], int(images.labels.max()) + 1)
-        optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
+        optimiser = Adam(network.parameters(), lr=1e-3)
         decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, STEPS)
         pixels, labels = as_tensor(images.pixels), torch.from_numpy(images.labels)
         progress(0, STEPS)
