@@ -19,7 +19,6 @@ from rich.console import Console
 from mollitune._errors import MollituneError
 from mollitune._files import first_line
 from mollitune.search.config import SearchConfig
-from mollitune.search.terminal import asked_to_stop
 
 _LOOPBACK = "127.0.0.2"
 Result = TypeVar("Result")
@@ -42,6 +41,9 @@ def on_ray(config: SearchConfig, console: Console) -> Iterator[None]:
     Raises:
         MollituneError: If the cluster cannot be used, or trials could never start on it.
     """
+    # workers need this file, and nothing of the tables and figures that the terminal brings
+    from mollitune.search.terminal import asked_to_stop
+
     try:
         with console.status("starting Ray"):
             start_ray(config)
