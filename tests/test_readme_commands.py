@@ -121,14 +121,15 @@ def run_light(args: list[str], _: Any) -> None:
 
 
 def run_on_images(args: list[str], _: Any) -> None:
-    output = typed([*args, *TINY, TWO_MODELS, "trials=4"])
+    output = typed([*args, *TINY, TWO_MODELS, "trials=4", "arms=2"])
     assert "On realnvp, " in output
 
 
 def run_planned(args: list[str], request: pytest.FixtureRequest) -> None:
     """Another search of the digits, as far as a plan: the one above has shown how it goes on."""
+    printed = request.getfixturevalue("capsys")
     called(["space", *args[1:]])
-    assert "cost: 50 trials, 2 at once" in request.getfixturevalue("capsys").readouterr().out
+    assert "cost: 50 trials, 2 at once" in printed.readouterr().out
 
 
 def run_resume(args: list[str], _: Any) -> None:
@@ -221,7 +222,7 @@ def test_a_model_of_ones_own_in_thirty_lines(place: Path) -> None:
     (config,) = (block for block in blocks("yaml", MODELS) if "my_models" in block)
     (place / "mine.yaml").write_text(config, encoding="utf-8")
     (command,) = blocks("console", MODELS)
-    output = typed([*shlex.split(command)[1:], *TINY, "results=own"])
+    output = typed([*shlex.split(command)[1:], *TINY, "trials=3", "results=own"])
     assert "On my_models:Mixture, " in output
     trials = load_results(place / "own" / "mine").trials
     assert set(trials["status"]) <= {"completed", "stopped"}

@@ -41,7 +41,6 @@ CONFIG = {
     "stopping": {"policy": "none"},
     "fid": {
         **{"extractor": "file:pooled.pt", "samples": 120, "every": 0.5},
-        **{"ema": 0.05},
         "extra": ["toy_metric:Spread", "kid", "prc", "fid_infinity", "toy_metric:gap"],
     },
     "loggers": ["tensorboard"],
@@ -111,7 +110,6 @@ def test_what_is_in_one_file_arrives_everywhere(place: Place, results: Results) 
     assert (metrics["extra.spread"] > 0).all()
     shares = metrics[["precision", "recall"]].to_numpy()
     assert ((shares >= 0) & (shares <= 1)).all()
-    assert set(reports["ema"]) == {0.05}
     assert set(reports["extractor_resize"]) == {"its own"}
     assert reports["extractor"].str.contains("pooled.pt").all()
     field = results.tables["reports"].schema.field("extra.spread")

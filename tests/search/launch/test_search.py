@@ -27,7 +27,7 @@ MAIN = {
     "trials": 12,
     "arms": 5,
     "stopping": {"within": "late_cut"},
-    "fid": {"samples": 200, "every": 0.3334},
+    "fid": {"samples": 200, "every": 0.3334, "ema": 0.05},
 }
 
 
@@ -82,7 +82,7 @@ def test_only_clean_values_at_full_budget_compare(main: Results) -> None:
     assert set(reports["fid_samples"]) == {200}
     # what was not asked for
     assert reports[["kid", "precision", "recall", "fid_infinity"]].isna().all(axis=None)
-    assert set(reports["ema"]) == {0.0}
+    assert set(reports["ema"]) == {0.05}
     assert set(reports["extractor_resize"]) == {"none"}
     completed = main.trials[main.trials["status"] == "completed"].set_index("trial")["final_fid"]
     final = reports[reports["comparable"]].set_index("trial")["fid"]
@@ -218,7 +218,9 @@ def test_a_folder_of_images_alone(place: Place, odd: str) -> None:
     taken = metadata["extractor"]["name"]
     assert f"FID: the images have no labels, so {taken} takes the place of lenet" in odd
     assert metadata["config"]["fid"]["extractor"] == taken
-    assert set(place.results("odd").reports["extractor"]) == {taken}
+    reports = place.results("odd").reports
+    assert set(reports["extractor"]) == {taken}
+    assert set(reports["ema"]) == {0.0}
 
 
 def test_ctrl_c_after_the_last_trial_costs_nothing(place: Place, odd: str) -> None:
