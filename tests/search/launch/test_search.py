@@ -162,7 +162,7 @@ def test_bad_requests_leave_a_finished_search_alone(
         (("search", "main.yaml"), "the search 'main' exists already"),
     ):
         with pytest.raises(SystemExit, match=r"^2$"):
-            cli.main(args)
+            cli.main(list(args))
         said = capsys.readouterr().err
         assert said.startswith("mollitune: ")
         assert part in said

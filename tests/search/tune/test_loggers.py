@@ -136,7 +136,7 @@ def test_rays_loggers_see_a_trial_for_each_run_of_a_process() -> None:
 
 
 def test_no_logger_is_the_default(tmp_path: Path) -> None:
-    plain = SearchConfig(name="plain", model="vae")
+    plain = SearchConfig.model_validate({"name": "plain", "model": "vae"})
     assert plain.loggers == []
     assert run_loggers(plain, str(tmp_path), Console(file=io.StringIO())) == []
     stored = plain.to_dict()
