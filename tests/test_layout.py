@@ -151,6 +151,22 @@ def test_who_only_reads_or_trains_waits_for_nothing_else(
     assert run_python(code, tmp_path) == "set()"
 
 
+@pytest.mark.slow
+def test_a_worker_waits_for_nothing_else(tmp_path: Path) -> None:
+    code = (
+        "import sys, torch, mollitune.search.tune.trainable\n"
+        "from mollitune._optim import Adam\n"
+        "from mollitune.search.data.sources import load_images\n"
+        "load_images('digits')\n"
+        "weight = torch.ones(1, requires_grad=True)\n"
+        "weight.backward()\n"
+        "Adam([weight], fused=True).step()\n"
+        "heavy = {'torch._dynamo', 'sklearn', 'duckdb', 'plotly', 'optuna', 'torchvision'}\n"
+        "print(heavy & {*sys.modules})"
+    )
+    assert run_python(code, tmp_path) == "set()"
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_the_packages_are_links_to_the_folders(package: str) -> None:
     link = ROOT / "src" / "mollitune" / package

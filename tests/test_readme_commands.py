@@ -23,7 +23,7 @@ from mollitune.analysis import load_results
 from mollitune.search.cli import main
 
 pytestmark = pytest.mark.slow
-TINY = ("fid.samples=100", "fid.every=0.5")
+TINY = ("fid.samples=100", "fid.every=0.5", "workers=1")
 TWO_MODELS = "model=[{name: vae, steps: 12}, {name: realnvp, steps: 6}]"
 CLI = (sys.executable, "-m", "mollitune.search.cli")
 
@@ -47,6 +47,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         output = typed(["search", "examples/digits.yaml", *TINY, TWO_MODELS, "trials=10"])
         assert "report:   results/digits/report.html" in output
         assert "schedule: results/digits/best.json" in output
+        assert "On realnvp, " in output
         yield folder
 
 
@@ -92,7 +93,7 @@ def cluster(tmp_path: Path) -> Iterator[str]:
     # sockets below it: their paths may have no more than 107 bytes
     with tempfile.TemporaryDirectory(prefix="r-", ignore_cleanup_errors=True) as folder:
         options = ("--head", "--node-ip-address", HEAD, "--port", address.rpartition(":")[2])
-        more = ("--num-cpus=2", "--include-dashboard=false", f"--temp-dir={folder}")
+        more = ("--num-cpus=1", "--include-dashboard=false", f"--temp-dir={folder}")
         node = Node(dict(os.environ), tmp_path / "head.txt", *options, *more)
         try:
             node.wait()
@@ -119,9 +120,16 @@ def run_light(args: list[str], _: Any) -> None:
     called(args)
 
 
-def run_search(args: list[str], _: Any) -> None:
-    output = typed([*args, *TINY, TWO_MODELS, "trials=10"])
+def run_on_images(args: list[str], _: Any) -> None:
+    output = typed([*args, *TINY, TWO_MODELS, "trials=4", "arms=2"])
     assert "On realnvp, " in output
+
+
+def run_planned(args: list[str], request: pytest.FixtureRequest) -> None:
+    """Another search of the digits, as far as a plan: the one above has shown how it goes on."""
+    printed = request.getfixturevalue("capsys")
+    called(["space", *args[1:]])
+    assert "cost: 50 trials, 2 at once" in printed.readouterr().out
 
 
 def run_resume(args: list[str], _: Any) -> None:
@@ -151,7 +159,7 @@ def run_confirm(args: list[str], _: Any) -> None:
 def run_train(args: list[str], _: Any) -> None:
     assert args[-2] == "--steps"
     tiny = ["--evaluations", "1", "--fid-samples", "60", "--output", "runs/readme"]
-    typed([*args[:-1], "4", *tiny])
+    called([*args[:-1], "4", *tiny])
     assert Path("runs/readme/model.pt").exists()
 
 
@@ -170,9 +178,9 @@ RUNS: dict[str, Callable[[list[str], Any], None]] = {
     "mollitune search examples/digits.yaml": run_nothing,
     "mollitune confirm digits": run_confirm,
     "mollitune train --schedule realnvp.json --steps 3000": run_train,
-    "mollitune search examples/digits.yaml name=digits-50 trials=50 fid.samples=5000": run_search,
+    "mollitune search examples/digits.yaml name=digits-50 trials=50 fid.samples=5000": run_planned,
     "mollitune search examples/cifar10_parquet.yaml dataset=parquet:"
-    "cifar10-train.parquet": run_search,
+    "cifar10-train.parquet": run_on_images,
     "mollitune search examples/digits.yaml name=on-cluster --address auto": run_on_cluster,
     "mollitune query digits 'select family, count(*), min(fid) from reports where comparable "
     "group by family'": run_light,
@@ -214,7 +222,7 @@ def test_a_model_of_ones_own_in_thirty_lines(place: Path) -> None:
     (config,) = (block for block in blocks("yaml", MODELS) if "my_models" in block)
     (place / "mine.yaml").write_text(config, encoding="utf-8")
     (command,) = blocks("console", MODELS)
-    output = typed([*shlex.split(command)[1:], *TINY, "results=own"])
+    output = typed([*shlex.split(command)[1:], *TINY, "trials=3", "results=own"])
     assert "On my_models:Mixture, " in output
     trials = load_results(place / "own" / "mine").trials
     assert set(trials["status"]) <= {"completed", "stopped"}

@@ -16,7 +16,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim import Optimizer
+
+from mollitune._optim import SGD, Adam, AdamW, uncompiled
 
 from .settings import Training
 
@@ -41,7 +43,7 @@ class Kind:
     update: Update
 
 
-class Adamax(torch.optim.Adamax):
+class Adamax(uncompiled(torch.optim.Adamax)):  # type: ignore[misc]
     """Adamax with what torch's own knows in its fused form only: a divisor, and leaving out."""
 
     @torch.no_grad()

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mollitune._errors import MollituneError
 from mollitune._files import first_line
+from mollitune._optim import Adam
 from mollitune.models import GenerativeModel, build, dequantise, is_own
 from mollitune.search.data.images import Images, as_tensor
 
@@ -93,7 +94,7 @@ class _Tryout:
             raise self._wrong(what, "depend on the model's parameters", "no gradient at any")
         if not all(bool(grad.isfinite().all()) for grad in grads):
             raise self._wrong(f"the gradient of {what}", "be finite", "values that are not")
-        torch.optim.Adam(params, lr=lr).step()
+        Adam(params, lr=lr).step()
 
     def _check(self, what: str, shape: tuple[int, ...], found: object) -> Tensor:
         """Return what a method has returned, if it is a tensor of finite floats of a shape."""

@@ -18,7 +18,6 @@ from rich.console import Console
 from mollitune._errors import MollituneError
 from mollitune._files import first_line
 from mollitune.search.config import SearchConfig
-from mollitune.search.terminal import asked_to_stop
 
 from .device import NO_CUDA, apart, trial_resources
 
@@ -40,6 +39,9 @@ def on_ray(config: SearchConfig, console: Console, *, early: bool = False) -> It
     Raises:
         MollituneError: If the cluster cannot be used, or trials could never start on it.
     """
+    # workers need this file, and nothing of the tables and figures that the terminal brings
+    from mollitune.search.terminal import asked_to_stop
+
     if ray.is_initialized() or (early and not apart(config)):
         yield
         return

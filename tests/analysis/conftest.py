@@ -208,9 +208,8 @@ def runs_of(
     return [one.again(number=first + i, final=fid, seed=i) for i, fid in enumerate(fids)]
 
 
-@pytest.fixture
-def make_search(tmp_path: Path) -> MakeSearch:
-    """A function that writes a search and returns its location.
+def maker(folder: Path) -> MakeSearch:
+    """A function that writes a search into a folder and returns its location.
 
     Rows of the tables that are given too come after those of the trials, and replace them.
     """
@@ -227,7 +226,7 @@ def make_search(tmp_path: Path) -> MakeSearch:
         plan: Row | None = None,
         root: str = "results",
     ) -> str:
-        location = create_search_folder(str(tmp_path / root), name)
+        location = create_search_folder(str(folder / root), name)
         with Store.open(location, PARAMS) as store:
             store.write_metadata({**METADATA, **(metadata or {}), "name": name})
             for trial in trials:
@@ -246,6 +245,11 @@ def make_search(tmp_path: Path) -> MakeSearch:
         return location
 
     return make
+
+
+@pytest.fixture
+def make_search(tmp_path: Path) -> MakeSearch:
+    return maker(tmp_path)
 
 
 @pytest.fixture

@@ -106,7 +106,7 @@ class Slow(Healthy):
 
     def before_step(self, step: int) -> None:
         if step in (3, 4):
-            time.sleep(7)
+            time.sleep(5)
 
 
 class Paced(Healthy):

@@ -61,9 +61,9 @@ def head(searches: Searches) -> Iterator[str]:
             node.kill()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def other(searches: Searches, head: str) -> Iterator[Node]:
-    """A second node with room for one trial, and with something that the first one lacks."""
+    """A second node with room for one trial, or two that ask for what it has; lost in the end."""
     node = Node(
         searches.environment,
         searches.folder / "other.txt",
@@ -120,37 +120,39 @@ def check(searches: Searches, name: str) -> pd.DataFrame:
     return results.trials
 
 
-def test_trials_run_only_where_their_resources_are(
+def test_a_killed_process_and_a_killed_driver_where_the_resources_are(
     searches: Searches, head: str, other: Node
 ) -> None:
     resources = {**CONFIG["resources"], "cpu": 0.5, "custom": {"pool": 0.5}}
-    values = {"trials": 2, "steps": 10, "fid": {**CONFIG["fid"], "every": 1.0}}
-    process = searches.start(
-        "search", config(searches, "pool", resources=resources, **values), "--address", head
-    )
-    seen: set[int] = set()
-    while process.poll() is None:
-        seen |= other.pids()
-        time.sleep(0.1)
-    finished(process)
-    assert searches.results("pool").metadata["config"]["address"] == head
-    trained = {pid for pid, made in steps(searches, "pool").items() if made > TIMED}
-    assert 0 < len(trained) <= 2
-    assert trained <= seen
+    there = set[int]()
 
+    def when(condition: Callable[[Counter[int]], bool]) -> Callable[[], bool]:
+        def met() -> bool:
+            there.update(other.pids())
+            return condition(steps(searches, "killed"))
 
-def test_a_killed_process_and_a_killed_driver(searches: Searches, head: str, other: Node) -> None:
-    process = searches.start("search", config(searches, "killed"), "--address", head)
-    wait(process, lambda: any(map(on_its_way, steps(searches, "killed").values())))
+        return met
+
+    config_file = config(searches, "killed", resources=resources)
+    process = searches.start("search", config_file, "--address", head)
+    wait(process, when(lambda made: any(map(on_its_way, made.values()))))
     before = steps(searches, "killed")
     os.kill(next(pid for pid, made in before.items() if on_its_way(made)), signal.SIGKILL)
-    wait(process, lambda: steps(searches, "killed").total() > (TRIALS - 1) * STEPS)
+    wait(process, when(lambda made: made.total() > (TRIALS - 1) * STEPS))
     process.kill()
     process.communicate()
-    finished(searches.start("resume", "killed", "--address", head))
+    process = searches.start("resume", "killed", "--address", head)
+    while process.poll() is None:
+        there.update(other.pids())
+        time.sleep(0.1)
+    finished(process)
     check(searches, "killed")
+    made = steps(searches, "killed")
     # one process was killed, then two with the driver
-    assert steps(searches, "killed").total() <= TRIALS * STEPS + 3 * LOST + TIMED
+    assert made.total() <= TRIALS * STEPS + 3 * LOST + TIMED
+    trained = {pid for pid, count in made.items() if count > TIMED}
+    assert set() < trained <= there
+    assert searches.results("killed").metadata["config"]["address"] == head
 
 
 def test_a_lost_node(searches: Searches, head: str, other: Node) -> None:

@@ -9,6 +9,7 @@ from tests.chaos.searches import Searches, assert_same_tables
 
 from mollitune.analysis import load_results
 from mollitune.schedules import load
+from mollitune.search.cli import main
 from mollitune.search.store.schema import CONFIRM_TRIALS
 
 pytestmark = pytest.mark.slow
@@ -83,13 +84,19 @@ def test_the_search_itself_is_as_it_was(searched: Searches, printed: str) -> Non
         assert rows[rows["stage"] == "search"].equals(old[old["stage"] == "search"])
 
 
+@pytest.mark.usefixtures("printed")
 def test_a_confirmed_search_is_confirmed_once_more_only_if_asked(
-    searched: Searches, printed: str
+    searched: Searches, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.chdir(searched.folder)
+    monkeypatch.setenv("MOLLITUNE_CACHE", searched.environment["MOLLITUNE_CACHE"])
     before = searched.results("whole").trials
-    assert "beat" in (again := searched.run("confirm", "whole")) or "told apart" in again
-    refused = searched.run("confirm", "whole", "--seeds", "9", code=2)
-    assert "--again" in refused
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main(["confirm", "whole"])
+    assert "beat" in (again := capsys.readouterr().out) or "told apart" in again
+    with pytest.raises(SystemExit, match=r"^2$"):
+        main(["confirm", "whole", "--seeds", "9"])
+    assert "--again" in capsys.readouterr().err
     assert searched.results("whole").trials.equals(before)
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from mollitune._errors import MollituneError
+from mollitune._optim import Adam
 from mollitune._threads import threads
 from mollitune.search.data.images import Images, as_tensor
 
@@ -129,7 +130,7 @@ def train_lenet(
         torch.manual_seed(seed)
         network = LeNet(images.shape[0], int(images.labels.max()) + 1)
         network.to(memory_format=torch.channels_last)  # a quarter faster on a CPU
-        optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
+        optimiser = Adam(network.parameters(), lr=1e-3)
         decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, STEPS)
         pixels, labels = as_tensor(images.pixels), torch.from_numpy(images.labels)
         progress(0, STEPS)

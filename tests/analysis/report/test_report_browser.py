@@ -2,11 +2,12 @@
 
 import base64
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from tests.analysis.conftest import CONFIRMED, TRIALS, FakeTrial, MakeSearch
+from tests.analysis.conftest import CONFIRMED, TRIALS, FakeTrial, MakeSearch, maker
 from tests.chromium import CHROMIUM, DRAWN, Browser, chromium
 
 from mollitune.analysis import Results, leaderboard, load_results, write_report
@@ -24,14 +25,24 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         yield opened
 
 
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """The made-up search; no test here changes it."""
+    return load_results(maker(tmp_path_factory.mktemp("made-up"))())
+
+
+@pytest.fixture(scope="module")
+def page(results: Results) -> Path:
+    return write_report(results)
+
+
 def loud(browser: Browser) -> list[dict[str, Any]]:
     """Exceptions and messages of the page."""
     kinds = ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
     return [event for event in browser.events if event.get("method") in kinds]
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_page_is_quiet_offline_and_fits_and_intervals_are_drawn(
     browser: Browser, make_search: MakeSearch, width: int, scheme: str
 ) -> None:
@@ -61,22 +72,22 @@ def test_page_is_quiet_offline_and_fits_and_intervals_are_drawn(
 
 
 def test_theme_reaches_page_and_plots_also_when_it_changes_later(
-    browser: Browser, results: Results
+    browser: Browser, page: Path
 ) -> None:
     color = "getComputedStyle(document.querySelector('.plot .xtick text')).fill"
-    browser.open(write_report(results), 1280, "light")
+    browser.open(page, 1280, "light")
     light = browser.evaluate(color)
     assert float(np.asarray(browser.screenshot()).mean()) > 200
     feature = {"name": "prefers-color-scheme", "value": "dark"}
     browser.call("Emulation.setEmulatedMedia", features=[feature])
     browser.wait(f"{color} !== '{light}'", "the plots kept the old colours")
     assert float(np.asarray(browser.screenshot()).mean()) < 90
-    browser.open(write_report(results), 1280, "dark")
+    browser.open(page, 1280, "dark")
     assert browser.evaluate(color) != light
 
 
-def test_keyboard_reaches_links_tables_and_details(browser: Browser, results: Results) -> None:
-    browser.open(write_report(results), 1280, "light")
+def test_keyboard_reaches_links_tables_and_details(browser: Browser, page: Path) -> None:
+    browser.open(page, 1280, "light")
     seen: set[object] = set()
     for _ in range(60):
         browser.press("Tab")
@@ -140,9 +151,9 @@ def picture_of(results: Results, trial: int) -> str:
 
 @pytest.mark.parametrize("width", [1280, 400])
 def test_click_on_a_figure_shows_the_samples(
-    browser: Browser, results: Results, width: int
+    browser: Browser, results: Results, page: Path, width: int
 ) -> None:
-    browser.open(write_report(results), width, "light")
+    browser.open(page, width, "light")
     assert shown(browser)["open"] is False
     places = [
         ("fid-0", 1000, 25, 1),  # the dot at the end of trial 1
@@ -183,9 +194,9 @@ def test_click_on_a_figure_shows_the_samples(
 
 
 def test_click_on_a_row_shows_the_samples_and_escape_goes_back(
-    browser: Browser, results: Results
+    browser: Browser, results: Results, page: Path
 ) -> None:
-    browser.open(write_report(results), 1280, "dark")
+    browser.open(page, 1280, "dark")
     browser.evaluate("document.querySelector('td.schedule').click()")
     assert shown(browser)["title"] == "Trial 2 of glow"
     assert shown(browser)["picture"] == picture_of(results, 2)
@@ -198,9 +209,9 @@ def test_click_on_a_row_shows_the_samples_and_escape_goes_back(
 
 
 def test_keyboard_shows_samples_and_walks_through_the_ranking(
-    browser: Browser, results: Results
+    browser: Browser, page: Path
 ) -> None:
-    browser.open(write_report(results), 1280, "light")
+    browser.open(page, 1280, "light")
     focused = "document.activeElement.dataset.trial"
     for _ in range(30):
         browser.press("Tab")
@@ -221,8 +232,8 @@ def test_keyboard_shows_samples_and_walks_through_the_ranking(
     assert browser.evaluate(focused) == "1"
 
 
-def test_text_under_the_pointer(browser: Browser, results: Results) -> None:
-    browser.open(write_report(results), 1280, "light")
+def test_text_under_the_pointer(browser: Browser, page: Path) -> None:
+    browser.open(page, 1280, "light")
     place = browser.evaluate(PLACE.format(figure="fid-0", x=1000, y=25))
     assert isinstance(place, list)
     browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=place[0], y=place[1])

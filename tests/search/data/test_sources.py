@@ -5,6 +5,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sklearn.datasets import load_digits
 from tests.search.features import png, write_idx
 
 from mollitune._errors import MollituneError
@@ -29,8 +30,12 @@ def write_table(
     return path
 
 
-def test_digits_use_the_whole_byte_range() -> None:
-    digits = load_images("digits")
+def test_digits_are_those_of_scikit_learn_over_the_whole_byte_range() -> None:
+    digits, original = load_images("digits"), load_digits()
+    pixels = np.rint(original.images * (255 / 16)).astype(np.uint8)[:, None]
+    assert np.array_equal(digits.pixels, pixels)
+    assert digits.pixels.strides == pixels.strides  # LeNet's weights hang on it, and so each FID
+    assert labels_of(digits) == original.target.tolist()
     assert digits.pixels.shape == (1797, 1, 8, 8)
     assert (digits.pixels.min(), digits.pixels.max()) == (0, 255)
     assert sorted(set(labels_of(digits) or [])) == list(range(10))

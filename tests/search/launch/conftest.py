@@ -42,8 +42,15 @@ class Place:
             "OMP_NUM_THREADS": "1",
         }
 
-    def command(self, *args: str) -> list[str]:
-        return [str(BIN / "mollitune"), *args]
+    def start(self, *args: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [str(BIN / "mollitune"), *args],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     def config(self, values: dict[str, object]) -> str:
         name = f"{values['name']}.yaml"
@@ -51,16 +58,10 @@ class Place:
         return name
 
     def run(self, *args: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            self.command(*args),
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return done
+        process = self.start(*args)
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == code, out + err
+        return subprocess.CompletedProcess(args, code, out, err)
 
     def results(self, name: str) -> Results:
         return load_results(name, self.folder / "results")

@@ -13,6 +13,7 @@ from tests.search.launch.conftest import TINY, Place, wait
 from mollitune.analysis import Results
 from mollitune.analysis.ranking import best
 from mollitune.schedules import load
+from mollitune.search import cli
 from mollitune.search.data.images import Splits
 from mollitune.search.store.schema import KEYS
 
@@ -26,7 +27,7 @@ MAIN = {
     "trials": 12,
     "arms": 5,
     "stopping": {"within": "late_cut"},
-    "fid": {"samples": 200, "every": 0.3334},
+    "fid": {"samples": 200, "every": 0.3334, "ema": 0.05},
 }
 
 
@@ -81,7 +82,7 @@ def test_only_clean_values_at_full_budget_compare(main: Results) -> None:
     assert set(reports["fid_samples"]) == {200}
     # what was not asked for
     assert reports[["kid", "precision", "recall", "fid_infinity"]].isna().all(axis=None)
-    assert set(reports["ema"]) == {0.0}
+    assert set(reports["ema"]) == {0.05}
     assert set(reports["extractor_resize"]) == {"none"}
     completed = main.trials[main.trials["status"] == "completed"].set_index("trial")["final_fid"]
     final = reports[reports["comparable"]].set_index("trial")["fid"]
@@ -143,25 +144,38 @@ def test_the_search_prints_and_exports_its_winner(
     assert searched.stderr == ""
 
 
-def test_bad_requests_leave_a_finished_search_alone(place: Place, main: Results) -> None:
+def test_bad_requests_leave_a_finished_search_alone(
+    place: Place,
+    main: Results,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     def files() -> dict[Path, bytes]:
         return {path: path.read_bytes() for path in place.folder.rglob("*") if path.is_file()}
 
     before = files()
+    monkeypatch.chdir(place.folder)
     for args, part in (
         (("query", "main", "select fdi from reports"), "fdi"),
         (("best", "main", "--model", "vea"), "vea"),
         (("best", "main", "--export", "main.yaml"), "main.yaml"),
         (("search", "main.yaml"), "the search 'main' exists already"),
     ):
-        done = place.run(*args, code=2)
-        assert done.stderr.startswith("mollitune: ")
-        assert part in done.stderr
-        assert done.stderr.count("\n") == 1
+        with pytest.raises(SystemExit, match=r"^2$"):
+            cli.main(list(args))
+        said = capsys.readouterr().err
+        assert said.startswith("mollitune: ")
+        assert part in said
+        assert said.count("\n") == 1
     assert files() == before
 
 
-def test_a_model_of_ones_own_and_one_that_diverges(place: Place) -> None:
+@pytest.fixture(scope="module")
+def odd(place: Place, digits: Splits) -> str:
+    """What a search prints of images alone, an own model, one that diverges, and a late Ctrl-C."""
+    (place.folder / "mine").mkdir()
+    for i, pixels in enumerate(digits.train.pixels[:150, 0]):
+        Image.fromarray(pixels).save(place.folder / "mine" / f"{i}.png")
     (place.folder / "own_model.py").write_bytes((EXAMPLES / "own_model.py").read_bytes())
     (place.folder / "broken.py").write_text(
         "from own_model import FactorPCA\n\n\nclass Diverging(FactorPCA):\n"
@@ -169,9 +183,22 @@ def test_a_model_of_ones_own_and_one_that_diverges(place: Place) -> None:
         "        return super().loss(x) * (1 if self.steps < 3 else float('nan'))\n"
     )
     models = [{"name": "own_model:FactorPCA", "hparams": {"rank": 4}}, "broken:Diverging"]
-    values = {**TINY, "name": "own", "model": models, "families": ["linear"], "steps": 20}
-    done = place.run("search", place.config(values))
-    results = place.results("own")
+    values = {"name": "odd", "dataset": "mine", "model": models, "families": ["linear"]}
+    process = place.start("search", place.config({**TINY, **values, "steps": 20}))
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if f"[{TINY['trials']}/{TINY['trials']}]" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, out + err
+    return "".join([*lines, out])
+
+
+def test_a_model_of_ones_own_and_one_that_diverges(place: Place, odd: str) -> None:
+    results = place.results("odd")
     own = results.trials.query("model == 'own_model:FactorPCA'")
     diverging = results.trials.query("model == 'broken:Diverging'")
     assert set(own["status"]) <= {"completed", "stopped"}
@@ -182,33 +209,29 @@ def test_a_model_of_ones_own_and_one_that_diverges(place: Place) -> None:
     assert diverging["error"].str.contains(failure).all()
     assert not results.reports.query("model == 'broken:Diverging'")["comparable"].any()
     assert results.metadata["status"] == "finished"
-    assert "3 failed" in done.stdout
+    assert "3 failed" in odd
 
 
-def test_a_folder_of_images_alone(place: Place, digits: Splits) -> None:
+def test_a_folder_of_images_alone(place: Place, odd: str) -> None:
     """Their labels are not known, and search.json says what took LeNet's place."""
-    (place.folder / "mine").mkdir()
-    for i, pixels in enumerate(digits.train.pixels[:150, 0]):
-        Image.fromarray(pixels).save(place.folder / "mine" / f"{i}.png")
-    values = {**TINY, "name": "alone", "dataset": "mine", "trials": 2, "families": ["vanilla"]}
-    done = place.run("search", place.config(values))
-    taken = place.results("alone").metadata["extractor"]["name"]
-    assert f"FID: the images have no labels, so {taken} takes the place of lenet" in done.stdout
-    assert place.results("alone").metadata["config"]["fid"]["extractor"] == taken
-    assert set(place.results("alone").reports["extractor"]) == {taken}
+    metadata = place.results("odd").metadata
+    taken = metadata["extractor"]["name"]
+    assert f"FID: the images have no labels, so {taken} takes the place of lenet" in odd
+    assert metadata["config"]["fid"]["extractor"] == taken
+    reports = place.results("odd").reports
+    assert set(reports["extractor"]) == {taken}
+    assert set(reports["ema"]) == {0.0}
+
+
+def test_ctrl_c_after_the_last_trial_costs_nothing(place: Place, odd: str) -> None:
+    assert "next:     mollitune confirm odd" in odd
+    assert (place.folder / "results" / "odd" / "report.html").exists()
 
 
 def test_ctrl_c_ends_a_search_in_order(place: Place) -> None:
     name = "cut"
     values = {**TINY, "name": name, "steps": 10**6, "fid": {"samples": 50, "every": 1e-4}}
-    process = subprocess.Popen(
-        place.command("search", place.config(values)),
-        cwd=place.folder,
-        env=place.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = place.start("search", place.config(values))
     try:
         reports = place.folder / "results" / name / "reports"
         wait(process, 120, lambda: bool(list(reports.glob("*.parquet"))))
@@ -226,26 +249,6 @@ def test_ctrl_c_ends_a_search_in_order(place: Place) -> None:
     assert len(results.reports) >= len(seen) > 0
     pd.testing.assert_frame_equal(results.reports.iloc[: len(seen)], seen)
     assert place.left_behind() == []
-
-
-def test_ctrl_c_after_the_last_trial_costs_nothing(place: Place) -> None:
-    process = subprocess.Popen(
-        place.command("search", place.config({**TINY, "name": "late"})),
-        cwd=place.folder,
-        env=place.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if f"[{TINY['trials']}/{TINY['trials']}]" in line:
-            break
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, out + err
-    assert "next:     mollitune confirm late" in out
-    assert (place.folder / "results" / "late" / "report.html").exists()
 
 
 def test_a_cluster_that_is_not_there(place: Place) -> None:

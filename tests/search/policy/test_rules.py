@@ -1,6 +1,5 @@
 """The table of stopping rules, and the rule of the manual in a search of its own."""
 
-import os
 import re
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 from mollitune._errors import MollituneError
 from mollitune.analysis import load_results
 from mollitune.analysis.diagnostics.audit import audit
+from mollitune.search.cli import main
 from mollitune.search.config import StoppingConfig, load_config
 from mollitune.search.metrics.extractors.extractor import Extractor
 from mollitune.search.policy.rules import Judgement, Rule, register, registry, rule, rules, spelled
@@ -51,18 +51,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def searched(place: Path, lenet: Extractor) -> Path:
     """The same folder with a search that has ended."""
-    typed(place, "search", "own.yaml")
-    return place
-
-
-def typed(folder: Path, *args: str) -> str:
-    command = [str(BIN / "mollitune"), *args]
-    wide = {**os.environ, "COLUMNS": "200"}
-    done = subprocess.run(
-        command, cwd=folder, env=wide, capture_output=True, text=True, timeout=600
-    )
+    command = [str(BIN / "mollitune"), "search", "own.yaml"]
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
-    return " ".join((done.stdout + done.stderr).split())
+    return place
 
 
 @pytest.mark.slow
@@ -87,9 +79,19 @@ def test_an_own_rule_stops_runs_and_stands_in_tables_report_and_audit(searched: 
 
 
 @pytest.mark.slow
-def test_an_own_rule_is_planned_and_replayed(searched: Path) -> None:
-    assert "with early stopping; about 20 schedules" in typed(searched, "space", "own.yaml")
-    printed = typed(searched, "replay", "own", "--orders", "2", "--rule", "median:Median")
+@pytest.mark.usefixtures("_registry")
+def test_an_own_rule_is_planned_and_replayed(
+    searched: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(searched)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.syspath_prepend(str(searched))
+    monkeypatch.delitem(sys.modules, "median", raising=False)
+    for command in ("space own.yaml", "replay own --orders 2 --rule median:Median"):
+        with pytest.raises(SystemExit, match=r"^0$"):
+            main(command.split())
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "with early stopping; about 20 schedules" in printed
     assert "median:Median, shape" in printed
     assert "late_cut, shape" in printed
 

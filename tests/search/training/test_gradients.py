@@ -74,6 +74,7 @@ def test_a_compiled_trial_trains_as_another_one(bench: Bench) -> None:
     assert states(mine["model"]) != states(theirs["model"])  # it was other code that ran
 
 
+@pytest.mark.slow
 def test_a_compiled_trial_resumes_to_the_same_numbers(bench: Bench) -> None:
     whole, begun, resumed = (bench.trial(steps=12, compiled=True) for _ in range(3))
     for trial in (whole, begun):

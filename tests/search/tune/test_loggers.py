@@ -1,111 +1,18 @@
-"""Copies for other tools: TensorBoard's from a real search, the rest as far as it goes here."""
+"""Copies for other tools as far as they go here; TensorBoard from a search: test_own_metric."""
 
 import importlib.util
 import io
-import math
-import os
-import struct
-import subprocess
-import sys
-import tempfile
-from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import yaml
 from ray.tune.logger import LoggerCallback
 from rich.console import Console
-from tensorboardX.crc32c import crc32c
-from tensorboardX.proto.event_pb2 import Event
-from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
 
 from mollitune._errors import MollituneError
-from mollitune.analysis import load_results
 from mollitune.search.config import SearchConfig
 from mollitune.search.tune.loggers import PACKAGES, RayLogger, Tolerant, check_loggers, run_loggers
-
-CONFIG = {
-    "name": "logged",
-    "model": "vae",
-    "families": ["linear"],
-    "steps": 6,
-    "trials": 2,
-    "workers": 1,
-    "stopping": {"policy": "none"},
-    "fid": {"samples": 50, "every": 0.3334},
-    "loggers": ["tensorboard"],
-}
-
-
-def records(path: Path) -> Iterator[bytes]:
-    """The records of a file of events, by TensorFlow's format: length, data, both with a CRC."""
-    data, at = path.read_bytes(), 0
-    while at < len(data):
-        (length,) = struct.unpack("<Q", data[at : at + 8])
-        record = data[at + 12 : at + 12 + length]
-        for part, place in ((data[at : at + 8], at + 8), (record, at + 12 + length)):
-            (checksum,) = struct.unpack("<I", data[place : place + 4])
-            crc = crc32c(part)
-            assert checksum == (((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
-        yield record
-        at += length + 16
-
-
-def events(folder: Path) -> list[Any]:
-    return [Event.FromString(r) for path in sorted(folder.iterdir()) for r in records(path)]
-
-
-def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    found = defaultdict(list)
-    for event in events(folder):
-        for value in event.summary.value:
-            if value.HasField("simple_value"):
-                found[value.tag].append((event.step, value.simple_value))
-    return found
-
-
-def hyperparameters(folder: Path) -> dict[str, Any]:
-    for event in events(folder):
-        for value in event.summary.value:
-            if value.tag == "_hparams_/session_start_info":
-                content = HParamsPluginData.FromString(value.metadata.plugin_data.content)
-                chosen = content.session_start_info.hparams
-                return {n: v.string_value or v.number_value for n, v in chosen.items()}
-    raise AssertionError("no hyperparameters")
-
-
-@pytest.mark.slow
-def test_tensorboard_has_each_trial_of_a_search(lenet: object, tmp_path: Path) -> None:
-    config = {**CONFIG, "resources": {"stack": 2}}
-    (tmp_path / "logged.yaml").write_text(yaml.safe_dump(config))
-    with tempfile.TemporaryDirectory(prefix="t-", ignore_cleanup_errors=True) as short:
-        done = subprocess.run(
-            [sys.executable, "-m", "mollitune.search.cli", "search", "logged.yaml"],
-            cwd=tmp_path,
-            env={**os.environ, "HOME": str(tmp_path), "TMPDIR": short},
-            capture_output=True,
-            text=True,
-        )
-    assert done.returncode == 0, done.stdout + done.stderr
-    folder = tmp_path / "results" / "logged"
-    reports = load_results(folder).reports
-    assert {path.name for path in (folder / "tensorboard").iterdir()} == {"0000", "0001"}
-    for number, rows in reports.groupby("trial"):
-        trial = folder / "tensorboard" / f"{number:04d}"
-        found = scalars(trial)
-        assert {"fid", "bpd", "train_loss", "level", "step_seconds"} <= set(found)
-        assert "kid" not in found  # nobody asked for it
-        for name in ("fid", "bpd", "train_loss", "level"):
-            steps, values = zip(*found[name], strict=True)
-            assert steps == (2, 4, 6) == tuple(rows["step"])
-            assert values == pytest.approx(rows[name].tolist(), rel=1e-6)
-        chosen = hyperparameters(trial)
-        family, until = rows["family"].iloc[0], rows["params.until"].iloc[0]
-        assert (chosen["model"], chosen["family"]) == ("vae", family)
-        assert math.isnan(until) or chosen["until"] == until
 
 
 @pytest.mark.parametrize("name", ["mlflow", "wandb"])
@@ -229,7 +136,7 @@ def test_rays_loggers_see_a_trial_for_each_run_of_a_process() -> None:
 
 
 def test_no_logger_is_the_default(tmp_path: Path) -> None:
-    plain = SearchConfig.model_validate({k: v for k, v in CONFIG.items() if k != "loggers"})
+    plain = SearchConfig.model_validate({"name": "plain", "model": "vae"})
     assert plain.loggers == []
     assert run_loggers(plain, str(tmp_path), Console(file=io.StringIO())) == []
     stored = plain.to_dict()
