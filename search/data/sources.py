@@ -122,7 +122,7 @@ def _digits() -> Images:
     path = Path(package.origin).with_name("datasets") / "data" / "digits.csv.gz"
     rows = np.loadtxt(path, np.int64, delimiter=",")
     # counts 0..16 spread over the byte range, so that black is 0 and white is 255
-    # (the strides choose the convolutions of LeNet: they stay as they were)
+    # (the stride of the channel is zero: by it torch chooses the convolutions that train LeNet)
     pixels = np.rint(rows[:, :-1] * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8)[:, None]
     return Images("digits", pixels, rows[:, -1].copy())
 
