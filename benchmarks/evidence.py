@@ -15,6 +15,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from mollitune.search.data.images import Splits, as_tensor, split
 from mollitune.search.data.sources import load_images
 from mollitune.search.metrics.extractors.extractor import cache_folder, prepare_extractor
 from mollitune.search.metrics.fid import FidMeter
-from mollitune.search.metrics.reference import Reference
+from mollitune.search.metrics.reference import Reference, compute_statistics
 from mollitune.search.training.settings import Training
 from mollitune.search.training.spec import TrialSpec
 from mollitune.search.training.stack import train_together
@@ -54,6 +55,8 @@ class Setup:
     def of(cls, options: argparse.Namespace) -> Setup:
         """Load the images and measure them in each network that is installed."""
         splits, references = split(load_images(options.data)), {}
+        device = torch.device(options.device)
+        compute = partial(compute_statistics, device=device)
         for name in NETWORKS:
             try:
                 extractor = prepare_extractor(name, None, splits.train, cache_folder())
@@ -62,10 +65,11 @@ class Setup:
                 references[name] = Reference.measure(
                     *(extractor, splits.validation, "validation", cache_folder()),
                     keep_features=keep,
+                    compute=compute,
                 )
             except MollituneError as error:
                 print(f"without {name}: {error}", flush=True)
-        return cls(options, splits, references, torch.device(options.device))
+        return cls(options, splits, references, device)
 
     def trial(self, arm: str, seed: int, steps: int, lr: float) -> Trial:
         """Return a run that has not begun."""
@@ -176,7 +180,9 @@ def fitted(codes: Tensor, generator: torch.Generator) -> Callable[[int], Tensor]
 
     def draw(n: int) -> Tensor:
         size = (n, codes.shape[1])
-        return centre + torch.randn(size, generator=generator, device=codes.device) @ root.T
+        noise = torch.randn(size, generator=generator, device=codes.device)
+        drawn: Tensor = centre + noise @ root.T
+        return drawn
 
     return draw
 

@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -45,7 +46,7 @@ from mollitune.search.metrics.extractors.extractor import (
 from mollitune.search.metrics.fid import FidMeter, to_bytes
 from mollitune.search.metrics.frechet import Target
 from mollitune.search.metrics.moments import Moments
-from mollitune.search.metrics.reference import Reference
+from mollitune.search.metrics.reference import Reference, compute_statistics
 
 CPU = torch.device("cpu")
 INCEPTION_REAL = 1000
@@ -213,7 +214,8 @@ class Inception:
         self.real, self.device, self.weights = real, device, folder / "inception.pth"
         torch.save(random_inception(), self.weights)
         extractor = prepare_extractor(INCEPTION, str(self.weights), real, folder)
-        reference = Reference.measure(extractor, real, "validation", folder, device=device)
+        compute = partial(compute_statistics, device=device)
+        reference = Reference.measure(extractor, real, "validation", folder, compute=compute)
         self.meter = FidMeter(reference, samples, device)
 
     def ours(self) -> float:

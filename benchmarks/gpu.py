@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -202,7 +203,7 @@ def run(part: Part, how: How, seconds: float, log: Log) -> None:
         log.add(part.name, [], "not run: Ray is not installed here")
     for command in commands:
         start = time.monotonic()
-        code = follow(command, end, lambda text, own=command: log.add(part.name, own, text))
+        code = follow(command, end, partial(log.add, part.name, command))
         took = f"{time.monotonic() - start:.0f} s"
         if code is None:
             log.add(part.name, command, f"cut off after {took}")
@@ -289,7 +290,7 @@ def nvidia_smi(*what: str) -> str:
 
 def search_and_kill(device: str, scale: float, folder: Path) -> None:
     """Search digits with four trials per GPU; print the memory and what a killed worker cost."""
-    import psutil  # Ray brings it
+    import psutil  # type: ignore[import-untyped]  # Ray brings it
 
     on_gpu = device.startswith("cuda")
     steps = max(200, round(2000 * scale))

@@ -22,10 +22,32 @@ from mollitune._optim import SGD, Adam, AdamW, uncompiled
 
 from .settings import Training
 
-Update = Callable[..., None]
-"""Makes one step of one model in place. It is given lists of its parameters, gradients (they are
-overwritten) and moments, the age after the step, the learning rate, the optimiser's options, what
-the gradients are divided by, and 1 if the step is to be left out."""
+Tensors = list[Tensor]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of one model, which is made in place.
+
+    Arguments:
+        params: Parameters.
+        grads: Their gradients; they are overwritten.
+        moments: For each moment of the optimiser a tensor per parameter.
+        ages: The age of each parameter after the step.
+        rate: Learning rate.
+        options: A ``param_group`` of torch's optimiser.
+        scale: What the gradients are divided by.
+        skip: 1 if the step is to be left out.
+    """
+
+    params: Tensors
+    grads: Tensors
+    moments: list[Tensors]
+    ages: Tensors
+    rate: Any
+    options: dict[str, Any]
+    scale: Tensor
+    skip: Tensor
 
 
 @dataclass(frozen=True)
@@ -40,93 +62,72 @@ class Kind:
 
     moments: tuple[str, ...]
     make: Callable[[list[nn.Parameter], Training], Optimizer]
-    update: Update
+    update: Callable[[Step], object]
 
 
-class Adamax(uncompiled(torch.optim.Adamax)):  # type: ignore[misc]
+class _Adamax(torch.optim.Adamax):
     """Adamax with what torch's own knows in its fused form only: a divisor, and leaving out."""
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Make a step; ``grad_scale`` and ``found_inf`` as `torch.amp.GradScaler` has them."""
+        scale, skip = vars(self)["grad_scale"], vars(self)["found_inf"]
         for group in self.param_groups:
             params = [p for p in group["params"] if p.grad is not None]
-            state = [self.state[p] for p in params]
-            ages = [each["step"] + 1 for each in state]
-            _adamax(
-                *(params, [p.grad for p in params], [s["exp_avg"] for s in state]),
-                *([s["exp_inf"] for s in state], ages, group["lr"], group),
-                *(vars(self)["grad_scale"], vars(self)["found_inf"]),
-            )
-            for each, age in zip(state, ages, strict=True):
-                each["step"].copy_(torch.where(vars(self)["found_inf"] > 0, each["step"], age))
+            states = [self.state[p] for p in params]
+            moments = [[state[name] for state in states] for name in ("exp_avg", "exp_inf")]
+            grads, ages = [p.grad for p in params], [state["step"] + 1 for state in states]
+            _adamax(Step(params, grads, moments, ages, group["lr"], group, scale, skip))
+            for state, age in zip(states, ages, strict=True):
+                state["step"].copy_(torch.where(skip > 0, state["step"], age))
 
 
-def _adamax(
-    params: Sequence[Tensor],
-    grads: Sequence[Tensor],
-    means: Sequence[Tensor],
-    largest: Sequence[Tensor],
-    ages: Sequence[Tensor],
-    rate: float | Tensor,
-    group: dict[str, Any],
-    scale: Tensor,
-    skip: Tensor,
-) -> None:
-    beta1, beta2, eps = *group["betas"], group["eps"]
-    for param, grad, mean, most, age in zip(params, grads, means, largest, ages, strict=True):
-        slope = grad / scale + group["weight_decay"] * param
+Adamax = uncompiled(_Adamax)
+
+
+def _adamax(step: Step) -> None:
+    (beta1, beta2), eps = step.options["betas"], step.options["eps"]
+    each = zip(step.params, step.grads, *step.moments, step.ages, strict=True)
+    for param, grad, mean, most, age in each:
+        slope = grad / step.scale + step.options["weight_decay"] * param
         new_mean = mean.lerp(slope, 1 - beta1)
         new_most = torch.maximum(most * beta2, slope.abs() + eps)
-        moved = param - rate / (1 - beta1**age) * new_mean / new_most
+        moved = param - step.rate / (1 - beta1**age) * new_mean / new_most
         for old, new in ((param, moved), (mean, new_mean), (most, new_most)):
-            old.copy_(torch.where(skip > 0, old, new))
+            old.copy_(torch.where(step.skip > 0, old, new))
 
 
-def _stacked_adamax(
-    params: list[Tensor], grads: list[Tensor], moments: list[list[Tensor]], age: Tensor, *how: Any
-) -> None:
-    _adamax(params, grads, *moments, [age] * len(params), *how)
+def _adam(step: Step, update: Callable[..., object]) -> None:
+    beta1, beta2 = step.options["betas"]
+    # not the functions of `torch.optim`: those count up the age of each parameter by itself
+    update(
+        *(step.params, step.grads, *step.moments, [], step.ages),
+        lr=step.rate,
+        beta1=beta1,
+        beta2=beta2,
+        weight_decay=step.options["weight_decay"],
+        eps=step.options["eps"],
+        amsgrad=False,
+        maximize=False,
+        grad_scale=step.scale,
+        found_inf=step.skip,
+    )
 
 
-def _fused(update: Callable[..., Any]) -> Update:
-    # not the functions of `torch.optim`: those count up each parameter's own copy of the age
-    def step(
-        params: list[Tensor],
-        grads: list[Tensor],
-        moments: list[list[Tensor]],
-        age: Tensor,
-        rate: float | Tensor,
-        group: dict[str, Any],
-        scale: Tensor,
-        skip: Tensor,
-    ) -> None:
-        beta1, beta2 = group["betas"]
-        update(
-            *(params, grads, *moments, [], [age] * len(params)),
-            **{"lr": rate, "beta1": beta1, "beta2": beta2, "eps": group["eps"]},
-            **{"weight_decay": group["weight_decay"], "amsgrad": False, "maximize": False},
-            **{"grad_scale": scale, "found_inf": skip},
-        )
-
-    return step
-
-
-def _sgd(
-    params: list[Tensor],
-    grads: list[Tensor],
-    moments: list[list[Tensor]],
-    age: Tensor,
-    rate: float | Tensor,
-    group: dict[str, Any],
-    scale: Tensor,
-    skip: Tensor,
-) -> None:
+def _sgd(step: Step) -> None:
     torch._fused_sgd_(
-        *(params, grads, *moments),
-        **{"lr": rate, "momentum": group["momentum"], "weight_decay": group["weight_decay"]},
-        **{"dampening": 0.0, "nesterov": False, "maximize": False, "is_first_step": False},
-        **{"grad_scale": scale, "found_inf": skip},
+        step.params,
+        step.grads,
+        step.moments[0],
+        lr=step.rate,
+        momentum=step.options["momentum"],
+        weight_decay=step.options["weight_decay"],
+        dampening=0.0,
+        nesterov=False,
+        maximize=False,
+        is_first_step=False,
+        grad_scale=step.scale,
+        found_inf=step.skip,
     )
 
 
@@ -134,17 +135,17 @@ KINDS = {
     "adam": Kind(
         ("exp_avg", "exp_avg_sq"),
         lambda params, how: Adam(params, fused=True, **_adam_options(how)),
-        _fused(torch._fused_adam_),
+        lambda step: _adam(step, torch._fused_adam_),
     ),
     "adamw": Kind(
         ("exp_avg", "exp_avg_sq"),
         lambda params, how: AdamW(params, fused=True, **_adam_options(how)),
-        _fused(torch._fused_adamw_),
+        lambda step: _adam(step, torch._fused_adamw_),
     ),
     "adamax": Kind(
         ("exp_avg", "exp_inf"),
         lambda params, how: Adamax(params, **_adam_options(how)),
-        _stacked_adamax,
+        _adamax,
     ),
     "sgd": Kind(
         ("momentum_buffer",),
@@ -239,9 +240,12 @@ class Stacked:
         own_grads = zip(*(grad.unbind() for grad in grads), strict=True)
         for slot, (own, optimiser) in enumerate(zip(own_grads, self._optimisers, strict=True)):
             params, *moments = self._slots[slot]
+            options, all_ages = optimiser.param_groups[0], [ages[slot]] * len(params)
             self._kind.update(
-                *(params, list(own), moments, ages[slot], rates[slot]),
-                *(optimiser.param_groups[0], scales[slot], skipped[slot]),
+                Step(
+                    *(params, list(own), moments, all_ages, rates[slot], options),
+                    *(scales[slot], skipped[slot]),
+                )
             )
         self._ages.copy_(ages - skipped)
 

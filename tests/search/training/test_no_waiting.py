@@ -45,7 +45,8 @@ def waits(
     monkeypatch: pytest.MonkeyPatch,
     methods: Sequence[str] = ("cpu", "numpy", "tolist"),
 ) -> int:
-    with Waits() as mode, monkeypatch.context() as patch:
+    mode = Waits()
+    with mode, monkeypatch.context() as patch:
         for name in methods:  # which torch does not dispatch on a processor
             own = getattr(torch.Tensor, name)
 
