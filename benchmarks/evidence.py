@@ -57,11 +57,11 @@ class Setup:
         splits, references = split(load_images(options.data)), {}
         device = torch.device(options.device)
         compute = partial(compute_statistics, device=device)
-        for name in NETWORKS:
+        for name in options.networks:
             try:
                 extractor = prepare_extractor(name, None, splits.train, cache_folder())
                 # KID is measured in the first one
-                keep = name == NETWORKS[0]
+                keep = name == options.networks[0]
                 references[name] = Reference.measure(
                     *(extractor, splits.validation, "validation", cache_folder()),
                     keep_features=keep,
@@ -79,7 +79,7 @@ class Setup:
             every=1 / MARKS,
             training=Training(batch_size=own.batch, lr=lr),
         )
-        reference = self.references[NETWORKS[0]]
+        reference = self.references[own.networks[0]]
         return Trial(
             *(spec, self.splits, reference, own.fid_samples, self.device, ("kid",)),
             graphs=own.graphs,
@@ -266,6 +266,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, help="make fewer steps, so that they fit")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--lr", type=float, nargs="+", default=[1e-3])
+    parser.add_argument("--networks", nargs="+", default=NETWORKS, help="the first at all marks")
     parser.add_argument("--fid-samples", type=int, default=10_000)
     parser.add_argument("--stack", type=int, default=1, help="runs that are trained as one")
     parser.add_argument("--graphs", action="store_true", help="training steps are CUDA graphs")

@@ -97,6 +97,7 @@ def evidence(how: How, seconds: float) -> list[list[str]]:
             *("--steps", how.count(20_000, 40), "--minutes", f"{minutes:.2f}", "--stack", "16"),
             *("--seeds", how.count(8), "--batch", how.count(128, 16)),
             *("--fid-samples", how.count(10_000, 40), "--out", f"{how.folder}/{model}.jsonl"),
+            *([] if how.scale >= 0.01 else ["--networks", "lenet"]),
         ]
 
     return [command("vae", 0.7), command("realnvp", 0.28)]
@@ -293,9 +294,9 @@ def search_and_kill(device: str, scale: float, folder: Path) -> None:
     import psutil  # type: ignore[import-untyped]  # Ray brings it
 
     on_gpu = device.startswith("cuda")
-    steps = max(200, round(2000 * scale))
+    steps, trials = max(200, round(2000 * scale)), 8 if scale >= 0.01 else 4
     where = "workers: 4\nresources: {gpu: 0.25}" if on_gpu else "workers: 2\nresources: {gpu: 0}"
-    text = f"name: gpu\nmodel: {{name: vae, steps: {steps}}}\ntrials: 8\n{where}\n"
+    text = f"name: gpu\nmodel: {{name: vae, steps: {steps}}}\ntrials: {trials}\n{where}\n"
     (folder / "gpu.yaml").write_text(f"{text}fid: {{samples: 400}}\n")
     mollitune = [sys.executable, "-m", "mollitune.search.cli"]
     print(f"memory before: {nvidia_smi('memory.used')}")
