@@ -91,8 +91,14 @@ def _cells(verdict: Verdict, arm: Arm, scale: Scale) -> list[Cell]:
         Cell(_mean(arm), number=True),
         Cell(_difference(arm), number=True, kind=_direction(arm)),
         Cell(_drawn(verdict, arm, scale), kind="strips"),
-        Cell(join(map(trial_button, arm.trials, arm.seeds)), kind="trials"),
+        Cell(join(map(trial_button, arm.trials, _counted(verdict, arm))), kind="trials"),
     ]
+
+
+def _counted(verdict: Verdict, arm: Arm) -> list[int]:
+    """Number the seeds from 1, alike for all schedules: a seed itself has many digits."""
+    seeds = sorted({seed for each in verdict.arms for seed in each.seeds})
+    return [1 + seeds.index(seed) for seed in arm.seeds]
 
 
 def _name(verdict: Verdict, arm: Arm) -> Markup:
