@@ -125,6 +125,14 @@ def test_failures_come_first_with_the_traceback_folded(search: Search) -> None:
     assert "No failures; all losses and samples were finite." in text_of(search(*TRIALS[:2]))
 
 
+def test_interrupted_runs_are_no_failures_and_many_are_folded(search: Search) -> None:
+    vanilla = build("vanilla")
+    cut = [FakeTrial(20 + i, vanilla, 30.0, status="interrupted", end=0.4) for i in range(8)]
+    text = text_of(search(*TRIALS[:3], *cut))
+    assert "Runs that were interrupted, or had losses or samples that are not finite." in text
+    assert "3 more" in text
+
+
 @pytest.mark.parametrize("status", ["failed", "finished"])
 def test_a_search_of_which_all_failed_has_failed(search: Search, status: str) -> None:
     html = html_of(search(TRIALS[5], metadata={"status": status}))
