@@ -77,7 +77,9 @@ def describe_cost(
     if cost.expected < cost.full:
         low, high = (duration(whole * steps / cost.full) for steps in (cost.low, cost.high))
         text += f" if none is stopped, {low} to {high} with early stopping"
-    yield f"{text}; about {cost.configurations} schedules are tried, the rest are further seeds"
+    if cost.configurations < config.trials:
+        text += f"; about {cost.configurations} schedules are tried, the rest are further seeds"
+    yield text
 
 
 def _advice(name: str, plan: Plan, better: Plan) -> str:

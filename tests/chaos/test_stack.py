@@ -8,8 +8,9 @@ from tests.chaos import faulty
 from tests.chaos.searches import Searches, assert_same_tables
 
 pytestmark = pytest.mark.slow
+SMALL = {"scales": 1, "hidden": 4, "blocks": 0}
 CONFIG: dict[str, Any] = {
-    "model": [{"name": "vae", "steps": 24}, {"name": "realnvp", "steps": 12}],
+    "model": [{"name": "vae", "steps": 24}, {"name": "realnvp", "steps": 12, "hparams": SMALL}],
     "families": ["linear", "sigmoid", "blur"],
     "sampler": "random",
     "trials": 12,
