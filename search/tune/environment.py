@@ -16,10 +16,6 @@ _DEFAULTS = {
 }
 
 
-_TOKEN = secrets.token_hex(32)
-"""One for all times that this process starts Ray, which keeps the first that it sees."""
-
-
 def set_defaults() -> None:
     """Set what the search needs of Ray; what the user has set stays."""
     for name, value in _DEFAULTS.items():
@@ -34,4 +30,4 @@ def set_local_token() -> None:
     """
     if not any(name.startswith("RAY_AUTH_") for name in os.environ):
         os.environ["RAY_AUTH_MODE"] = "token"
-        os.environ["RAY_AUTH_TOKEN"] = _TOKEN
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)

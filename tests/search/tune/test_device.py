@@ -74,6 +74,9 @@ def test_the_cpu_is_not_taken_without_a_word_where_ray_has_gpus(
 def fake_gpus() -> Iterator[None]:
     """A Ray of our own that believes in two GPUs."""
     with pytest.MonkeyPatch.context() as patch:
+        # read by Ray when it was imported; a command in this process may have set them since
+        for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
+            patch.delenv(name, raising=False)
         real = ray.init
         patch.setattr(ray, "init", lambda **how: real(num_gpus=2, **how))
         with cluster.on_ray(config(gpu=0), Console(quiet=True)):
