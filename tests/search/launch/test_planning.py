@@ -47,7 +47,9 @@ def test_the_cost_is_told_in_minutes_and_what_stopping_may_save() -> None:
     costs = Costs(step=1.0, evaluation=0.5, sample=0.0015)
     lines = told(config(trials=60, stopping={"policy": "none"}), costs)
     assert lines[0] == ("cost: vae about 0:28 per trial: 20 steps of 1 s, 4 evaluations of 2 s")
-    assert lines[2].startswith("cost: 60 trials, 2 at once: about 19:00; about 60 schedules")
+    assert lines[2] == "cost: 60 trials, 2 at once: about 19:00"
+    raced = told(config(trials=60), costs)[-1]
+    assert re.search(r"; about \d\d schedules are tried, the rest are further seeds$", raced)
     stopped = told(config(trials=60, stopping={"policy": "asha", "audit": 0.0}), costs)[-1]
     found = re.search(r"about 19:00 if none is stopped, (\d+):\d\d to (\d+):\d\d with", stopped)
     assert found
