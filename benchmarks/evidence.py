@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -201,12 +202,9 @@ def run_all(setup: Setup) -> None:
     own = setup.options
     runs = [(arm, seed) for seed in range(own.seeds) for arm in own.arms]
     if own.minutes is not None:
-        began = time.monotonic()
-        most = steps_that_fit(setup, runs[: own.stack], 60 * own.minutes * own.stack / len(runs))
-        own.steps, own.minutes = (
-            [min(own.steps[0], most)],
-            own.minutes - (time.monotonic() - began),
-        )
+        groups = math.ceil(len(runs) / own.stack)  # one after the other
+        most = steps_that_fit(setup, runs[: own.stack], 60 * own.minutes / groups)
+        own.steps = [min(own.steps[0], most)]
     for steps in own.steps:
         for lr in own.lr:
             how = {"data": own.data, "model": own.model, "steps": steps, "batch": own.batch}

@@ -96,12 +96,16 @@ def test_a_search_that_cannot_start_leaves_nothing_behind(run: Run, work: Path) 
         assert all(part in line for part in parts), line
 
 
+def without_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    for scheme in ("http", "https"):
+        monkeypatch.setenv(f"{scheme}_proxy", "http://127.0.0.1:9")  # nobody listens there
+
+
 def test_no_weights_and_no_network(
     run: Run, work: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path_factory.mktemp("torch")))
-    for scheme in ("http", "https"):
-        monkeypatch.setenv(f"{scheme}_proxy", "http://127.0.0.1:9")  # nobody listens there
+    without_network(monkeypatch)
     line = refused(run, work, "search", "config.yaml", "fid.extractor=inception-v3-compat")
     assert "the download failed" in line
     assert "let this machine reach https://" in line
@@ -155,8 +159,7 @@ def test_space_downloads_nothing(
     run: Run, work: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MOLLITUNE_DATA", str(tmp_path_factory.mktemp("data")))
-    for scheme in ("http", "https"):
-        monkeypatch.setenv(f"{scheme}_proxy", "http://127.0.0.1:9")  # nobody listens there
+    without_network(monkeypatch)
     code, out, err = run("space", "config.yaml", "dataset=cifar10", "families=[blur]")
     assert (code, err) == (0, "")
     assert "blur" in out
