@@ -24,10 +24,8 @@ def test_every_part_runs_and_what_was_measured_is_kept(tmp_path: Path) -> None:
     parts = ["machine", "tests", "evidence", "speed", "peers", "overhead", "fid", "search"]
     assert list(dict.fromkeys(row["part"] for row in rows)) == parts
     texts = [row["text"] for row in rows]
-    assert [text for text in texts if text.startswith(("ended with", "cut off"))] in (
-        [],
-        ["ended with status 1 after 0 s"],  # the peers, where they are not installed
-    )
+    bad = {row["part"] for row in rows if row["text"].startswith(("ended with", "cut off"))}
+    assert bad <= {"peers"}  # which are not installed everywhere
     assert "killed a worker: True; status 0" in texts
     table = run("--table", str(out))
     assert table == out.with_suffix(".md").read_text()

@@ -91,7 +91,7 @@ def test_an_own_rule_is_planned_and_replayed(
         with pytest.raises(SystemExit, match=r"^0$"):
             main(command.split())
     printed = " ".join(capsys.readouterr().out.split())
-    assert "with early stopping; about 20 schedules" in printed
+    assert "with early stopping" in printed  # as the imported rule says
     assert "median:Median, shape" in printed
     assert "late_cut, shape" in printed
 
