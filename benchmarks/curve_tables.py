@@ -51,6 +51,7 @@ def _start(name: str, run: Run, count: int, searched: int) -> dict[str, Any]:
         "model": run.spec.model,
         "dataset": _dataset(run),
         "family": schedule.family,
+        "budget": run.spec.steps * run.spec.training.batch_size,
         **{f"params.{k}": v for k, v in schedule.to_dict()["params"].items()},
     }
 

@@ -22,6 +22,7 @@ from mollitune.search.launch.search import run_search
 from mollitune.search.metrics.extractors.extractor import cache_folder, prepare_extractor
 from mollitune.search.metrics.reference import Reference
 from mollitune.search.policy.comparability import Comparability
+from mollitune.search.policy.configuration import Configuration
 from mollitune.search.policy.source import SpaceSource
 from mollitune.search.policy.space import FamilySpace, parameter_types
 from mollitune.search.store.journal import END, REPORT, START, Journal
@@ -95,7 +96,7 @@ class Driver:
         self.store = Store.open(str(self.folder), kinds)
         self.parts = Fold(
             ScheduleSearcher(proposer(self.config, SIDE), self.config.trials),
-            PolicyScheduler(stopping_of(self.config), {"vae": Comparability("vae", 0)}),
+            PolicyScheduler(stopping_of(self.config), {"vae": Comparability("vae", 0.0)}),
             Recorder(self.store, self.context, self.stop.fail),
             ProgressView(self.config.trials, Console(file=io.StringIO())),
         )
@@ -266,11 +267,11 @@ def result(rng: random.Random, progress: float) -> dict[str, Any]:
     }
 
 
-def drawn(count: int) -> list[Any]:
-    """Return that many schedules of all families."""
+def drawn(count: int) -> list[Configuration]:
+    """Return that many configurations, their schedules of all families."""
     spaces = {n: FamilySpace(n) for n in families() if n != "vanilla"}
     draws, rng = SpaceSource(spaces, SIDE), random.Random(0)
-    found: list[Any] = []
+    found: list[Configuration] = []
     while len(found) < count:
         found += draws.candidates(rng)
     return found[:count]

@@ -104,7 +104,7 @@ def limits(recording: Recording, others: Sequence[Sequence[float]]) -> str:
     runs = [[curve[-1].fid for curve in curves] for curves in recording.curves]
     seeds = [list(range(len(r))) for r in runs]
     by_mean = min(range(len(runs)), key=lambda i: statistics.mean(runs[i]))
-    worth = expected_fid(recording.schedules, runs, seeds)
+    worth = expected_fid(recording.configurations, runs, seeds)
     by_shape = worth.index(min(worth))
     most = [[*own, *more] for own, more in zip(runs, others, strict=True)]
     by_most = min(range(len(most)), key=lambda i: statistics.mean(most[i]))
@@ -128,14 +128,14 @@ def foretold(recording: Recording) -> str:
         first, second = rng.sample(range(recording.seeds), 2)
         tried, others = order[:TRIED], order[TRIED:]
         surrogate = ShapeSurrogate(
-            [recording.schedules[i] for i in tried], [[finals[i][first]] for i in tried]
+            [recording.configurations[i] for i in tried], [[finals[i][first]] for i in tried]
         )
-        believed = surrogate.at([recording.schedules[i] for i in others]).fid
+        believed = surrogate.at([recording.configurations[i] for i in others]).fid
         by_shape.append(spearmanr(believed, [values[i] for i in others]).statistic)
         by_seed.append(
             spearmanr([f[first] for f in finals], [f[second] for f in finals]).statistic
         )
-    arms = [(s.family, recording.schedules.index(s)) for s in recording.arms]
+    arms = [(c.schedule.family, recording.configurations.index(c)) for c in recording.arms]
     defaults = ", ".join(f"{name} {values[i] - min(values):.1f}" for name, i in arms)
     return (
         f"Spearman's correlation, mean of {DRAWS} draws: {TRIED} single runs predict the judged "

@@ -107,7 +107,7 @@ def invented_picture(rng: np.random.Generator, side: int, channels: int) -> byte
 def build(root: Path, trials: int, reports: int, side: int, channels: int) -> Path:
     """Write a search with its pictures and return its folder."""
     driver, rng = Invented(root, trials, reports), np.random.default_rng(0)
-    schedules = [Vanilla(), *drawn(driver.configurations - 1)]
+    schedules = [Vanilla(), *(c.schedule for c in drawn(driver.configurations - 1))]
     for number in range(trials):
         driver.fold(number, schedules[number % len(schedules)])
     driver.parts.recorder.close()

@@ -33,7 +33,6 @@ from mollitune.analysis.ranking import leaderboard
 from mollitune.search.cli import main as command_line
 from mollitune.search.config import SearchConfig
 from mollitune.search.launch.cost import plan_cost
-from mollitune.search.launch.proposals import arms, source
 from mollitune.search.policy.surrogate import ShapeSurrogate, expected_fid
 
 PARTS = 10  # of a case that are timed each for itself, to see whether the work grows
@@ -114,7 +113,7 @@ def footprint(folder: Path) -> tuple[int, float]:
 def store_case(root: Path, trials: int, reports: int) -> str:
     """Write tables, of some trials side by side as they would run; return a row of Markdown."""
     driver = Driver(root, trials, reports)
-    schedules = [schedule.to_dict() for schedule in drawn(trials)]
+    schedules = [configuration.schedule.to_dict() for configuration in drawn(trials)]
     rows = side_by_side([driver.write(i, schedules[i]) for i in range(trials)])
     watch, most = Stopwatch(trials * reports), 0
     for number in watch.each():
@@ -204,14 +203,15 @@ def report_case(root: Path) -> str:
 
 def proposal_case(runs: int) -> str:
     """Time one race score and one proposal of the shape sampler; a row of Markdown."""
-    schedules = drawn(runs + 256)
+    configurations = drawn(runs + 256)
     rng = np.random.default_rng(0)
     values = [[float(math.exp(v))] for v in rng.normal(4, 0.2, runs)]
     seeds = [[0]] * runs
-    score = repeated(lambda: expected_fid(schedules[:runs], values, seeds), 3)
+    score = repeated(lambda: expected_fid(configurations[:runs], values, seeds), 3)
 
     def propose() -> None:
-        ShapeSurrogate(schedules[:runs], values, seeds).at(schedules[runs:]).improvement(40.0)
+        surrogate = ShapeSurrogate(configurations[:runs], values, seeds)
+        surrogate.at(configurations[runs:]).improvement(40.0)
 
     return _row([f"{runs:,}", score[1], *repeated(propose, 3)])
 
@@ -221,7 +221,7 @@ def planner_case(trials: int) -> str:
     config = SearchConfig.model_validate({"name": "x", "model": ["vae"], "trials": trials})
 
     def plan() -> None:
-        plan_cost(config, list(arms(config, SIDE)), source(config, SIDE))
+        plan_cost(config, SIDE)
 
     return _row([f"{trials:,}", *repeated(plan, 1)])
 

@@ -15,9 +15,9 @@ import optuna
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.schedulers.async_hyperband import _Bracket
 
-from mollitune.schedules import Schedule
-from mollitune.search.policy.source import PoolSource
-from mollitune.search.policy.space import FamilySpace, parameter_key, suggest
+from mollitune.schedules import Schedule, curve_distance
+from mollitune.search.policy.space import FamilySpace
+from mollitune.search.policy.study import parameter_key, suggest
 from mollitune.search.replay.replay import Point, Recording, ReplayOutcome
 
 REDUCTION = 4  # Ray Tune's default
@@ -45,7 +45,7 @@ def asha_with_optuna(
     while used < budget:
         asked = study.ask()
         try:
-            proposed = suggest(asked, spaces, side)
+            proposed = suggest(asked, spaces, side).schedule
         except ValueError:
             proposed = None
         if proposed is not None:
@@ -128,12 +128,12 @@ class _Draws:
 
     def take(self, proposed: Schedule) -> tuple[int, tuple[Point, ...]]:
         """Return number and curve of the schedule next to a proposed one."""
-        if not len(self._source):
+        if not self._left:
             self._seeds = self._seeds[1:] + self._seeds[:1]
             self._fill()
-        schedule = self._source.nearest(proposed)
-        self._source.take(schedule)
-        number = next(i for i, s in enumerate(self._recording.schedules) if s is schedule)
+        pool = self._recording.schedules
+        number = min(self._left, key=lambda n: curve_distance(pool[n], proposed))
+        self._left.remove(number)
         return number, self.curve(number)
 
     def curve(self, number: int) -> tuple[Point, ...]:
@@ -141,4 +141,4 @@ class _Draws:
         return self._recording.curves[number][self._seeds[0]]
 
     def _fill(self) -> None:
-        self._source = PoolSource([self._recording.schedules[i] for i in self.order])
+        self._left = list(self.order)

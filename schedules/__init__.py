@@ -26,7 +26,7 @@ from ._features import shape_features
 from ._mollifier import Mollifier
 from ._noise import NoiseSchedule
 from ._registry import discover, families, lookup, register
-from ._space import Choice, Float
+from ._space import Choice, Dimension, Float, Int, Option
 from .blur import Blur
 from .cosine import Cosine
 from .cosine_shift import CosineShift
@@ -46,12 +46,15 @@ __all__ = [
     "Choice",
     "Cosine",
     "CosineShift",
+    "Dimension",
     "Exponential",
     "Float",
+    "Int",
     "Knots",
     "Linear",
     "Mollifier",
     "NoiseSchedule",
+    "Option",
     "Polynomial",
     "Schedule",
     "ScheduleFileError",

@@ -40,25 +40,68 @@ class Float:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A parameter that takes one of a few named values.
+class Int:
+    """A whole-numbered parameter from low to high, both included.
 
     Args:
-        options: The names, at least one, without repetition.
+        low: Smallest value; positive if ``log``.
+        high: Largest value, above ``low``.
+        log: Search uniformly in the logarithm of the parameter.
 
     Raises:
-        ValueError: If ``options`` is empty or repeats a name.
+        ValueError: If a bound is no whole number, there is one value only, or ``log`` meets
+            ``low <= 0``.
     """
 
-    options: tuple[str, ...]
+    low: int
+    high: int
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("low", "high"):
+            value = getattr(self, name)
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            require(whole, name, value, "a whole number")
+        require(self.low < self.high, "high", self.high, f"above low = {self.low!r}")
+        require(not self.log or self.low > 0, "low", self.low, "> 0 on a logarithmic scale")
+
+    def sample(self, rng: random.Random) -> int:
+        """Draw a value: each equally often, or as much as lies nearest to it if ``log``."""
+        if not self.log:
+            return rng.randint(self.low, self.high)
+        drawn = math.exp(rng.uniform(math.log(self.low - 0.5), math.log(self.high + 0.5)))
+        return min(max(round(drawn), self.low), self.high)
+
+
+Option = str | bool | int | float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A parameter that takes one of a few values.
+
+    Args:
+        options: Texts, numbers, or true and false; at least one, without repetition, of one kind.
+
+    Raises:
+        ValueError: If ``options`` is empty, repeats a value or mixes kinds.
+    """
+
+    options: tuple[Option, ...]
 
     def __post_init__(self) -> None:
         distinct = len(set(self.options)) == len(self.options)
         require(bool(self.options) and distinct, "options", self.options, "distinct, at least one")
+        kinds = {float if type(value) is int else type(value) for value in self.options}
+        one = len(kinds) == 1 and kinds <= {str, bool, float}
+        require(one, "options", self.options, "all texts, all numbers, or true and false")
 
-    def sample(self, rng: random.Random) -> str:
+    def sample(self, rng: random.Random) -> Option:
         """Draw a value, uniformly."""
         return rng.choice(self.options)
+
+
+Dimension = Float | Int | Choice
 
 
 UNTIL = Float(0.1, 0.9)

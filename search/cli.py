@@ -82,6 +82,8 @@ Model = Annotated[
 def space(config: Config, overrides: Overrides = None) -> None:
     """Print the search space, sample configurations and the cost; time a few steps only."""
     from .launch.proposals import arms
+    from .policy.configuration import Configuration
+    from .policy.dimensions import in_words
 
     search_config, shape = _checked(config, overrides or [])
     if shape is None:
@@ -91,19 +93,25 @@ def space(config: Config, overrides: Overrides = None) -> None:
         shape = load_images(search_config.dataset).shape
         check_models(search_config, shape)
     side = max(shape[1:])
-    table = Table("family", "parameter", "searched", title=f"space of {search_config.name}")
+    table = Table("of", "parameter", "searched", title=f"space of {search_config.name}")
+    for entry in search_config.model:
+        for name, found in entry.hyperspace.dimensions.items():
+            table.add_row(entry.name, name, in_words(found))
     for family in search_config.families:
         for name, dimension in family.dimensions(side).items():
-            table.add_row(family.family, name, _dimension(dimension))
+            table.add_row(family.family, name, in_words(dimension))
         for name, value in family.fixed().items():
             table.add_row(family.family, name, f"fixed at {value}")
     console = TextConsole()
     console.print(table)
-    console.print("tried first: " + "; ".join(f"{m} {s}" for m, s in arms(search_config, side)))
+    first = "; ".join(f"{model} {own}" for model, own in arms(search_config, side))
+    console.print(f"tried first: {first}", markup=False)
     rng = random.Random(search_config.seed)
     for family in search_config.families:
         point = {name: d.sample(rng) for name, d in family.dimensions(side).items()}
-        console.print(f"for example: {family.schedule(point)}", highlight=False)
+        settings = search_config.model[0].hyperspace.draw(rng)
+        example = Configuration(family.schedule(point), settings)
+        console.print(f"for example: {example}", highlight=False, markup=False)
     _print_cost(search_config, side, console)
 
 
@@ -505,22 +513,16 @@ def _print_cost(config: SearchConfig, side: int, console: Console) -> None:
     from .data.torchvision_sets import TORCHVISION
     from .launch.cost import plan_cost
     from .launch.planning import measure_cost
-    from .launch.proposals import arms, source
 
     if config.dataset.partition(":")[0] not in TORCHVISION:
         measure_cost(config, console)
         return
-    cost = plan_cost(config, list(arms(config, side)), source(config, side))
+    if config.epochs is not None:
+        console.print("cost: told once the images are here, and with them the steps of an epoch")
+        return
+    cost = plan_cost(config, side)
     text = f"cost: {cost.low:,} to {cost.high:,} training steps"
     console.print(f"{text}; once the images are here, minutes are told, too", highlight=False)
-
-
-def _dimension(dimension: Any) -> str:
-    from mollitune.schedules import Float
-
-    if isinstance(dimension, Float):
-        return f"{dimension.low:g} to {dimension.high:g}{', log' if dimension.log else ''}"
-    return " | ".join(dimension.options)
 
 
 def _cell(value: object) -> str:

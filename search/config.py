@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -17,20 +17,26 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     ValidationError,
+    model_serializer,
     model_validator,
 )
 
 from mollitune._errors import MollituneError
+from mollitune.schedules import Option
 from mollitune.schedules import families as family_names
 
 from .metrics.extractors.names import INCEPTION, check_extractor_name
 from .plain_yaml import parse_yaml, read_yaml
+from .policy.dimensions import ends, spelled_out
+from .policy.hyperspace import NOTHING, Hyperspace
 from .policy.rules import rule as find_rule
 from .policy.rules import rules, spelled
 from .policy.source import arms_within
-from .policy.space import FamilySpace
-from .training.settings import HalfLife, ModelTraining
+from .policy.space import FamilySpace, parameter_types
+from .training.searchable import split, with_settings
+from .training.settings import HalfLife, ModelTraining, Training
 
 _IMAGES = {"digits", "parquet", "folder", "cifar10", "celeba", "mnist", "fashionmnist"}
 
@@ -270,7 +276,38 @@ class _Entry(_Section):
 
 
 class ModelConfig(ModelTraining, _Entry):
-    """One model to train, with what it overrides."""
+    """One model to train, with what it overrides.
+
+    Each number, name and switch of `ModelTraining` and of ``hparams`` may be searched instead, in
+    the notation of `dimension`; its field then holds the value of the first runs.
+    """
+
+    _hyperspace: Hyperspace = PrivateAttr(default=NOTHING)
+
+    @property
+    def hyperspace(self) -> Hyperspace:
+        """What is searched."""
+        return self._hyperspace
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_dimensions(cls, raw: object, handler: Any) -> Self:
+        if not isinstance(raw, dict):
+            made: Self = handler(raw)
+            return made
+        fixed, space = split(raw)
+        # every end by itself, so that the message names the key and the value
+        for name, found in space.dimensions.items():
+            for value in ends(found):
+                handler(with_settings(fixed, {name: value}))
+        made = handler(with_settings(fixed, dict(space.first)))
+        made._hyperspace = space
+        return made
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, handler: Any) -> dict[str, Any]:
+        searched = {name: spelled_out(d) for name, d in self._hyperspace.dimensions.items()}
+        return with_settings(handler(self), searched)
 
 
 def _models(value: object) -> object:
@@ -287,6 +324,27 @@ def _unique(names: list[str], key: str) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"{key} lists {', '.join(twice)} more than once")
+
+
+def _check_budget(config: SearchConfig) -> None:
+    given = [name for name in ("steps", "images", "epochs") if name in config.model_fields_set]
+    if len([name for name in given if getattr(config, name) is not None]) > 1:
+        raise ValueError(f"{' and '.join(given)} all say how long to train; give one of them")
+    in_images = config.images is not None or config.epochs is not None
+    for entry in config.model:
+        searched = "batch_size" in entry.hyperspace.dimensions
+        if searched and (entry.steps is not None or not in_images):
+            raise ValueError(
+                f"batch_size of {entry.name} is searched, and so many steps of unlike batches are "
+                "unlike trainings; say how long to train with images or epochs instead of steps"
+            )
+
+
+def _check_columns(config: SearchConfig) -> None:
+    """Refuse a schedule parameter that has the name of a hyperparameter: one column for each."""
+    searched = {name for entry in config.model for name in entry.hyperspace.dimensions}
+    if twice := sorted(searched & parameter_types(f.family for f in config.families).keys()):
+        raise ValueError(f"{', '.join(twice)} is searched, and a family has a parameter of it")
 
 
 def _refuse_foreign(models: list[str]) -> None:
@@ -333,11 +391,24 @@ class SearchConfig(_Section):
         description="seed of sampler, weights, batches and noise; repeated runs count up from it",
     )
     steps: int = Field(1000, ge=2, le=MAX_STEPS, description="training steps at full budget")
+    images: int | None = Field(
+        None, ge=2, le=10**15, description="training images of the full budget, instead of steps"
+    )
+    epochs: float | None = Field(
+        None, gt=0, le=10**6, description="passes over the training images, instead of steps"
+    )
     stopping: StoppingConfig = StoppingConfig()
     sampler: Literal["shape", "tpe", "gp", "random"] = Field(
         "shape",
         description="what chooses configurations: shape (a Gaussian process on the curves' "
         "shapes), Optuna's tpe or gp on their parameters, or random",
+    )
+    vanilla_share: float = Field(
+        1 / 3,
+        gt=0,
+        lt=1,
+        description="share of the new configurations that are vanilla, where hyperparameters are "
+        "searched: vanilla is tuned, too",
     )
     fid: FidConfig = FidConfig()
     confirm: ConfirmConfig = ConfirmConfig()
@@ -364,6 +435,8 @@ class SearchConfig(_Section):
             )
         if self.resources.compile:
             _refuse_foreign([entry.name for entry in self.model])
+        _check_budget(self)
+        _check_columns(self)
         return self
 
     @property
@@ -389,10 +462,53 @@ class SearchConfig(_Section):
             return min(known, self.arms)
         return arms_within(known, self.trials / len(self.model))
 
-    def steps_of(self, model: str) -> int:
-        """Return the training steps of one model at full budget."""
+    def steps_of(self, model: str, settings: Mapping[str, Option] | None = None) -> int:
+        """Return the training steps of one model at full budget.
+
+        Args:
+            model: Its name.
+            settings: Hyperparameters of a configuration; by default those of the first runs. With
+                ``images`` the batch size decides.
+        """
         entry = self.model_entry(model)
-        return self.steps if entry.steps is None else entry.steps
+        if entry.steps is not None or self.images is None:
+            return self.steps if entry.steps is None else entry.steps
+        batch = (settings or {}).get("batch_size", entry.batch_size)
+        return max(2, round(self.images / int(batch)))
+
+    def length_of(self, model: str) -> str:
+        """Say how long the trials of one model train."""
+        if "batch_size" in self.model_entry(model).hyperspace.dimensions:
+            return f"{self.images_of(model):,} images"
+        return f"{self.steps_of(model):,} steps"
+
+    def images_of(self, model: str) -> int:
+        """Return the training images of one model at full budget, the same for all its trials."""
+        if self.model_entry(model).steps is None and self.images is not None:
+            return self.images
+        return self.steps_of(model) * self.model_entry(model).batch_size
+
+    def for_images(self, count: int) -> Self:
+        """Return the config with its epochs told as images.
+
+        Args:
+            count: Training images.
+
+        Raises:
+            MollituneError: If a batch would be larger than the data.
+        """
+        for entry in self.model:
+            found = entry.hyperspace.dimensions.get("batch_size")
+            largest = max(map(int, ends(found))) if found else 0
+            if largest > count:
+                raise MollituneError(
+                    f"model {entry.name}: batch_size is searched up to {largest}, more than the "
+                    f"{count:,} training images"
+                )
+        if self.epochs is None:
+            return self
+        images = max(2, round(self.epochs * count))
+        return self.model_copy(update={"images": images, "epochs": None})
 
     def model_entry(self, name: str) -> ModelConfig:
         """Return the entry of one model.
@@ -411,6 +527,8 @@ class SearchConfig(_Section):
         # resolved, so that a search that is extended keeps the arms that it had
         plain["arms"] = self.arms_of_each
         plain["families"] = [family.to_dict() for family in self.families]
+        if self.images is not None or self.epochs is not None:
+            del plain["steps"]  # which only one of the three may say
         return plain
 
 
@@ -487,7 +605,16 @@ def check_models(config: SearchConfig, shape: tuple[int, int, int] | None) -> No
         except ValueError as error:
             raise MollituneError(f"model {entry.name}: {error}") from None
         if shape is not None:
-            built(entry.name, entry, shape)
+            for how in _extremes(entry):
+                built(entry.name, how, shape)
+
+
+def _extremes(entry: ModelConfig) -> Iterator[ModelTraining]:
+    """Yield the training of the first runs, and those at the ends of the model's own settings."""
+    yield entry
+    own = [name for name in entry.hyperspace.dimensions if name.startswith("hparams.")]
+    for corner in entry.hyperspace.corners(own) if own else ():
+        yield Training.of(entry, None, corner)
 
 
 def _read_mapping(path: Path) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from mollitune.analysis.words import fid_text, run_name
 from mollitune.schedules import Schedule
+from mollitune.search.policy import Configuration, settings_of
 
 from .store.evaluation import Evaluation
 from .store.journal import END, REPORT, RESTART, START, Event
@@ -137,7 +138,8 @@ class ProgressView:
         number = event["trial"]
         if event["event"] in (START, RESTART):
             schedule = Schedule.from_dict(config["schedule"])
-            self.started(number, config["model"], str(schedule))
+            own = Configuration(schedule, settings_of(config.get("settings", {})))
+            self.started(number, config["model"], str(own))
         elif event["event"] == REPORT and "fid" in event["result"]:
             result = event["result"]
             self.evaluated(number, result["progress"], result["fid"], result["phase"])

@@ -11,8 +11,9 @@ import pandas as pd
 
 from mollitune.analysis.words import fid_text, plus_minus
 from mollitune.schedules import Schedule
+from mollitune.search.policy import Settings
 
-from .judgement import kept_level
+from .judgement import Difference, kept_level
 from .paired import detectable, standard_deviation
 
 FORMAT = "mollitune.verdict"
@@ -25,28 +26,33 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Arm:
-    """One schedule of a confirmation, and what its runs on fresh seeds showed.
+    """One configuration of a confirmation, and what its runs on fresh seeds showed.
 
     Attributes:
         configuration: Number of the configuration, as in the tables.
         schedule: The schedule.
-        text: The schedule as short text.
+        settings: The hyperparameters that were searched beside it.
+        text: Both as short text.
         trials: Numbers of its complete runs, in the order of the seeds.
         seeds: Their seeds.
         fids: Their FIDs against the test images, at full budget on clean data.
         mean: Mean FID; NaN without a complete run.
         error: Standard error of the mean; NaN for fewer than two runs.
-        difference: Mean difference from vanilla in FID on the same seeds; negative is better;
-            None for vanilla itself and without a seed in common.
+        difference: Mean difference from the baseline, vanilla or tuned vanilla, in FID on the same
+            seeds; negative is better; None for the baseline itself and without a seed in common.
         low: Lower end of the simultaneous interval of the difference; None without one.
         high: Upper end.
         tied: Whether it cannot be told apart from the best.
         out: Why it got no more seeds before the end, or failed; None if it was kept to the end.
         failed: Whether it is out since a run failed.
+        baseline: Whether it is the vanilla that the others are compared with.
+        equal: Difference from vanilla at the arm's own hyperparameters: what the schedule alone
+            does; None where these were not searched, or are those of the baseline.
     """
 
     configuration: int
     schedule: Schedule
+    settings: Settings
     text: str
     trials: tuple[int, ...]
     seeds: tuple[int, ...]
@@ -59,6 +65,8 @@ class Arm:
     tied: bool
     out: str | None
     failed: bool = False
+    baseline: bool = False
+    equal: Difference | None = None
 
     @property
     def is_vanilla(self) -> bool:
@@ -67,8 +75,14 @@ class Arm:
 
     @property
     def beats_vanilla(self) -> bool:
-        """Whether the whole interval of the difference lies below zero, and it was kept."""
-        return self.out is None and self.high is not None and self.high < 0
+        """Whether it was kept and better than the baseline, and its schedule does it.
+
+        The interval of the difference lies below zero, and so does that of the difference from
+        vanilla at the arm's own hyperparameters, if they are not those of the baseline.
+        """
+        ends = [self.high, *([] if self.equal is None else [self.equal.high])]
+        below = all(end is not None and end < 0 for end in ends)
+        return self.out is None and not self.is_vanilla and below
 
     @property
     def half_width(self) -> float | None:
@@ -82,6 +96,7 @@ class Arm:
         return {
             "configuration": self.configuration,
             "schedule": self.schedule.to_dict(),
+            "settings": dict(self.settings),
             "text": self.text,
             "trials": list(self.trials),
             "seeds": list(self.seeds),
@@ -91,6 +106,7 @@ class Arm:
             "difference": self.difference,
             "low": self.low,
             "high": self.high,
+            "equal": None if self.equal is None else self.equal._asdict(),
             "beats_vanilla": self.beats_vanilla,
             "tied": self.tied,
             "out": self.out,
@@ -107,7 +123,7 @@ class Verdict:
         number: Number of the confirmation, from 1.
         model: Name of the model.
         dataset: Name of the data set.
-        steps: Training steps of each run.
+        steps: Training steps of each run; where batch sizes were searched, of the first.
         extractor: Network behind the FIDs.
         fid_samples: Generated images behind each FID.
         reference: Split of the data set that the FIDs compare with.
@@ -117,6 +133,7 @@ class Verdict:
         complete: Whether every arm has got them, is out, or has failed.
         arms: The arms, lowest mean first, those that are out last.
         sentence: The verdict in one honest sentence.
+        budget: Training images of each run; 0 for confirmations of an earlier version.
     """
 
     search: str
@@ -132,6 +149,7 @@ class Verdict:
     complete: bool
     arms: tuple[Arm, ...]
     sentence: str = ""
+    budget: int = 0
 
     @property
     def tie_set(self) -> tuple[Arm, ...]:
@@ -140,15 +158,35 @@ class Verdict:
 
     @property
     def vanilla(self) -> Arm | None:
-        """The arm whose data are never mollified; None if it has no trial yet."""
-        return next((arm for arm in self.arms if arm.is_vanilla), None)
+        """The baseline, whose data are never mollified; None if it has no trial yet."""
+        return next((arm for arm in self.arms if arm.baseline), None)
+
+    @property
+    def schedules(self) -> tuple[Arm, ...]:
+        """The arms with mollification."""
+        return tuple(arm for arm in self.arms if not arm.is_vanilla)
+
+    @property
+    def length(self) -> str:
+        """How long each run trains, in words."""
+        unlike = {
+            setting for arm in self.arms for setting in arm.settings if "batch" in setting[0]
+        }
+        if len(unlike) > 1 and self.budget:
+            return f"{self.budget:,} training images"
+        return f"{self.steps:,} steps"
+
+    @property
+    def joint(self) -> bool:
+        """Whether hyperparameters were searched: then both sides were tuned."""
+        return any(arm.settings for arm in self.arms)
 
     @property
     def choice(self) -> Arm | None:
         """The arm to use in production.
 
         Of the arms that beat vanilla and cannot be told apart from the best, the one with the
-        lowest mean FID; vanilla if none beats it; None only as long as vanilla has no trial.
+        lowest mean FID; the baseline if none beats it; None only as long as that has no trial.
         """
         beating = [arm for arm in self.arms if arm.beats_vanilla]
         best = [arm for arm in beating if arm.tied]
@@ -175,8 +213,9 @@ class Verdict:
 
         Columns: ``schedule``, ``seeds`` (how many), ``FID`` (mean ± standard error, named after
         the images that it compares with, such as ``test FID``), ``from vanilla`` (the difference
-        ± half of its interval; negative is better) and ``verdict`` (choice, tied, beats vanilla,
-        or why it is out).
+        ± half of its interval; negative is better), where hyperparameters were searched ``at equal
+        settings`` (the same from vanilla at the arm's own), and ``verdict`` (choice, tied, beats
+        vanilla, or why it is out).
         """
         choice = self.choice if self.complete else None
         rows = [
@@ -185,6 +224,7 @@ class Verdict:
                 "seeds": str(len(arm.seeds)),
                 f"{self.reference} FID".strip(): _with_error(arm.mean, arm.error),
                 "from vanilla": _with_error(arm.difference, arm.half_width),
+                **({"at equal settings": _with_equal(arm)} if self.joint else {}),
                 "verdict": _said(arm, arm is choice, len(self.tie_set) > 1),
             }
             for arm in self.arms
@@ -202,6 +242,7 @@ class Verdict:
             "model": self.model,
             "dataset": self.dataset,
             "steps": self.steps,
+            "budget": self.budget,
             "extractor": self.extractor,
             "fid_samples": self.fid_samples,
             "reference": self.reference,
@@ -223,6 +264,17 @@ def _with_error(value: float | None, error: float | None) -> str:
     if error is None or math.isnan(error):
         return fid_text(value)
     return plus_minus(value, error)
+
+
+def _with_equal(arm: Arm) -> str:
+    """What the schedule of an arm alone does, where that is known by itself."""
+    if arm.is_vanilla or (arm.equal is not None and not arm.equal.seeds):
+        return ""
+    if arm.equal is None:
+        return _with_error(arm.difference, arm.half_width)
+    low, high = arm.equal.low, arm.equal.high
+    half = None if low is None or high is None else (high - low) / 2
+    return _with_error(arm.equal.mean, half)
 
 
 def _said(arm: Arm, chosen: bool, ties: bool) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from itertools import combinations
+from types import MappingProxyType
 from typing import NamedTuple
 
 from .paired import LEVEL, Interval, paired_interval, standard_deviation
@@ -35,10 +36,12 @@ class Judgement(NamedTuple):
     Attributes:
         differences: For each arm but the reference that shares a seed with it.
         tied: The arms that were kept and cannot be told apart from the best.
+        equal: For each arm with a twin what its schedule alone does.
     """
 
     differences: dict[int, Difference]
     tied: frozenset[int]
+    equal: dict[int, Difference]
 
 
 def judge(
@@ -47,6 +50,7 @@ def judge(
     planned: int,
     out: Collection[int] = (),
     level: float = LEVEL,
+    twins: Mapping[int, int] = MappingProxyType({}),
 ) -> Judgement:
     """Compare the arms of a confirmation with the reference and with each other.
 
@@ -71,6 +75,10 @@ def judge(
         planned: Seeds that an arm gets if it is kept to the end.
         out: The arms that were dropped or have failed.
         level: Probability with which everything holds, in (0, 1).
+        twins: For some arms the arm that differs from it in the schedule alone, vanilla at its
+            hyperparameters. These intervals are no further comparisons: an arm is said to beat
+            vanilla only if both it and its twin are beaten, which can be wrong no more often than
+            one of the two statements (an intersection-union test: Berger, 1982).
 
     Raises:
         ValueError: If a FID is not finite.
@@ -95,7 +103,16 @@ def judge(
         values = _paired(fids[arm], fids.get(reference, {}))
         if values:
             differences[arm] = _difference(values, _any_size(values, others, planned, level))
-    return Judgement(differences, frozenset(kept) - worse)
+    equal: dict[int, Difference] = {}
+    for arm, twin in twins.items():
+        values = _paired(fids.get(arm, {}), fids.get(twin, {}))
+        equal[arm] = Difference(0.0, None, None, 0)
+        if arm in kept and values:
+            spread = least if twin in kept else 0.0
+            equal[arm] = _difference(
+                values, paired_interval(values, others, kept_level(level), spread)
+            )
+    return Judgement(differences, frozenset(kept) - worse, equal)
 
 
 def kept_level(level: float) -> float:

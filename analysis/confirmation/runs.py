@@ -11,9 +11,10 @@ import pyarrow.compute as pc
 from mollitune._errors import MollituneError
 from mollitune._files import first_line
 from mollitune.analysis.tables.comparable import require_alike
+from mollitune.analysis.tables.configurations import configuration_of, hyperspace_of
 from mollitune.analysis.tables.results import Results
-from mollitune.analysis.tables.schedules import schedule_of
 from mollitune.schedules import Schedule
+from mollitune.search.policy import Configuration, Hyperspace, settings_of
 from mollitune.search.store import (
     COMPARABLE_WITHIN,
     CONFIRM_TRIALS,
@@ -32,7 +33,8 @@ class ArmRuns:
 
     Attributes:
         configuration: Its number.
-        schedule: Its schedule.
+        what: Its schedule and hyperparameters.
+        baseline: Whether it is the vanilla that all others are compared with.
         trials: Number of the complete run of each seed.
         fids: FID of each seed.
         failed: What went wrong with each seed that failed.
@@ -40,21 +42,17 @@ class ArmRuns:
     """
 
     configuration: int
-    schedule: Schedule
+    what: Configuration
+    baseline: bool = False
     trials: dict[int, int] = field(default_factory=dict)
     fids: dict[int, float] = field(default_factory=dict)
     failed: dict[int, str] = field(default_factory=dict)
     dropped: str | None = None
 
     @property
-    def is_vanilla(self) -> bool:
-        """Whether it is the arm that all others are compared with."""
-        return self.schedule.family == "vanilla"
-
-    @property
     def out(self) -> str | None:
-        """Why it is not judged with the others; vanilla always is."""
-        if self.is_vanilla:
+        """Why it is not judged with the others; the baseline always is."""
+        if self.baseline:
             return None
         return self.dropped or next(iter(self.failed.values()), None)
 
@@ -110,11 +108,15 @@ def read_confirmation(results: Results, number: int, model: str) -> Confirmation
     )
     comparable = reports[reports["comparable"]]
     require_alike(results, comparable, COMPARABLE_WITHIN, hint="confirm the search again")
-    arms = dict(plan.arms)
+    arms, space = dict(plan.arms), hyperspace_of(results, model)
     for row in trials.to_dict("records"):
         number_of = int(row["configuration"])
         if number_of not in arms:
-            arms[number_of] = ArmRuns(number_of, _schedule(row, f"trial {row['trial']}"))
+            own = _of_row(row, space)
+            arms[number_of] = ArmRuns(number_of, own)
+    # the first vanilla of the plan is the baseline
+    for arm in [arm for arm in arms.values() if arm.what.is_vanilla][:1]:
+        arm.baseline = True
     _add_runs(arms, trials, dict(zip(comparable["trial"], comparable["fid"], strict=True)))
     _add_drops(arms, _rows(results, "decisions", number), set(trials["trial"]))
     most = max(len(arm.fids.keys() | arm.failed.keys()) for arm in arms.values())
@@ -176,20 +178,25 @@ def _plan(results: Results, number: int, model: str) -> _Plan:
 
 def _planned_arm(described: Mapping[str, Any]) -> ArmRuns:
     number = int(described["configuration"])
-    return ArmRuns(number, _schedule(described["schedule"], f"configuration {number}"))
-
-
-def _schedule(described: Mapping[Any, Any], whose: str) -> Schedule:
-    """The schedule of a row or of a plan."""
+    settings = settings_of(described.get("settings", {}))
     try:
-        if "params" in described:
-            return Schedule.from_dict(described)
-        return schedule_of(described)
+        return ArmRuns(number, Configuration(Schedule.from_dict(described["schedule"]), settings))
     except ValueError as error:
-        raise MollituneError(
-            f"the schedule of {whose} cannot be built: {first_line(error)}; "
-            "import the module that registers its family first"
-        ) from error
+        raise _not_built(f"configuration {number}", error) from error
+
+
+def _of_row(row: Mapping[Any, Any], space: Hyperspace) -> Configuration:
+    try:
+        return configuration_of(row, space)
+    except ValueError as error:
+        raise _not_built(f"trial {row['trial']}", error) from error
+
+
+def _not_built(whose: str, error: ValueError) -> MollituneError:
+    return MollituneError(
+        f"the schedule of {whose} cannot be built: {first_line(error)}; "
+        "import the module that registers its family first"
+    )
 
 
 def _add_runs(
@@ -212,7 +219,7 @@ def _add_runs(
 def _add_drops(arms: Mapping[int, ArmRuns], decisions: pd.DataFrame, trials: set[int]) -> None:
     chosen = (decisions["policy"] == "confirm") & (decisions["action"] == "drop")
     for row in decisions[chosen].to_dict("records"):
-        if row["trial"] in trials and not arms[int(row["configuration"])].is_vanilla:
+        if row["trial"] in trials and not arms[int(row["configuration"])].baseline:
             arms[int(row["configuration"])].dropped = str(row["reason"])
 
 

@@ -12,8 +12,10 @@ from .paired import POWER
 
 def sentence(verdict: Verdict) -> str:
     """One honest sentence on what the confirmation of a model has shown."""
-    words = _nothing(verdict) or _so_far(verdict) + (_winners(verdict) or _no_winner(verdict))
-    return f"On {verdict.model}, {words}{_failures(verdict)}."
+    found = _winners(verdict) or _hollow(verdict) or _no_winner(verdict)
+    words = _nothing(verdict) or _so_far(verdict) + found
+    tuned = "tuned against tuned: " if verdict.joint else ""
+    return f"On {verdict.model}, {tuned}{words}{_failures(verdict)}."
 
 
 def listed(names: Sequence[str]) -> str:
@@ -31,7 +33,7 @@ def _nothing(verdict: Verdict) -> str | None:
     none = "there is no verdict" + ("" if verdict.complete else " yet")
     if verdict.vanilla is None or not verdict.vanilla.fids:
         return f"{none}: vanilla has no complete run to compare with"
-    schedules = [arm for arm in verdict.arms if not arm.is_vanilla]
+    schedules = verdict.schedules
     if all(arm.failed for arm in schedules):
         return f"{none}: no schedule has a complete run to compare with vanilla"
     if any(arm.out is None for arm in schedules) and not _judged(verdict):
@@ -51,18 +53,52 @@ def _winners(verdict: Verdict) -> str | None:
     choice = verdict.choice
     if choice is None or not choice.beats_vanilla:
         return None
-    by = f"by {_interval(choice, -1)} FID ({_evidence(verdict, choice)})"
-    tied = [choice, *(arm for arm in verdict.tie_set if arm is not choice)]
+    by = f"by {_interval(choice, -1)} FID ({_evidence(verdict, choice)}){_alone(verdict, choice)}"
+    vanilla = _plain(verdict)
+    tied = [choice, *(a for a in verdict.tie_set if a is not choice and not a.is_vanilla)]
     beating = [arm.text for arm in tied if arm.beats_vanilla]
     if len(tied) == 1:
         alone = choice.tied and len(verdict.arms) > 2
-        return f"{choice.text} beats vanilla {by}" + (", and nothing ties with it" * alone)
+        return f"{choice.text} beats {vanilla} {by}" + (", and nothing ties with it" * alone)
     apart = f"{listed([arm.text for arm in tied])} cannot be told apart"
     if len(beating) == len(tied):
-        return f"{apart}; each beats vanilla, {choice.text} {by}"
+        return f"{apart}; each beats {vanilla}, {choice.text} {by}"
     if len(beating) == 1:
-        return f"{apart}; only {choice.text} beats vanilla, {by}"
-    return f"{apart}; {listed(beating)} beat vanilla, {choice.text} {by}"
+        return f"{apart}; only {choice.text} beats {vanilla}, {by}"
+    return f"{apart}; {listed(beating)} beat {vanilla}, {choice.text} {by}"
+
+
+def _alone(verdict: Verdict, arm: Arm) -> str:
+    """What the schedule does at equal hyperparameters, where these were searched."""
+    if not verdict.joint:
+        return ""
+    if arm.equal is None:
+        return ", at the same hyperparameters"
+    return f"; at equal hyperparameters by {_equal(arm, -1)}"
+
+
+def _hollow(verdict: Verdict) -> str | None:
+    """The case that only hyperparameters beat vanilla; None otherwise."""
+    better = [arm for arm in _judged(verdict) if arm.high is not None and arm.high < 0]
+    if not better or better[0].equal is None:
+        return None
+    arm, evidence = better[0], _evidence(verdict, better[0])
+    return (
+        f"{arm.text} is better than {_plain(verdict)} by {_interval(arm, -1)} FID ({evidence}), "
+        f"but cannot be told apart from vanilla at the same hyperparameters "
+        f"({_equal(arm)}): nothing shows that the schedule helps"
+    )
+
+
+def _equal(arm: Arm, sign: int = 1) -> str:
+    equal = arm.equal
+    if equal is None or equal.low is None or equal.high is None:
+        return "no interval yet"
+    return plus_minus(sign * equal.mean, (equal.high - equal.low) / 2)
+
+
+def _plain(verdict: Verdict) -> str:
+    return verdict.vanilla.text if verdict.vanilla is not None else "vanilla"
 
 
 def _no_winner(verdict: Verdict) -> str:
@@ -76,16 +112,16 @@ def _no_winner(verdict: Verdict) -> str:
                 f"; the closest, {judged[0].text}, is worse by {_interval(judged[0])} FID "
                 f"({evidence})"
             )
-        return f"vanilla beats every schedule{closest}"
+        return f"{_plain(verdict)} beats every schedule{closest}"
     largest = max(undecided, key=lambda arm: abs(arm.difference or 0.0))
     shown = (
         f"(largest difference: {_interval(largest)} FID, {largest.text}; "
         f"{_evidence(verdict, largest)}){_unnoticed(verdict)}"
     )
-    if len(undecided) == len(verdict.arms) - 1:
-        return f"no schedule can be told apart from vanilla {shown}"
+    if len(undecided) == len(verdict.schedules):
+        return f"no schedule can be told apart from {_plain(verdict)} {shown}"
     names = listed([arm.text for arm in undecided])
-    return f"no schedule beats vanilla, and {names} cannot be told apart from it {shown}"
+    return f"no schedule beats {_plain(verdict)}, and {names} cannot be told apart from it {shown}"
 
 
 def _unnoticed(verdict: Verdict) -> str:
@@ -103,7 +139,7 @@ def _failures(verdict: Verdict) -> str:
 
 def _judged(verdict: Verdict) -> list[Arm]:
     """The arms that were kept and have an interval, lowest difference first."""
-    judged = [a for a in verdict.arms if a.out is None and a.half_width is not None]
+    judged = [a for a in verdict.schedules if a.out is None and a.half_width is not None]
     return sorted(judged, key=lambda arm: arm.difference or 0.0)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -99,13 +100,14 @@ def write_verdict(results: Results) -> list[Verdict]:
 
 def _verdict(results: Results, number: int, model: str) -> Verdict:
     runs = read_confirmation(results, number, model)
-    vanilla = next((arm.configuration for arm in runs.arms if arm.is_vanilla), -1)
+    baseline = next((arm for arm in runs.arms if arm.baseline), None)
     judgement = judge(
         {arm.configuration: arm.fids for arm in runs.arms},
-        vanilla,
+        -1 if baseline is None else baseline.configuration,
         runs.planned,
         {arm.configuration for arm in runs.arms if arm.out is not None},
         runs.level,
+        dict(_twins(runs.arms, baseline)),
     )
     arms = [_arm(arm, judgement) for arm in runs.arms]
     found = Verdict(
@@ -114,6 +116,7 @@ def _verdict(results: Results, number: int, model: str) -> Verdict:
         model=model,
         dataset=str(runs.measured["dataset"]),
         steps=int(runs.measured["step"]),
+        budget=int(runs.measured.get("budget", 0)),
         extractor=str(runs.measured["extractor"]),
         fid_samples=int(runs.measured["fid_samples"]),
         reference=str(runs.measured["fid_reference"]),
@@ -125,6 +128,15 @@ def _verdict(results: Results, number: int, model: str) -> Verdict:
     return replace(found, sentence=sentence(found))
 
 
+def _twins(arms: Sequence[ArmRuns], baseline: ArmRuns | None) -> Iterator[tuple[int, int]]:
+    """Yield arms with vanilla at their own hyperparameters, where these are not the baseline's."""
+    plain = {arm.what.settings: arm for arm in arms if arm.what.is_vanilla}
+    for arm in arms:
+        twin = plain.get(arm.what.settings)
+        if twin is not None and not arm.what.is_vanilla and twin is not baseline:
+            yield arm.configuration, twin.configuration
+
+
 def _arm(runs: ArmRuns, judgement: Judgement) -> Arm:
     seeds = tuple(sorted(runs.fids))
     fids = tuple(runs.fids[seed] for seed in seeds)
@@ -132,8 +144,9 @@ def _arm(runs: ArmRuns, judgement: Judgement) -> Arm:
     against = judgement.differences.get(runs.configuration)
     return Arm(
         configuration=runs.configuration,
-        schedule=runs.schedule,
-        text=str(runs.schedule),
+        schedule=runs.what.schedule,
+        settings=runs.what.settings,
+        text=str(runs.what),
         trials=tuple(runs.trials[seed] for seed in seeds),
         seeds=seeds,
         fids=fids,
@@ -145,6 +158,8 @@ def _arm(runs: ArmRuns, judgement: Judgement) -> Arm:
         tied=runs.configuration in judgement.tied,
         out=runs.out,
         failed=runs.out is not None and runs.dropped is None,
+        baseline=runs.baseline,
+        equal=judgement.equal.get(runs.configuration),
     )
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from mollitune._errors import MollituneError
 from mollitune.analysis.tables.comparable import comparable_reports, require_alike
+from mollitune.analysis.tables.configurations import parameters
 from mollitune.analysis.tables.results import Results
 from mollitune.search.store import COMPARABLE_WITHIN, PARAMS_PREFIX, SHAPE_PREFIX
 
@@ -53,8 +54,8 @@ def importance(
 
     - ``shape``: features of the curve, which every schedule has. They go together, and two that
       tell the same share what they explain.
-    - ``parameter`` within all: the family, and ``until``, the share of training that is mollified
-      (0 for vanilla), which all schedules have.
+    - ``parameter`` within all: the family, ``until``, the share of training that is mollified (0
+      for vanilla), which all schedules have, and the hyperparameters that were searched.
     - ``parameter`` within one family: its own, named ``sigmoid.tau``, with shares of the variance
       within that family.
 
@@ -163,13 +164,22 @@ def _leading_family(table: pd.DataFrame) -> str | None:
 
 def _common(table: pd.DataFrame) -> dict[str, list[float]]:
     until = 1 - table[f"{SHAPE_PREFIX}clean_share"]
-    return _varying({"family": table["family"], "until": until})
+    first = table.iloc[0].to_dict() if len(table) else {}
+    settings = {name: table[f"{PARAMS_PREFIX}{name}"] for name in _settings(first)}
+    return _varying({"family": table["family"], "until": until, **settings})
+
+
+def _settings(row: Mapping[Any, Any]) -> list[str]:
+    """The hyperparameters that were searched beside the schedule."""
+    return list(parameters(row)[1]) if row else []
 
 
 def _own(table: pd.DataFrame) -> dict[str, list[float]]:
     family = table["family"].iloc[0]
     names = [name for name in table.columns if name.startswith(PARAMS_PREFIX)]
-    return _varying({f"{family}.{n.removeprefix(PARAMS_PREFIX)}": table[n] for n in names})
+    settings = {f"{PARAMS_PREFIX}{name}" for name in _settings(table.iloc[0].to_dict())}
+    own = [name for name in names if name not in settings]
+    return _varying({f"{family}.{n.removeprefix(PARAMS_PREFIX)}": table[n] for n in own})
 
 
 def _shape(table: pd.DataFrame) -> dict[str, list[float]]:

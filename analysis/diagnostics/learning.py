@@ -7,8 +7,8 @@ import pandas as pd
 
 from mollitune._errors import MollituneError
 from mollitune.analysis.tables.comparable import comparable_reports
+from mollitune.analysis.tables.configurations import configuration_text
 from mollitune.analysis.tables.results import Results
-from mollitune.analysis.tables.schedules import schedule_text
 
 _COLUMNS = [
     "model",
@@ -49,7 +49,7 @@ def learning_curves(
     """
     rows = evaluations(results, model, trials).sort_values(["model", "trial", "step"])
     first = rows.drop_duplicates("configuration").to_dict("records")
-    texts = {row["configuration"]: schedule_text(row) for row in first}
+    texts = {row["configuration"]: configuration_text(row) for row in first}
     schedules = rows["configuration"].map(texts).astype("str")
     return rows.assign(schedule=schedules)[_COLUMNS].reset_index(drop=True)
 

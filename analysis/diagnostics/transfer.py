@@ -14,10 +14,10 @@ import pandas as pd
 from mollitune.analysis.ranking.expectation import LEVEL
 from mollitune.analysis.ranking.leaderboard import leaderboard
 from mollitune.analysis.tables.comparable import comparable_reports, require_alike
+from mollitune.analysis.tables.configurations import configuration_of, hyperspace_of
 from mollitune.analysis.tables.results import Results
-from mollitune.analysis.tables.schedules import schedule_of
 from mollitune.schedules import SAME_CURVE, Schedule, curve_distance
-from mollitune.search.policy import MODELLED, ShapeSurrogate
+from mollitune.search.policy import MODELLED, Configuration, Hyperspace, ShapeSurrogate
 from mollitune.search.store import COMPARABLE_WITHIN
 
 from .correlation import rank_correlation
@@ -100,7 +100,9 @@ class _Model:
         numbers = self.board["configuration"].tolist()
         of_each = dict(iter(runs.groupby("configuration")))
         self._runs = [of_each[number] for number in numbers]
-        self.schedules = [_schedule(own) for own in self._runs]
+        self._space = hyperspace_of(results, name)
+        self.configurations = [_configuration(own, self._space) for own in self._runs]
+        self.schedules = [None if c is None else c.schedule for c in self.configurations]
 
     @property
     def vanilla(self) -> float:
@@ -109,13 +111,18 @@ class _Model:
     @cached_property
     def surrogate(self) -> ShapeSurrogate | None:
         """What shapes say about FID here; None with too few schedules to say anything."""
-        known = [i for i, schedule in enumerate(self.schedules) if schedule is not None]
-        schedules = [s for s in self.schedules if s is not None]
+        known = [i for i, own in enumerate(self.configurations) if own is not None]
+        configurations = [own for own in self.configurations if own is not None]
         values = [self._runs[i]["fid"].tolist() for i in known]
         seeds = [self._runs[i]["seed"].tolist() for i in known]
         if len(known) < MODELLED or any(fid <= 0 for own in values for fid in own):
             return None
-        return ShapeSurrogate(schedules, values, seeds)
+        return ShapeSurrogate(configurations, values, seeds, self._space)
+
+    def with_own_settings(self, schedule: Schedule) -> Configuration:
+        """A foreign schedule at the hyperparameters of the best configuration here."""
+        own = next((c.settings for c in self.configurations if c is not None), ())
+        return Configuration(schedule, own)
 
     def place_of(self, schedule: Schedule | None) -> int | None:
         """Where on the board the same curve stands; the nearest one if there are several."""
@@ -128,9 +135,9 @@ class _Model:
         return nearest if distances[nearest] <= SAME_CURVE else None
 
 
-def _schedule(runs: pd.DataFrame) -> Schedule | None:
+def _configuration(runs: pd.DataFrame, space: Hyperspace) -> Configuration | None:
     try:
-        return schedule_of(runs.iloc[0].to_dict())
+        return configuration_of(runs.iloc[0].to_dict(), space)
     except ValueError:
         return None
 
@@ -186,7 +193,7 @@ def _standing(schedule: Schedule | None, on: _Model) -> _Standing:
         )
     if schedule is None or on.surrogate is None:
         return _Standing("unknown")
-    belief = on.surrogate.at([schedule])
+    belief = on.surrogate.at([on.with_own_settings(schedule)])
     low, high = belief.interval(LEVEL)
     fid = float(belief.fid[0])
     return _Standing(

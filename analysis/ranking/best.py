@@ -1,7 +1,7 @@
 """The best schedule of a search, and its way into production."""
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,14 @@ from mollitune._files import first_line
 from mollitune.analysis.confirmation.arms import Arm, Verdict
 from mollitune.analysis.confirmation.verdict import verdicts
 from mollitune.analysis.tables.comparable import comparable_reports, require_alike
+from mollitune.analysis.tables.configurations import configuration_of, hyperspace_of
 from mollitune.analysis.tables.results import Results
-from mollitune.analysis.tables.schedules import schedule_of
 from mollitune.analysis.words import count_of, fid_text, interval_text
-from mollitune.schedules import Schedule
+from mollitune.schedules import Option, Schedule
+from mollitune.search.policy import Configuration, Hyperspace
 from mollitune.search.store import COMPARABLE_WITHIN
 
+from .equal import Equal, equal_hyperparameters
 from .leaderboard import leaderboard
 
 
@@ -31,7 +33,8 @@ class Best:
         model: Name of the model.
         dataset: Name of the data set.
         schedule: Its schedule; vanilla if no schedule is expected to do better.
-        text: The schedule as short text.
+        settings: Its hyperparameters, as far as they were searched.
+        text: Schedule and hyperparameters as short text.
         runs: Number of its complete runs.
         seeds: Their seeds, in the order of the runs.
         trial: Its run with the median FID, the better of two in the middle.
@@ -41,9 +44,14 @@ class Best:
         fid_high: Upper end.
         fid_mean: Mean FID of its runs, at full budget on clean data.
         fid_lowest: Lowest FID of its runs.
-        vanilla_runs: Number of complete runs without mollification.
-        vanilla_expected: FID to expect without mollification; None without such a run.
-        vanilla_mean: Mean FID of the runs without mollification; None without one.
+        vanilla_runs: Number of complete runs of that configuration.
+        vanilla_expected: FID to expect without mollification, at the best hyperparameters tried
+            for it; None without such a run.
+        vanilla_text: That configuration as short text; None without one.
+        at_an_end: Hyperparameters whose range should be wider: the best of a side lies at an end.
+        equal: What the schedule alone does: FID to expect minus that of vanilla at the same
+            hyperparameters, over all that were tried; None where none were searched.
+        vanilla_mean: Mean FID of its runs; None without one.
         lowest_configuration: Number of the configuration with the lowest FID of a single run.
         lowest_text: Its schedule as short text.
         lowest_runs: Number of its complete runs.
@@ -61,6 +69,7 @@ class Best:
     model: str
     dataset: str
     schedule: Schedule
+    settings: Mapping[str, Option]
     text: str
     runs: int
     seeds: tuple[int, ...]
@@ -73,6 +82,9 @@ class Best:
     fid_lowest: float
     vanilla_runs: int
     vanilla_expected: float | None
+    vanilla_text: str | None
+    at_an_end: tuple[str, ...]
+    equal: Equal | None
     vanilla_mean: float | None
     lowest_configuration: int
     lowest_text: str
@@ -101,6 +113,11 @@ class Best:
         return self.schedule if self.confirmed is None else self.confirmed.schedule
 
     @property
+    def production_settings(self) -> Mapping[str, Option]:
+        """The hyperparameters to train with, as far as they were searched."""
+        return self.settings if self.confirmed is None else dict(self.confirmed.settings)
+
+    @property
     def sentence(self) -> str:
         """The verdict; before one what to expect of the best schedule, in one sentence."""
         if self.verdict is not None:
@@ -109,12 +126,14 @@ class Best:
         if not self.is_vanilla:
             versus = "there is no vanilla run to compare with"
             if self.vanilla_expected is not None:
-                versus = f"vanilla {fid_text(self.vanilla_expected)}"
+                tuned = f"{self.vanilla_text} (tuned as much)" if self.settings else "vanilla"
+                versus = f"{tuned} {fid_text(self.vanilla_expected)}"
+            equal = f"; {self.equal.sentence}" if self.equal is not None else ""
             return (
-                f"On {self.model}, {self.text} looks best: expected FID {expected}, {versus}; "
-                "not confirmed yet."
+                f"On {self.model}, {self.text} looks best: expected FID {expected}, {versus}"
+                f"{equal}; not confirmed yet."
             )
-        vanilla = f"vanilla (expected FID {expected})"
+        vanilla = f"{self.text} (expected FID {expected})"
         if self.others_finished:
             return (
                 f"On {self.model}, no schedule tried is expected to beat {vanilla}; "
@@ -154,7 +173,11 @@ class Best:
         if self.lowest_configuration != self.configuration:
             used = f"{self.lowest_text}, which has {count_of(self.lowest_runs, 'run')}"
         lowest = f"The best single run (FID {fid_text(self.lowest_fid)}) used {used}."
-        return f"{sure} {measured}. {lowest}"
+        wider = ""
+        if self.at_an_end:
+            names = " and ".join(self.at_an_end)
+            wider = f" The best lies at an end of the range of {names}: search a wider one."
+        return f"{sure} {measured}. {lowest}{wider}"
 
 
 def best(results: Results, model: str | None = None) -> Best:
@@ -180,7 +203,7 @@ def best(results: Results, model: str | None = None) -> Best:
             "finite FID yet, so there is no best schedule"
         )
     # budgets may differ between models, and their FIDs still compare: same data, same measure
-    shared = [column for column in COMPARABLE_WITHIN if column not in ("model", "step")]
+    shared = [column for column in COMPARABLE_WITHIN if column not in ("model", "budget")]
     require_alike(results, rows, shared, hint="name one of them: --model, or model=")
     board = leaderboard(results, model)
     first = board.sort_values(["fid_expected", "model"])["model"].iloc[0]
@@ -204,12 +227,17 @@ def _recommend(results: Results, rows: pd.DataFrame, board: pd.DataFrame) -> Bes
     lowest = board.sort_values(["fid_lowest", "rank"]).iloc[0].to_dict()
     runs = rows[rows["configuration"] == top["configuration"]].sort_values("trial")
     median = median_run(runs)
+    model = str(top["model"])
+    space = hyperspace_of(results, model)
+    plain = next(iter(board[board["family"] == "vanilla"].to_dict("records")), None)
+    own = _configuration(median.to_dict(), space)
     return Best(
         search=str(median["search"]),
         configuration=int(top["configuration"]),
         model=str(top["model"]),
         dataset=str(median["dataset"]),
-        schedule=_schedule(median.to_dict()),
+        schedule=own.schedule,
+        settings=dict(own.settings),
         text=str(top["schedule"]),
         runs=len(runs),
         seeds=tuple(map(int, runs["seed"])),
@@ -220,8 +248,11 @@ def _recommend(results: Results, rows: pd.DataFrame, board: pd.DataFrame) -> Bes
         fid_high=_known(top["fid_high"]),
         fid_mean=float(top["fid_mean"]),
         fid_lowest=float(top["fid_lowest"]),
-        vanilla_runs=int((rows["family"] == "vanilla").sum()),
+        vanilla_runs=0 if plain is None else int(plain["runs"]),
         vanilla_expected=_known(top["vanilla_expected"]),
+        vanilla_text=None if plain is None else str(plain["schedule"]),
+        at_an_end=tuple(dict.fromkeys(_ends(rows, (top, plain), space))),
+        equal=equal_hyperparameters(rows, own.schedule, space),
         vanilla_mean=_known(top["vanilla_mean"]),
         lowest_configuration=int(lowest["configuration"]),
         lowest_text=str(lowest["schedule"]),
@@ -243,9 +274,18 @@ def _others_tried(results: Results, model: str) -> int:
     return int(rows.loc[own, "configuration"].nunique())
 
 
-def _schedule(run: Mapping[Hashable, Any]) -> Schedule:
+def _ends(
+    rows: pd.DataFrame, best_of_each: Sequence[Mapping[Hashable, Any] | None], space: Hyperspace
+) -> Iterator[str]:
+    for side in best_of_each:
+        if side is not None:
+            own = rows[rows["configuration"] == side["configuration"]].iloc[0].to_dict()
+            yield from space.at_an_end(_configuration(own, space).settings)
+
+
+def _configuration(run: Mapping[Hashable, Any], space: Hyperspace) -> Configuration:
     try:
-        return schedule_of(run)
+        return configuration_of(run, space)
     except ValueError as error:
         raise MollituneError(
             f"the schedule of trial {run['trial']} cannot be built: {first_line(error)}; "

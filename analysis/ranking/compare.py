@@ -11,8 +11,8 @@ import pandas as pd
 from mollitune._errors import MollituneError
 from mollitune.analysis.confirmation.paired import paired_interval
 from mollitune.analysis.tables.comparable import comparable_reports, require_alike
+from mollitune.analysis.tables.configurations import configuration_text
 from mollitune.analysis.tables.results import Results
-from mollitune.analysis.tables.schedules import schedule_text
 from mollitune.search.store import COMPARABLE_WITHIN
 
 from .expectation import LEVEL
@@ -75,7 +75,8 @@ def compare(
         schedule as text, ``seeds`` (how many in common), ``fid_one`` and ``fid_other`` (means over
         these), ``difference`` (mean of one minus other, negative: one is better), ``error`` (its
         standard error), its two-sided 90 % t interval ``low`` to ``high`` (NaN for a single
-        seed), ``step``, ``extractor``, ``fid_samples`` and ``fid_reference``.
+        seed), ``step`` (of one), ``extractor``, ``fid_samples`` and
+        ``fid_reference``.
 
     Raises:
         MollituneError: If the search has no such model, configuration or family, both are the
@@ -193,7 +194,7 @@ def _row(results: Results, number: int, model: str | None) -> dict[Any, Any]:
 
 
 def _text(results: Results, number: int) -> str:
-    return schedule_text(_row(results, number, None))
+    return configuration_text(_row(results, number, None))
 
 
 def _alike(results: Results, one: int, other: int) -> Iterator[pd.DataFrame]:
@@ -207,7 +208,10 @@ def _alike(results: Results, one: int, other: int) -> Iterator[pd.DataFrame]:
             pairs = fids.set_axis(["fid_one", "fid_other"], axis=1).dropna().reset_index()
             if not pairs.empty:
                 pairs["difference"] = pairs["fid_one"] - pairs["fid_other"]
-                shared = {name: group[name].iloc[0] for name in ("stage", *COMPARABLE_WITHIN)}
+                own = group[group["configuration"] == one]
+                shared = {
+                    name: own[name].iloc[0] for name in ("stage", "step", *COMPARABLE_WITHIN)
+                }
                 yield pairs.assign(**shared)
 
 

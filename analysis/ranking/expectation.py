@@ -7,8 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtrit
 
-from mollitune.schedules import Schedule
-from mollitune.search.policy import MODELLED, ShapeSurrogate
+from mollitune.search.policy import MODELLED, NOTHING, Configuration, Hyperspace, ShapeSurrogate
 
 LEVEL = 0.9
 """Probability of all intervals that are shown."""
@@ -29,26 +28,28 @@ class Expectation(NamedTuple):
 
 
 def expectations(
-    schedules: Sequence[Schedule | None],
+    configurations: Sequence[Configuration | None],
     values: Sequence[Sequence[float]],
     seeds: Sequence[Sequence[int]],
+    space: Hyperspace = NOTHING,
 ) -> list[Expectation]:
     """Return the FID to expect of each configuration of one model on a fresh seed.
 
-    From `MODELLED` configurations on it is the belief of a `ShapeSurrogate`; with fewer, or with
-    a schedule that cannot be built here, the mean over the runs, with an interval from the spread
-    between seeds that all configurations share, relative to their means.
+    From `MODELLED` configurations on it is the belief of a `ShapeSurrogate`. With fewer, or with a
+    configuration that cannot be built here, it is the mean over the runs, with an interval from
+    the spread between seeds that all configurations share, relative to their means.
 
     Args:
-        schedules: The schedules, n of them; None for one that cannot be built.
+        configurations: The configurations, n of them; None for one that cannot be built.
         values: For each its FIDs, one per complete run, measured alike.
         seeds: For each the seeds of these runs.
+        space: The hyperparameters in which they may differ.
     """
-    known = [schedule for schedule in schedules if schedule is not None]
+    known = [configuration for configuration in configurations if configuration is not None]
     positive = all(fid > 0 for own in values for fid in own)
-    if not positive or len(known) < max(MODELLED, len(schedules)):
+    if not positive or len(known) < max(MODELLED, len(configurations)):
         return _means(values, positive)
-    belief = ShapeSurrogate(known, values, seeds).tried()
+    belief = ShapeSurrogate(known, values, seeds, space).tried()
     low, high = belief.interval(LEVEL)
     return [Expectation(*map(float, row)) for row in zip(belief.fid, low, high, strict=True)]
 

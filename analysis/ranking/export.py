@@ -42,29 +42,47 @@ def _provenance(results: Results, found: "Best", note: str) -> dict[str, Any]:
     kept = {
         field.name: getattr(found, field.name)
         for field in fields(found)
-        if field.name not in ("schedule", "text", "verdict")
+        if field.name not in ("schedule", "text", "verdict", "equal", "settings")
     }
     dataset = _mapping(results.metadata.get("dataset"))
     extractor = _mapping(results.metadata.get("extractor"))
     return {
         **kept,
         "seeds": list(found.seeds),
+        "steps": _steps(found),
+        "equal": None if found.equal is None else found.equal._asdict(),
+        "at_an_end": list(found.at_an_end),
+        "searched": dict(found.production_settings),
         "dataset_sha256": dataset.get("sha256"),
         "extractor_sha256": extractor.get("sha256"),
         "extractor_resize": extractor.get("resize"),
-        "training": _training(_mapping(results.metadata.get("config")), found.model),
+        "training": _training(_mapping(results.metadata.get("config")), found),
         "note": note,
         "versions": results.metadata.get("versions", {}),
     }
 
 
-def _training(config: Mapping[str, Any], model: str) -> dict[str, Any]:
-    """How the search trained a model, as far as its config tells."""
+def _training(config: Mapping[str, Any], found: "Best") -> dict[str, Any]:
+    """How the search trained what goes into production, as far as its config tells."""
     entries = (_mapping(entry) for entry in config.get("model", ()))
-    entry = next((entry for entry in entries if entry.get("name") == model), {})
+    entry = dict(next((entry for entry in entries if entry.get("name") == found.model), {}))
+    for name, value in found.production_settings.items():
+        start, _, key = name.partition(".")
+        if start == "hparams" and key:
+            entry["hparams"] = {**_mapping(entry.get("hparams")), key: value}
+        else:
+            entry[name] = value
     known = {name: value for name, value in entry.items() if name not in _NOT_HOW_TRAINED}
     fid = _mapping(config.get("fid"))
     return {**known, "ema": fid["ema"]} if "ema" in fid else known
+
+
+def _steps(found: "Best") -> int:
+    """Training steps of what goes into production: a confirmation may choose another batch."""
+    own, chosen = (s.get("batch_size") for s in (found.settings, found.production_settings))
+    if own is None or chosen is None:
+        return found.steps
+    return round(found.steps * int(own) / int(chosen))
 
 
 def _rescale(found: "Best") -> dict[str, Any]:
@@ -72,8 +90,8 @@ def _rescale(found: "Best") -> dict[str, Any]:
     return {
         "rule": _RULE,
         "until": until,
-        "search_steps": found.steps,
-        "search_mollified_steps": round(until * found.steps),
+        "search_steps": _steps(found),
+        "search_mollified_steps": round(until * _steps(found)),
     }
 
 

@@ -1,40 +1,42 @@
-"""Which schedules of a search are worth a confirmation."""
+"""Which configurations of a search are worth a confirmation."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from mollitune._errors import MollituneError
 from mollitune.analysis.tables.comparable import comparable_reports
+from mollitune.analysis.tables.configurations import configuration_of, hyperspace_of
 from mollitune.analysis.tables.results import Results
-from mollitune.analysis.tables.schedules import schedule_of
-from mollitune.schedules import SAME_CURVE, Schedule, curve_distance
+from mollitune.schedules import SAME_CURVE, curve_distance
+from mollitune.search.policy import Configuration
 
 from .leaderboard import leaderboard
 
 
 class Finalist(NamedTuple):
-    """A schedule that a search recommends to confirm.
+    """A configuration that a search recommends to confirm.
 
     Attributes:
-        configuration: Number of the configuration.
-        schedule: Its schedule.
+        number: Number of the configuration.
+        configuration: Its schedule and hyperparameters.
     """
 
-    configuration: int
-    schedule: Schedule
+    number: int
+    configuration: Configuration
 
 
-def finalists(results: Results, model: str, top: int) -> list[Finalist]:
+def finalists(results: Results, model: str, top: int, vanilla: bool = False) -> list[Finalist]:
     """Return the configurations of a model with the lowest expected FID, the best one first.
 
-    Vanilla is none of them, and of two that are the same curve the worse is left out.
+    Of two that are the same curve at the same hyperparameters the worse is left out.
 
     Args:
         results: Results of a search.
         model: Name of the model.
         top: How many at most, >= 1.
+        vanilla: Whether those without mollification are wanted, or those with it.
 
     Raises:
         MollituneError: If the search has no such model, none of its trials has finished, or a
@@ -46,34 +48,35 @@ def finalists(results: Results, model: str, top: int) -> list[Finalist]:
             f"no trial of model {model!r} of the search {results.name!r} has finished on clean "
             "data with a finite FID yet, so there is nothing to confirm"
         )
-    rows = {int(row["configuration"]): row for row in _rows(results, model)}
+    known = dict(_configurations(results, model))
     found: list[Finalist] = []
-    for number in board.sort_values(["rank", "configuration"])["configuration"]:
-        schedule = _schedule(rows[int(number)])
-        known = (curve_distance(schedule, other.schedule) <= SAME_CURVE for other in found)
-        if schedule.family != "vanilla" and not any(known):
-            found.append(Finalist(int(number), schedule))
+    for number in board.sort_values(["rank", "configuration"])["configuration"].tolist():
+        own = known[number]
+        again = any(_same(own, other.configuration) for other in found)
+        if own.is_vanilla is vanilla and not again:
+            found.append(Finalist(number, own))
     return found[:top]
 
 
-def tried(results: Results, model: str, schedule: Schedule) -> int | None:
-    """Return the number of the first configuration of a model with this curve; None if none."""
-    for row in _rows(results, model):
-        if curve_distance(_schedule(row), schedule) <= SAME_CURVE:
-            return int(row["configuration"])
-    return None
+def tried(results: Results, model: str, wanted: Configuration) -> int | None:
+    """Return the number of the first configuration of a model that is the same; None if none."""
+    same = (n for n, own in _configurations(results, model) if _same(own, wanted))
+    return next(same, None)
 
 
-def _rows(results: Results, model: str) -> list[Mapping[Hashable, Any]]:
+def _same(one: Configuration, other: Configuration) -> bool:
+    alike = one.settings == other.settings
+    return alike and curve_distance(one.schedule, other.schedule) <= SAME_CURVE
+
+
+def _configurations(results: Results, model: str) -> Iterator[tuple[int, Configuration]]:
     runs = comparable_reports(results, model).sort_values("trial")
-    return list(runs.drop_duplicates("configuration").to_dict("records"))
-
-
-def _schedule(row: Mapping[Hashable, Any]) -> Schedule:
-    try:
-        return schedule_of(row)
-    except ValueError as error:
-        raise MollituneError(
-            f"the schedule of configuration {row['configuration']} cannot be built: {error}; "
-            "import the module that registers its family first"
-        ) from error
+    space = hyperspace_of(results, model)
+    for row in runs.drop_duplicates("configuration").to_dict("records"):
+        try:
+            yield int(row["configuration"]), configuration_of(row, space)
+        except ValueError as error:
+            raise MollituneError(
+                f"configuration {row['configuration']} cannot be built: {error}; "
+                "import the module that registers its family first"
+            ) from error

@@ -6,8 +6,9 @@ from typing import Any
 import pandas as pd
 
 from mollitune.analysis.tables.comparable import comparable_reports
+from mollitune.analysis.tables.configurations import configurations_of, hyperspace_of
 from mollitune.analysis.tables.results import Results
-from mollitune.analysis.tables.schedules import schedules_of
+from mollitune.search.policy import Hyperspace
 from mollitune.search.store import COMPARABLE_WITHIN
 
 from .expectation import expectations
@@ -52,11 +53,13 @@ def leaderboard(results: Results, model: str | None = None) -> pd.DataFrame:
 
     Returns:
         One row per configuration with a complete run, sorted by model and rank: ``model``,
-        ``rank`` (from 1), ``configuration``, ``family``, ``schedule`` (as text), ``runs``
-        (complete ones), ``fid_mean``, ``fid_sd`` (between the runs, NaN for one), ``fid_lowest``,
+        ``rank`` (from 1), ``configuration``, ``family``, ``schedule`` (as text, with the searched
+        hyperparameters), ``runs`` (complete ones), ``fid_mean``, ``fid_sd`` (between the runs, NaN
+        for one), ``fid_lowest``,
         ``fid_expected`` with its 90 % interval ``fid_low`` to ``fid_high`` (see `expectations`;
-        NaN where no seed was repeated yet), ``vanilla_mean`` and ``vanilla_expected`` (of the
-        vanilla runs measured alike, NaN without one), ``difference`` (``fid_expected`` minus
+        NaN where no seed was repeated yet), ``vanilla_mean`` and ``vanilla_expected`` (of the best
+        vanilla configuration that was measured alike; NaN without one),
+        ``difference`` (``fid_expected`` minus
         ``vanilla_expected``, negative is better), ``bpd_mean``, ``trials`` (numbers of the runs,
         as text), ``step``, ``extractor`` and ``fid_samples``. Empty when nothing has finished.
 
@@ -73,33 +76,35 @@ def _fitted(results: Results, model: str, runs: pd.DataFrame) -> pd.DataFrame:
     """The board of a model, fitted when it is first asked for."""
     if model not in results.boards:
         groups = runs.groupby(COMPARABLE_WITHIN, sort=True)
-        results.boards[model] = pd.concat([_ranked(alike) for _, alike in groups])
+        space = hyperspace_of(results, model)
+        results.boards[model] = pd.concat([_ranked(alike, space) for _, alike in groups])
     return results.boards[model]
 
 
-def _ranked(alike: pd.DataFrame) -> pd.DataFrame:
+def _ranked(alike: pd.DataFrame, space: Hyperspace) -> pd.DataFrame:
     """Rows of the leaderboard for runs that were measured alike, best first."""
-    board = _configurations(alike)
+    board = _configurations(alike, space)
     vanilla = board["family"] == "vanilla"
-    board["vanilla_mean"] = alike.loc[alike["family"] == "vanilla", "fid"].mean()
-    board["vanilla_expected"] = board.loc[vanilla, "fid_expected"].mean()
+    plain = board[vanilla].sort_values(["fid_expected", "configuration"])[:1]
+    board["vanilla_mean"] = plain["fid_mean"].mean()
+    board["vanilla_expected"] = plain["fid_expected"].mean()
     board["difference"] = board["fid_expected"] - board["vanilla_expected"]
     board["rank"] = board["fid_expected"].rank(method="min").astype("int64")
     return board.sort_values(["rank", "configuration"])
 
 
-def _configurations(alike: pd.DataFrame) -> pd.DataFrame:
+def _configurations(alike: pd.DataFrame, space: Hyperspace) -> pd.DataFrame:
     runs = alike.sort_values(["configuration", "trial"])
     each = runs.groupby("configuration", sort=True)
     first = runs.drop_duplicates("configuration")
-    schedules, texts = schedules_of(first)
+    configurations, texts = configurations_of(first, space)
     bounds = [0, *each.size().cumsum()]
 
     def of_each(column: str) -> list[list[Any]]:
         values = runs[column].tolist()
         return [values[begin:end] for begin, end in pairwise(bounds)]
 
-    expected = expectations(schedules, of_each("fid"), of_each("seed"))
+    expected = expectations(configurations, of_each("fid"), of_each("seed"), space)
     measured = {
         "runs": each.size(),
         "fid_mean": each["fid"].mean(),

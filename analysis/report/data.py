@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,8 +11,13 @@ import pandas as pd
 from mollitune._errors import MollituneError
 from mollitune.analysis.ranking.leaderboard import leaderboard
 from mollitune.analysis.tables.comparable import comparable_reports, require_alike
+from mollitune.analysis.tables.configurations import (
+    configuration_text,
+    hyperspace_of,
+    parameters,
+    schedule_of,
+)
 from mollitune.analysis.tables.results import Results
-from mollitune.analysis.tables.schedules import schedule_of, schedule_text
 from mollitune.search.store import COMPARABLE_WITHIN
 
 ACTIONS = ("continue", "stop", "audit", "skip", "promote")
@@ -81,6 +87,7 @@ class ShapePoint(NamedTuple):
         expected: FID to expect on a fresh seed.
         low: Lower end of its 90 % interval; NaN without one.
         high: Upper end.
+        settings: Its searched hyperparameters by name.
     """
 
     configuration: int
@@ -93,6 +100,7 @@ class ShapePoint(NamedTuple):
     expected: float
     low: float
     high: float
+    settings: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def median_trial(self) -> int:
@@ -125,7 +133,7 @@ def fid_curves(results: Results, model: str) -> list[FidCurve]:
     rows = _of_search(results.reports, model)
     finite = rows[np.isfinite(rows["fid"])].sort_values(["trial", "step"])
     starts = np.flatnonzero(np.diff(finite["trial"], prepend=-1))
-    texts = [schedule_text(row) for row in finite.iloc[starts].to_dict("records")]
+    texts = [configuration_text(row) for row in finite.iloc[starts].to_dict("records")]
     # whole columns, and slices of them: a data frame per trial costs milliseconds each
     names = ("trial", "family", "step", "fid", "phase", "comparable")
     trials, families, steps, fids, phases, comparable = (finite[n].tolist() for n in names)
@@ -190,15 +198,26 @@ def shape_points(results: Results, model: str) -> list[ShapePoint]:
     columns = runs.sort_values("trial")[["configuration", "trial", "seed", "fid"]]
     for number, *run in columns.itertuples(index=False, name=None):
         own.setdefault(number, []).append((int(run[0]), int(run[1]), float(run[2])))
+    settings = _settings(results, runs, model)
     board = leaderboard(results, model).to_dict("records")
     rows = [row for row in board if row["configuration"] in areas]
-    return [_shape_point(row, areas, own[row["configuration"]]) for row in rows]
+    return [_shape_point(row, areas, own[row["configuration"]], settings) for row in rows]
+
+
+def _settings(results: Results, runs: pd.DataFrame, model: str) -> Mapping[int, Mapping[str, Any]]:
+    """The hyperparameters of each configuration, where some were searched."""
+    space = hyperspace_of(results, model)
+    if not space:
+        return {}
+    first = runs.drop_duplicates("configuration").to_dict("records")
+    return {int(row["configuration"]): parameters(row)[1] for row in first}
 
 
 def _shape_point(
     row: Mapping[Hashable, Any],
     areas: Mapping[int, float],
     runs: Sequence[tuple[int, int, float]],
+    settings: Mapping[int, Mapping[str, Any]],
 ) -> ShapePoint:
     number = int(row["configuration"])
     trials, seeds, fids = (list(values) for values in zip(*runs, strict=True))
@@ -213,6 +232,7 @@ def _shape_point(
         float(row["fid_expected"]),
         float(row["fid_low"]),
         float(row["fid_high"]),
+        settings.get(number, {}),
     )
 
 
@@ -252,7 +272,9 @@ def failures(results: Results, model: str) -> pd.DataFrame:
     counts = counters.groupby(results.reports["trial"]).max()
     table = trials.assign(
         non_finite=trials["trial"].map(counts).fillna(0).astype("int64"),
-        text=pd.Series(map(schedule_text, trials.to_dict("records")), trials.index, dtype="str"),
+        text=pd.Series(
+            map(configuration_text, trials.to_dict("records")), trials.index, dtype="str"
+        ),
     )
     bad = table["status"].isin(["failed", "interrupted"]) | (table["non_finite"] > 0)
     columns = ["trial", "text", "status", "step", "steps", "non_finite", "error"]

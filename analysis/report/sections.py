@@ -10,6 +10,7 @@ from .cards.importance import importance_card
 from .cards.leaderboard import board_card
 from .cards.rising import rising_note
 from .cards.samples import gallery
+from .cards.settings import settings_card
 from .cards.stopping import audit_card, decisions_card
 from .cards.verdict import verdict_card
 from .data import fid_curves, level_curves, stopping_summary
@@ -46,6 +47,7 @@ def model_section(
         _facts(results, view),
         _fid_card(results, view, number),
         shapes,
+        settings_card(results, view, number),
         board_card(view.board),
         importance_card(results, view.model),
         stopping,

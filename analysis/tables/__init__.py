@@ -5,8 +5,16 @@ queries them; `comparable` says which evaluations may be ranked; `schedules` bui
 a row.
 """
 
+from .configurations import configuration_of, hyperspace_of, schedule_of
 from .load import NoResultsYetError, find_search, load_results
 from .results import Results
-from .schedules import schedule_of
 
-__all__ = ["NoResultsYetError", "Results", "find_search", "load_results", "schedule_of"]
+__all__ = [
+    "NoResultsYetError",
+    "Results",
+    "configuration_of",
+    "find_search",
+    "hyperspace_of",
+    "load_results",
+    "schedule_of",
+]

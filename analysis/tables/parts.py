@@ -18,6 +18,7 @@ from mollitune.search.store import (
     columns,
     decode,
     missing_parts,
+    one_budget,
     params_of,
     part_names,
     spelled_out,
@@ -145,4 +146,4 @@ def _merge(tables: Iterable[pa.Table], table: str) -> Rows | None:
             f"the files of {table} do not fit together ({first_line(error)}); move away the one "
             "of another search"
         ) from error
-    return Rows(merged, KEYS[table])
+    return Rows(one_budget(merged) if "budget" in merged.column_names else merged, KEYS[table])

@@ -15,7 +15,9 @@ from mollitune.analysis.confirmation import clearly_out, power_sentence
 from mollitune.analysis.ranking import finalists, tried
 from mollitune.schedules import build
 from mollitune.search.config import SearchConfig, StoppingConfig
+from mollitune.search.policy.configuration import Configuration
 from mollitune.search.policy.confirmation import Confirmation
+from mollitune.search.policy.hyperspace import Hyperspace
 from mollitune.search.policy.space import FamilySpace
 from mollitune.search.store.confirmation_file import SEEDS_APART, Contestant, Description, latest
 from mollitune.search.store.description import CONFIRMATIONS, confirmation_name, read_metadata
@@ -100,7 +102,7 @@ def confirm_search(
             },
             stage="confirm",
         )
-        for line in _announced(results, plan):
+        for line in _announced(results, plan, context.config):
             console.print(line, highlight=False, markup=False, soft_wrap=True)
         until_the_end.enter_context(on_ray(config, console))
         return run_job(_job(context, plan, metadata), console, wait, lease)
@@ -168,8 +170,13 @@ def _plan(
             name: max(metadata["evaluation"][name]["every"], 1 / EVALUATIONS) for name in models
         },
         arms={
-            name: list(_arms(results, name, top, number, "tau" in metadata["params"]))
-            for name in models
+            entry.name: list(
+                _arms(
+                    results, entry.name, entry.hyperspace, top, number, "tau" in metadata["params"]
+                )
+            )
+            for entry in config.model
+            if entry.name in models
         },
         created=own["created"],
         versions=own["versions"],
@@ -178,39 +185,50 @@ def _plan(
 
 
 def _arms(
-    results: Results, model: str, top: int, number: int, paper: bool
+    results: Results, model: str, space: Hyperspace, top: int, number: int, paper: bool
 ) -> Iterator[Contestant]:
-    """Yield vanilla, the paper's default and the finalists of a model, each curve once.
+    """Yield what is confirmed of a model: the baseline first, every configuration once.
+
+    The baseline is the best vanilla that the search has found. After it come the paper's default,
+    the finalists and, where hyperparameters were searched, vanilla at those of each finalist: that
+    the schedule is what helps, and not the learning rate that came with it.
 
     Arguments:
         results: Results of the search.
         model: Name of the model.
+        space: The hyperparameters that were searched.
         top: How many finalists.
-        number: Number of the confirmation, for schedules that the search did not try.
+        number: Number of the confirmation, for configurations that the search did not try.
         paper: Whether the tables have room for the paper's default.
     """
-    found = finalists(results, model, top)
-    known = {finalist.configuration for finalist in found}
-    extra = [build("vanilla"), *([FamilySpace(PAPER).default(0)] if paper else [])]
-    for i, schedule in enumerate(extra):
-        configuration = tried(results, model, schedule)
-        if configuration is None:
-            configuration = number * CONFIRM_TRIALS + i
-        if configuration not in known:
-            yield Contestant(configuration=configuration, schedule=schedule.to_dict())
-    for finalist in found:
-        yield Contestant(
-            configuration=finalist.configuration, schedule=finalist.schedule.to_dict()
-        )
+    vanilla, first = build("vanilla"), space.first
+    plain = finalists(results, model, 1, vanilla=True)
+    found = [finalist.configuration for finalist in finalists(results, model, top)]
+    default = [Configuration(FamilySpace(PAPER).default(0), first)] if paper else []
+    baseline = plain[0].configuration if plain else Configuration(vanilla, first)
+    twins = [Configuration(vanilla, own.settings) for own in (*default, *found) if own.settings]
+    new = number * CONFIRM_TRIALS
+    known: set[int] = set()
+    for own in dict.fromkeys((baseline, *default, *found, *twins)):
+        known_as = tried(results, model, own)
+        if known_as is None:
+            known_as, new = new, new + 1
+        if known_as not in known:
+            known.add(known_as)
+            yield Contestant(
+                configuration=known_as,
+                schedule=own.schedule.to_dict(),
+                settings=dict(own.settings),
+            )
 
 
-def _announced(results: Results, plan: Description) -> Iterator[str]:
+def _announced(results: Results, plan: Description, config: SearchConfig) -> Iterator[str]:
     """Say what is trained, and which differences that many seeds will find."""
     for model, arms in plan.arms.items():
-        texts = "; ".join(str(arm.candidate().schedule) for arm in arms)
+        texts = "; ".join(str(arm.candidate().configuration) for arm in arms)
         yield (
-            f"confirmation {plan.number} of {model}: {len(arms)} schedules x {plan.seeds} fresh "
-            f"seeds, {plan.steps[model]:,} steps each, FID on {plan.fid_samples:,} samples: "
+            f"confirmation {plan.number} of {model}: {len(arms)} configurations x {plan.seeds} "
+            f"fresh seeds, {config.length_of(model)} each, FID on {plan.fid_samples:,} samples: "
             f"{texts}"
         )
         yield power_sentence(results, model, len(arms) - 1, plan.seeds, plan.level)

@@ -9,17 +9,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from mollitune.schedules import Schedule
+from mollitune.schedules import Vanilla
 from mollitune.search.config import SearchConfig
-from mollitune.search.policy.comparability import Comparability
+from mollitune.search.policy.comparability import Comparability, age_of
+from mollitune.search.policy.configuration import Configuration
+from mollitune.search.policy.hyperspace import NOTHING
 from mollitune.search.policy.proposer import Proposal, Proposer
-from mollitune.search.policy.source import Source
 from mollitune.search.policy.stopping import Observation, Run, Stopping
 from mollitune.search.terminal import duration
 from mollitune.search.training.spec import TrialSpec, cooldown_steps
 from mollitune.search.tune.budget import SHARE, Costs, Plan, affordable
 
-from .proposals import arms, source
+from .proposals import arms, shares, source
 
 ADVISED = 1 / 3
 """Share of the time above which cheaper evaluations are advised."""
@@ -37,7 +38,7 @@ class Cost:
         expected: With early stopping and probes, the mean over invented results.
         low: Least of these.
         high: Most of these.
-        configurations: Schedules that are tried, the mean; the other runs are further seeds.
+        configurations: Configurations that are tried, the mean; the other runs are further seeds.
     """
 
     full: int
@@ -70,7 +71,7 @@ def describe_cost(
         seconds[name] = whole / (plan.gain or 1) if plan.as_one else whole
         if plan.share is not None and plan.share > ADVISED:
             yield _advice(name, plan, affordable(plan, steps, SHARE, measured))
-    cost = plan_cost(config, list(arms(config, side)), source(config, side))
+    cost = plan_cost(config, side)
     turns = [seconds[config.model[i % len(config.model)].name] for i in range(config.trials)]
     whole = sum(turns) / min(config.workers, config.trials)
     text = f"cost: {config.trials} trials, {config.workers} at once: about {duration(whole)}"
@@ -78,7 +79,9 @@ def describe_cost(
         low, high = (duration(whole * steps / cost.full) for steps in (cost.low, cost.high))
         text += f" if none is stopped, {low} to {high} with early stopping"
     if cost.configurations < config.trials:
-        text += f"; about {cost.configurations} schedules are tried, the rest are further seeds"
+        text += (
+            f"; about {cost.configurations} configurations are tried, the rest are further seeds"
+        )
     yield text
 
 
@@ -96,7 +99,7 @@ def _short(seconds: float) -> str:
     return f"{seconds:.2g} s" if seconds >= 0.1 else f"{1000 * seconds:.2g} ms"
 
 
-def plan_cost(config: SearchConfig, arms: Sequence[tuple[str, Schedule]], source: Source) -> Cost:
+def plan_cost(config: SearchConfig, side: int) -> Cost:
     """Estimate the cost of a search.
 
     Its own early stopping and race run on schedules of its own space. What is invented are the
@@ -109,15 +112,18 @@ def plan_cost(config: SearchConfig, arms: Sequence[tuple[str, Schedule]], source
 
     Args:
         config: The search.
-        arms: Model and schedule of each run that comes first.
-        source: Where the other schedules come from.
+        side: Side of the images in pixels.
     """
     costs, configurations = [], []
+    first = list(arms(config, side))
     turns = Counter(config.model[i % len(config.model)].name for i in range(config.trials))
     full = sum(count * config.steps_of(name) for name, count in turns.items())
-    pool = source.candidates(random.Random(config.seed))
+    # hyperparameters change no cost: equally many images are trained
+    pool = source(config, side, NOTHING).candidates(random.Random(config.seed))
     for repetition in range(REPETITIONS):
-        cost, tried = _one_search(_Simulation(config, arms, pool, repetition), full, config.trials)
+        cost, tried = _one_search(
+            _Simulation(config, first, pool, repetition), full, config.trials
+        )
         costs.append(cost)
         configurations.append(tried)
     return Cost(
@@ -159,16 +165,17 @@ class _Counts(NamedTuple):
 class _Draws:
     """Draws from a pool again and again; that a curve may come twice changes no cost."""
 
-    def __init__(self, pool: Sequence[Schedule], seed: int) -> None:
+    def __init__(self, pool: Sequence[Configuration], seed: int) -> None:
         self._pool = pool
         self._rng = random.Random(seed)
 
-    def tried(self, configuration: int, schedule: Schedule) -> None:
+    def tried(self, number: int, configuration: Configuration) -> None:
         """Learn nothing."""
 
-    def ask(self, configuration: int) -> Schedule:
-        """Draw the next schedule."""
-        return replace(self._rng.choice(self._pool))  # a copy, which counts as a new one
+    def ask(self, number: int, vanilla: bool = False) -> Configuration:
+        """Draw the next configuration."""
+        # a copy, which counts as a new one
+        return Configuration(Vanilla()) if vanilla else replace(self._rng.choice(self._pool))
 
     def tell(self, run: Run, outcome: str, value: float | None, step: int) -> None:
         """Learn nothing."""
@@ -178,8 +185,8 @@ class _Simulation:
     def __init__(
         self,
         config: SearchConfig,
-        arms: Sequence[tuple[str, Schedule]],
-        pool: Sequence[Schedule],
+        arms: Sequence[tuple[str, Configuration]],
+        pool: Sequence[Configuration],
         seed: int,
     ) -> None:
         self._config = config
@@ -199,7 +206,8 @@ class _Simulation:
             config.seed,
             stopping.reduction_factor if stopping.races else None,
             stopping.max_seeds,
-            expect=lambda schedules, values, seeds: [sum(v) / len(v) for v in values],
+            expect=lambda model, tried, values, seeds: [sum(v) / len(v) for v in values],
+            share=shares(config),
         )
         self._steps: dict[str, list[int]] = {}
         self.counts = _Counts(0, 0, 0)
@@ -249,5 +257,5 @@ class _Simulation:
         progress = step / spec.steps
         phase = "mollified" if proposal.schedule.mollified(progress) else "clean"
         fid = 1 + self._rng.random()
-        like = Comparability(proposal.run.model, step)
+        like = Comparability(proposal.run.model, age_of(progress))
         return Observation(step, progress, phase, fid, fid, like)

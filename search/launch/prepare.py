@@ -79,6 +79,7 @@ def prepare(
     if config.resources.compile and not apart(config):
         check_compiler("resources.compile")
     splits = split(load_images(config.dataset))
+    config = config.for_images(len(splits.train))
     check_models(config, splits.shape)
     for entry in () if apart(config) else config.model:
         try_model(entry.name, entry, splits.train, torch.device("cpu"))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mollitune.schedules import Schedule, build
+from mollitune.schedules import build
 from mollitune.search.config import SearchConfig
+from mollitune.search.policy.configuration import Configuration
+from mollitune.search.policy.hyperspace import Hyperspace
 from mollitune.search.policy.proposer import Proposer
 from mollitune.search.policy.samplers import RandomSampler, Sampler, ShapeSampler
 from mollitune.search.policy.source import SpaceSource, first_tried
 from mollitune.search.policy.space import FamilySpace
-from mollitune.search.policy.study import StudySampler
+from mollitune.search.policy.study import BothSides, StudySampler
+from mollitune.search.policy.surrogate import expected_fid
 
 
 def proposer(config: SearchConfig, side: int) -> Proposer:
@@ -21,39 +24,55 @@ def proposer(config: SearchConfig, side: int) -> Proposer:
         side: Side of the images in pixels.
     """
     stopping = config.stopping
+    spaces = {entry.name: entry.hyperspace for entry in config.model}
     return Proposer(
         arms=list(arms(config, side)),
         samplers={
-            entry.name: sampler(config, side, config.seed + i)
-            for i, entry in enumerate(config.model)
+            name: sampler(config, side, config.seed + i, space)
+            for i, (name, space) in enumerate(spaces.items())
         },
         seed=config.seed,
         eta=stopping.reduction_factor if stopping.races else None,
         seeds=stopping.max_seeds,
+        expect=lambda model, tried, fids, seeds: expected_fid(tried, fids, seeds, spaces[model]),
+        share=shares(config),
     )
 
 
-def sampler(config: SearchConfig, side: int, seed: int) -> Sampler:
+def shares(config: SearchConfig) -> dict[str, float]:
+    """Return which share of the new configurations of each model is vanilla."""
+    searched = [entry.name for entry in config.model if entry.hyperspace]
+    return {name: config.vanilla_share if _spaces(config) else 1.0 for name in searched}
+
+
+def sampler(config: SearchConfig, side: int, seed: int, hyperspace: Hyperspace) -> Sampler:
     """Return the sampler that a config names, for one model."""
-    schedules, spaces = source(config, side), _spaces(config)
+    schedules, spaces = source(config, side, hyperspace), _spaces(config)
     if config.sampler == "shape":
-        return ShapeSampler(schedules, seed)
-    if config.sampler == "random" or not spaces:
+        return ShapeSampler(schedules, seed, hyperspace)
+    if config.sampler == "random" or not (spaces or hyperspace):
         return RandomSampler(schedules, seed)
-    return StudySampler(config.sampler, spaces, side, seed, config.workers, schedules)
+    how = (side, seed, config.workers, schedules, hyperspace)
+    mollified = StudySampler(config.sampler, spaces, *how)
+    if not hyperspace:
+        return mollified
+    return BothSides(mollified, StudySampler(config.sampler, _VANILLA, *how))
 
 
-def source(config: SearchConfig, side: int) -> SpaceSource:
-    """Return where the schedules of a search come from: its families, or vanilla alone."""
-    return SpaceSource(_spaces(config) or {"vanilla": FamilySpace("vanilla")}, side)
+def source(config: SearchConfig, side: int, hyperspace: Hyperspace) -> SpaceSource:
+    """Return where configurations of a model come from: the families, or vanilla alone."""
+    return SpaceSource(_spaces(config) or _VANILLA, side, hyperspace)
 
 
-def arms(config: SearchConfig, side: int) -> Iterable[tuple[str, Schedule]]:
-    """Yield what each model tries first, see `first_tried`."""
+def arms(config: SearchConfig, side: int) -> Iterable[tuple[str, Configuration]]:
+    """Yield what each model tries first, see `first_tried`; hyperparameters at their defaults."""
     defaults = [space.default(side) for space in _spaces(config).values()]
     for schedule in first_tried([build("vanilla"), *defaults])[: config.arms_of_each]:
         for entry in config.model:
-            yield entry.name, schedule
+            yield entry.name, Configuration(schedule, entry.hyperspace.first)
+
+
+_VANILLA = {"vanilla": FamilySpace("vanilla")}
 
 
 def _spaces(config: SearchConfig) -> dict[str, FamilySpace]:

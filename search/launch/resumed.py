@@ -1,4 +1,4 @@
-"""Which schedule parameters have a column in the tables of a search."""
+"""Which parameters have a column in the tables of a search, and its config once more."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pyarrow as pa
 from mollitune._errors import MollituneError
 from mollitune._files import first_line
 from mollitune.search.config import SearchConfig
+from mollitune.search.policy.dimensions import arrow_type
 from mollitune.search.policy.space import parameter_types
 from mollitune.search.store.schema import METADATA_FILE
 from mollitune.search.tune.budget import Plan
@@ -19,8 +20,15 @@ PAPER = "sigmoid"
 
 
 def table_parameters(config: SearchConfig) -> dict[str, pa.DataType]:
-    """Return the Arrow type of each parameter of the families that may be trained, by name."""
-    return parameter_types([*(space.family for space in config.families), PAPER])
+    """Return the Arrow type of each parameter that may be tried, by name."""
+    return {
+        **parameter_types([*(space.family for space in config.families), PAPER]),
+        **{
+            name: arrow_type(found)
+            for entry in config.model
+            for name, found in entry.hyperspace.dimensions.items()
+        },
+    }
 
 
 def known_parameters(metadata: Mapping[str, Any]) -> dict[str, pa.DataType]:
@@ -51,6 +59,7 @@ def config_of(metadata: dict[str, Any], more: int = 0, address: str | None = Non
     """
     stored = dict(metadata["config"])
     stored["trials"] += more
+    stored["families"] = [_linear(family) for family in stored.get("families", [])]
     # once a share of the time; what came of it stands in the description, see `plans_of`
     stored["fid"] = {key: value for key, value in stored["fid"].items() if key != "budget"}
     if address is not None:
@@ -62,3 +71,22 @@ def config_of(metadata: dict[str, Any], more: int = 0, address: str | None = Non
             f"the config in {METADATA_FILE} is not one of this version: {first_line(error)}; "
             "resume with the version that it names"
         ) from None
+
+
+def _linear(family: Any) -> Any:
+    """Return an entry of ``families`` with its ranges spelled out.
+
+    Descriptions hold them spelled out; one that holds a list is of a version that knew no
+    logarithmic range of a config.
+    """
+    if not isinstance(family, dict):
+        return family
+    return {
+        name: {
+            key: {"low": value[0], "high": value[1], "log": False}
+            if isinstance(value, list) and not isinstance(value[0], str)
+            else value
+            for key, value in params.items()
+        }
+        for name, params in family.items()
+    }

@@ -5,6 +5,7 @@ decisions, whether Ray Tune asks for them, a replay on recorded curves, or a res
 
 =============== ===================================================================
 `space`         what may be tried: families of schedules and their parameters
+`hyperspace`    the hyperparameters that are searched beside them, in one notation: `dimensions`
 `proposer`      the next run: an arm, another seed of a good one, or a new schedule
 `samplers`      what chooses new schedules; `surrogate` is what they believe
 `race`          which configuration deserves another seed
@@ -17,14 +18,30 @@ decisions, whether Ray Tune asks for them, a replay on recorded curves, or a res
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .configuration import Configuration, Settings, settings_of, settings_text
+from .dimensions import dimension, nearest
+from .hyperspace import NOTHING, Hyperspace
+
 if TYPE_CHECKING:
     from .surrogate import MODELLED, ShapeSurrogate
 
-__all__ = ["MODELLED", "ShapeSurrogate"]
+_LATER = ("MODELLED", "ShapeSurrogate")
+__all__ = [
+    "MODELLED",
+    "NOTHING",
+    "Configuration",
+    "Hyperspace",
+    "Settings",
+    "ShapeSurrogate",
+    "dimension",
+    "nearest",
+    "settings_of",
+    "settings_text",
+]
 
 
 def __getattr__(name: str) -> Any:
     # only when asked for: whoever checks a config needs the names of the rules, and no torch
-    if name not in __all__:
+    if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(".surrogate", __name__), name)

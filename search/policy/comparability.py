@@ -9,6 +9,18 @@ from dataclasses import dataclass, fields
 NOT_CLEAN = "training data still mollified: the value cannot be compared"
 
 
+def age_of(progress: float) -> float:
+    """Return the age of a value: progress to a twentieth.
+
+    Trainings with unlike batches see equally many images, but in whole steps.
+
+    Examples:
+        >>> age_of(213 / 320), age_of(320 / 480)
+        (0.65, 0.65)
+    """
+    return round(20 * progress) / 20
+
+
 class UnlikeValuesError(ValueError):
     """Values were to be ranked that do not compare; the message says in what they differ."""
 
@@ -19,21 +31,23 @@ class Comparability:
 
     Arguments:
         model: Name of the model.
-        step: Training steps behind the value.
+        age: Share of the training behind the value, see `age_of`.
         probe: Whether it was measured at the end of a cooldown branch.
         extractor: Network, weights and resizing behind the FID.
         samples: Generated images.
         reference: What they were compared with.
         ema: Half-life of the averaged weights, 0 without.
+        budget: Training images of the full budget.
     """
 
     model: str
-    step: int
+    age: float
     probe: bool = False
     extractor: str = ""
     samples: int = 0
     reference: str = ""
     ema: float = 0.0
+    budget: int = 0
 
 
 @dataclass(frozen=True)

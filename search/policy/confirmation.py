@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mollitune.schedules import Schedule
-
+from .configuration import Configuration
 from .decision import Decision
 from .proposer import Proposal
 from .stopping import Run
@@ -18,15 +17,15 @@ how many arms there were at first to the arms that are clearly out, each with th
 
 @dataclass(frozen=True)
 class Candidate:
-    """A schedule to be confirmed.
+    """A configuration to be confirmed.
 
     Arguments:
-        configuration: Number of its configuration.
-        schedule: The schedule.
+        number: Its number.
+        configuration: Schedule and hyperparameters.
     """
 
-    configuration: int
-    schedule: Schedule
+    number: int
+    configuration: Configuration
 
 
 @dataclass
@@ -34,6 +33,7 @@ class _Contest:
     """What is known of the arms of one model."""
 
     vanilla: int
+    arms: dict[int, Configuration]
     fids: dict[int, dict[int, float]]
     ended: dict[int, set[int]]
     last: dict[int, tuple[Run, int]] = field(default_factory=dict)
@@ -46,11 +46,12 @@ class Confirmation:
 
     Arms of one seed share initial weights and batches, so that they compare in pairs. Once all
     arms that are left have ended a seed, they are looked at: between two looks the order in which
-    runs end changes nothing. Vanilla is never dropped: it is what the others are compared with.
+    runs end changes nothing. The baseline is never dropped: the others are compared with it; nor
+    is vanilla at the hyperparameters of a schedule that is left.
     Nobody waits for a look, so a cluster may be some runs ahead of it.
 
     Arguments:
-        arms: The schedules of each model; one of them is vanilla.
+        arms: The configurations of each model; the first vanilla is the baseline.
         seeds: Seeds per arm.
         first_seed: The first of them; the others count up.
         first_trial: Number of the first run.
@@ -89,9 +90,9 @@ class Confirmation:
         if place is None:
             return None
         model, candidate, repeat = self._order[place]
-        vanilla = candidate.schedule.family == "vanilla"
-        run = Run(self._number, candidate.configuration, model, repeat, vanilla)
-        return Proposal(run, candidate.schedule, self._first_seed + repeat)
+        baseline = candidate.number == self._contests[model].vanilla
+        run = Run(self._number, candidate.number, model, repeat, baseline)
+        return Proposal(run, candidate.configuration, self._first_seed + repeat)
 
     def started(self, proposal: Proposal) -> Sequence[Decision]:
         """Learn that a run was started; those before it are of arms that were out.
@@ -101,7 +102,7 @@ class Confirmation:
         """
         run = proposal.run
         own = (run.model, run.configuration, run.repeat)
-        keys = [(model, arm.configuration, repeat) for model, arm, repeat in self._order]
+        keys = [(model, arm.number, repeat) for model, arm, repeat in self._order]
         self._order = self._order[keys.index(own) + 1 :]
         self._runs[run.trial] = run
         self._number = run.trial + 1
@@ -117,7 +118,7 @@ class Confirmation:
         contest.last[run.configuration] = run, step
         if outcome == "completed" and value is not None:
             contest.fids[run.configuration][run.repeat] = value
-        elif not run.vanilla:
+        elif not run.baseline:
             contest.out.add(run.configuration)
         dropped: list[Decision] = []
         while self._look_is_due(contest):
@@ -128,7 +129,7 @@ class Confirmation:
     def _left(self) -> Iterator[int]:
         """Places in the order of the runs of arms that are not out."""
         for place, (model, candidate, _) in enumerate(self._order):
-            if candidate.configuration not in self._contests[model].out:
+            if candidate.number not in self._contests[model].out:
                 yield place
 
     def _look_is_due(self, contest: _Contest) -> bool:
@@ -146,15 +147,30 @@ class Confirmation:
         }
         if contest.looks == self._seeds:
             return []  # the verdict follows
-        out = self._clearly_out(seen, contest.vanilla, self._seeds, len(contest.fids))
+        found = self._clearly_out(seen, contest.vanilla, self._seeds, len(contest.fids))
+        out = {arm: why for arm, why in found.items() if not contest.arms[arm].is_vanilla}
+        contest.out.update(out)
+        out |= _alone(contest)
         contest.out.update(out)
         return [_dropped(contest, arm, reason, len(seen)) for arm, reason in out.items()]
 
 
 def _contest(arms: Sequence[Candidate]) -> _Contest:
-    numbers = [arm.configuration for arm in arms]
-    vanilla = next(arm.configuration for arm in arms if arm.schedule.family == "vanilla")
-    return _Contest(vanilla, {n: {} for n in numbers}, {n: set() for n in numbers})
+    numbers = [arm.number for arm in arms]
+    vanilla = next(arm.number for arm in arms if arm.configuration.is_vanilla)
+    own = {arm.number: arm.configuration for arm in arms}
+    return _Contest(vanilla, own, {n: {} for n in numbers}, {n: set() for n in numbers})
+
+
+def _alone(contest: _Contest) -> dict[int, str]:
+    """Vanilla arms at the hyperparameters of schedules that are all out: nobody needs them."""
+    left = {n: own for n, own in contest.arms.items() if n not in contest.out}
+    needed = {own.settings for own in left.values() if not own.is_vanilla}
+    return {
+        n: "no schedule with its hyperparameters is left"
+        for n, own in left.items()
+        if own.is_vanilla and n != contest.vanilla and own.settings not in needed
+    }
 
 
 def _dropped(contest: _Contest, arm: int, reason: str, competitors: int) -> Decision:

@@ -31,16 +31,18 @@ class Runs(NamedTuple):
         owner: Number of each run's schedule, with shape (n,).
         seed: Seed of each run, with shape (n,).
         y: Value of each run, with shape (n,).
+        settings: How many of the coordinates, the last ones, are of hyperparameters.
     """
 
     x: Array
     owner: Indices
     seed: Indices
     y: Array
+    settings: int = 0
 
     def some(self, which: Indices) -> Runs:
         """Return some of the runs."""
-        return Runs(self.x, self.owner[which], self.seed[which], self.y[which])
+        return Runs(self.x, self.owner[which], self.seed[which], self.y[which], self.settings)
 
 
 @dataclass(frozen=True)
@@ -74,18 +76,24 @@ class Process:
         arrays = (self.root, self.one, self.half, self.mean, self.total, self.evidence)
         return Process(self.runs, self.scales.keep(which), *(array[which] for array in arrays))
 
-    def predict(self, x: Array, schedule: Indices | None = None) -> tuple[Array, Array, Array]:
-        """Return what each draw says of f + c at m points.
+    def predict(
+        self, x: Array, schedule: Indices | None = None, own: bool = True
+    ) -> tuple[Array, Array, Array]:
+        """Return what each draw says of f + h + c at m points.
 
         Args:
             x: The points, with shape (m, d).
             schedule: Numbers of the schedules that they are; None: none that was tried.
+            own: Whether c counts at points that were not tried.
 
         Returns:
             Location, variance given m, and that which not knowing m adds, each of shape (k, m).
         """
         s, owner = self.scales, self.runs.owner
-        shared = (s.shape**2)[:, None, None] * _matern(_squares(x, self.runs.x), s)
+        squares = _squares(x, self.runs.x)
+        shared = (s.shape**2)[:, None, None] * _matern(squares, s)
+        if self.runs.settings:
+            shared += (s.settings**2)[:, None, None] * _matern(squares, s, self.runs.settings)
         cross = np.take(shared, owner, axis=2)
         if schedule is not None:
             cross += (s.own**2)[:, None, None] * (schedule[:, None] == owner)
@@ -94,7 +102,7 @@ class Process:
             # both transposed, which spares LAPACK a copy of them
             found[:] = dtrtrs(root.T, given.T, lower=0, trans=1)[0].T
         location = self.mean[:, None] + np.einsum("kmn,kn->km", solved, self.half)
-        prior = (s.shape**2 + s.own**2)[:, None]
+        prior = (s.shape**2 + s.own**2 * (own or schedule is not None) + s.settings**2)[:, None]
         variance = np.maximum(prior - np.einsum("kmn,kmn->km", solved, solved), 0.0)
         by_mean = 1 - np.einsum("kmn,kn->km", solved, self.one)
         return location, variance, by_mean**2 / self.total[:, None]
@@ -125,8 +133,11 @@ def _bordered(runs: Runs, s: Hyperparameters) -> Array:
     which, owner = np.unique(runs.owner, return_inverse=True)
     pairs, place = _pairs(len(which))
     one, other = runs.x[which[pairs[0]]], runs.x[which[pairs[1]]]
-    correlation = _matern((one - other) ** 2, s)
+    squares = (one - other) ** 2
+    correlation = _matern(squares, s)
     apart = (s.shape**2)[:, None] * correlation + (s.own**2)[:, None] * (pairs[0] == pairs[1])
+    if runs.settings:
+        apart += (s.settings**2)[:, None] * _matern(squares, s, runs.settings)
     alike = apart + (s.seed**2)[:, None] + (s.seed_shape**2)[:, None] * correlation
     of_runs = np.zeros((count + 2, count + 2), dtype=np.intp)
     same_seed = runs.seed[:, None] == runs.seed
@@ -154,10 +165,13 @@ def _squares(a: Array, b: Array) -> Array:
     return squares
 
 
-def _matern(squares: Array, scales: Hyperparameters) -> Array:
-    """Matern 5/2 correlation for each draw, from squared differences by coordinate (last)."""
-    flat = squares.reshape(-1, squares.shape[-1])
-    r = (5 * scales.length**-2) @ flat.T
+def _matern(squares: Array, scales: Hyperparameters, last: int = 0) -> Array:
+    """Matern 5/2 correlation for each draw, from squared differences by coordinate (last axis).
+
+    With ``last``, only over so many of the last coordinates.
+    """
+    flat = squares.reshape(-1, squares.shape[-1])[:, -last:]
+    r = (5 * scales.length[:, -last:] ** -2) @ flat.T
     np.sqrt(r, out=r)
     correlation = r * r
     correlation /= 3

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from mollitune.schedules import Schedule
 
+from .configuration import Configuration
 from .decision import Decision
 from .race import Promotion, Race
 from .samplers import Sampler
@@ -15,9 +17,11 @@ from .stopping import Run
 from .surrogate import expected_fid
 
 Expect = Callable[
-    [Sequence[Schedule], Sequence[Sequence[float]], Sequence[Sequence[int]]], Sequence[float]
+    [str, Sequence[Configuration], Sequence[Sequence[float]], Sequence[Sequence[int]]],
+    Sequence[float],
 ]
-"""From schedules, their FIDs and the seeds of these to the FID to expect of each."""
+"""From a model, configurations of it, their FIDs and the seeds of these to the FID to expect of
+each."""
 
 
 @dataclass(frozen=True)
@@ -26,21 +30,26 @@ class Proposal:
 
     Arguments:
         run: What the policy knows it by.
-        schedule: How its training data are mollified.
+        configuration: Its schedule and hyperparameters.
         seed: Seed of its weights, batches and noise.
         decision: Why it was chosen, if it is a further run of a good configuration.
     """
 
     run: Run
-    schedule: Schedule
+    configuration: Configuration
     seed: int
     decision: Decision | None = None
 
+    @property
+    def schedule(self) -> Schedule:
+        """How its training data are mollified."""
+        return self.configuration.schedule
+
 
 @dataclass(frozen=True)
-class _Configuration:
+class _Tried:
     model: str
-    schedule: Schedule
+    configuration: Configuration
 
 
 class Proposer:
@@ -50,36 +59,42 @@ class Proposer:
 
     First come the arms. Then the models take turns, since FIDs of different models do not
     compare: a model's turn goes to a configuration of its own that deserves another seed, if
-    there is one, else to what its sampler chooses.
+    there is one, else to what its sampler chooses. With a ``share``, so much of the new ones are
+    vanilla, so that neither side is tuned more than the other.
 
     Arguments:
-        arms: Model and schedule of each run that comes first.
+        arms: Model and configuration of each run that comes first.
         samplers: A sampler for each model; the models take turns in this order.
         seed: Seed of first runs; repeated ones count up from it.
         eta: The best 1/eta of the configurations with k runs get another; None: one run each.
         seeds: Most runs of one configuration.
-        expect: The FID to expect of each schedule, see `expected_fid`.
+        expect: The FID to expect of each configuration, see `expected_fid`.
+        share: Share of the new configurations of a model that are vanilla, for models whose
+            hyperparameters are searched; without them vanilla is one configuration.
     """
 
     def __init__(
         self,
-        arms: Sequence[tuple[str, Schedule]],
+        arms: Sequence[tuple[str, Configuration]],
         samplers: Mapping[str, Sampler],
         seed: int,
         eta: float | None,
         seeds: int = 1,
-        expect: Expect = expected_fid,
+        expect: Expect = lambda _, *told: expected_fid(*told),
+        share: Mapping[str, float] | None = None,
     ) -> None:
         self._arms = list(arms)
         self._samplers = dict(samplers)
         self._models = list(samplers)
         self._seed = seed
         self._expect = expect
-        self._configurations: list[_Configuration] = []
+        self._share = dict(share or {})
+        self._configurations: list[_Tried] = []
         self._runs: list[Run] = []
         self._last: dict[int, tuple[Run, int]] = {}
         self._races = {
-            name: Race(eta or math.inf, seeds if eta else 1, self.worth) for name in self._models
+            name: Race(eta or math.inf, seeds if eta else 1, partial(self.worth, name))
+            for name in self._models
         }
 
     @property
@@ -90,19 +105,18 @@ class Proposer:
     def next(self) -> Proposal:
         """Return the next run; numbers of runs and configurations count up from 0."""
         if len(self._runs) < len(self._arms):
-            model, schedule = self._arms[len(self._runs)]
-            return self._first_run(model, schedule)
+            return self._first_run(*self._arms[len(self._runs)])
         model = self._models[len(self._runs) % len(self._models)]
         promotion = self._races[model].promotion()
         if promotion is not None:
             return self._promoted(promotion)
-        schedule = self._samplers[model].ask(len(self._configurations))
-        tried = [c.schedule is schedule for c in self._configurations]
+        chosen = self._samplers[model].ask(len(self._configurations), self._is_vanillas(model))
+        tried = [c.configuration is chosen for c in self._configurations]
         if any(tried):  # nothing new is left: the same seed again would show nothing
             number = tried.index(True)
             repeat = sum(run.configuration == number for run in self._runs)
             return self._run(number, repeat)
-        return self._first_run(model, schedule)
+        return self._first_run(model, chosen)
 
     def started(self, proposal: Proposal) -> Sequence[Decision]:
         """Learn that a run was started, and return why, if it was chosen for its results.
@@ -116,8 +130,8 @@ class Proposer:
         if run.trial != len(self._runs) or run.configuration > len(self._configurations):
             raise ValueError(f"trial {run.trial} is not the next one, {len(self._runs)}")
         if new:
-            self._configurations.append(_Configuration(run.model, proposal.schedule))
-            self._samplers[run.model].tried(run.configuration, proposal.schedule)
+            self._configurations.append(_Tried(run.model, proposal.configuration))
+            self._samplers[run.model].tried(run.configuration, proposal.configuration)
         self._races[run.model].start(run.configuration)
         self._runs.append(run)
         return decisions
@@ -133,12 +147,19 @@ class Proposer:
         self._samplers[run.model].tell(run, outcome, value, step)
         return ()
 
-    def worth(self, complete: Mapping[int, Mapping[int, float]]) -> Mapping[int, float]:
+    def worth(
+        self, model: str, complete: Mapping[int, Mapping[int, float]]
+    ) -> Mapping[int, float]:
         """Return the FID to expect of configurations of one model with complete runs."""
-        schedules = [self._configurations[c].schedule for c in complete]
+        tried = [self._configurations[c].configuration for c in complete]
         values = [list(runs.values()) for runs in complete.values()]
-        fids = self._expect(schedules, values, [list(runs) for runs in complete.values()])
+        fids = self._expect(model, tried, values, [list(runs) for runs in complete.values()])
         return dict(zip(complete, fids, strict=True))
+
+    def _is_vanillas(self, model: str) -> bool:
+        """Whether vanilla has the next new configuration: its share is rounded down."""
+        sides = [c.configuration.is_vanilla for c in self._configurations if c.model == model]
+        return sum(sides) + 1 <= self._share.get(model, 0.0) * (len(sides) + 1) + 1e-9
 
     def _decisions(self, proposal: Proposal) -> Sequence[Decision]:
         if proposal.decision is not None:
@@ -150,10 +171,11 @@ class Proposer:
             return ()
         return (self._decision(promotion, f"seed {proposal.seed} is trial {run.trial}"),)
 
-    def _first_run(self, model: str, schedule: Schedule) -> Proposal:
-        vanilla = schedule.family == "vanilla"
-        run = Run(len(self._runs), len(self._configurations), model, 0, vanilla)
-        return Proposal(run, schedule, self._seed)
+    def _first_run(self, model: str, configuration: Configuration) -> Proposal:
+        # the baseline is the vanilla that comes first; others are tuned, and may be stopped
+        baseline = configuration.is_vanilla and len(self._runs) < len(self._arms)
+        run = Run(len(self._runs), len(self._configurations), model, 0, baseline)
+        return Proposal(run, configuration, self._seed)
 
     def _promoted(self, promotion: Promotion) -> Proposal:
         further = self._run(promotion.configuration, promotion.rung + 1)
@@ -163,9 +185,9 @@ class Proposer:
     def _run(self, number: int, repeat: int) -> Proposal:
         """Return a run of a configuration on a further seed."""
         own = self._configurations[number]
-        vanilla = own.schedule.family == "vanilla"
-        run = Run(len(self._runs), number, own.model, repeat, vanilla)
-        return Proposal(run, own.schedule, self._seed + repeat)
+        baseline = own.configuration.is_vanilla and number < len(self._arms)
+        run = Run(len(self._runs), number, own.model, repeat, baseline)
+        return Proposal(run, own.configuration, self._seed + repeat)
 
     def _decision(self, promotion: Promotion, next_run: str) -> Decision:
         last, step = self._last[promotion.configuration]

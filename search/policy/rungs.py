@@ -2,7 +2,7 @@
 
 While the training data are still mollified, FID measures the leftover noise and not the model, so
 stock ASHA promotes the lightest schedules whatever they lead to. Here a rung takes only values on
-clean data, or those of cooldown branches, all of the same model at the same step; a run that is
+clean data, or those of cooldown branches, all of the same model at the same age; a run that is
 still mollified passes, unjudged.
 
 | A System for Massively Parallel Hyperparameter Tuning (Li et al., 2020)
@@ -66,7 +66,7 @@ class Rungs:
         self._judge = judge
         self._eta = eta
         self._least = least
-        self._values: defaultdict[tuple[str, int, int], list[Value]] = defaultdict(list)
+        self._values: defaultdict[tuple[str, float, int], list[Value]] = defaultdict(list)
 
     def passed(self, before: float, now: float) -> int | None:
         """Return the highest rung in (before, now], or None."""
@@ -83,10 +83,10 @@ class Rungs:
             protected: Why the run goes on whatever its value, or None.
 
         Raises:
-            UnlikeValuesError: If the rung holds values of this model and step that were measured
+            UnlikeValuesError: If the rung holds values of this model and age that were measured
                 in another way.
         """
-        values = self._values[value.like.model, value.like.step, rung]
+        values = self._values[value.like.model, value.like.age, rung]
         if values:
             require_alike(values[0], value)
         if not value.finite:

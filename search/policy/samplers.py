@@ -1,4 +1,4 @@
-"""Samplers that need no study: uniform draws, and a Gaussian process over shapes."""
+"""Samplers that need no study: uniform draws, and a Gaussian process over configurations."""
 
 from __future__ import annotations
 
@@ -8,27 +8,34 @@ from typing import Protocol
 
 import numpy as np
 
-from mollitune.schedules import Schedule
-
-from .source import Source
+from .configuration import Configuration
+from .hyperspace import NOTHING, Hyperspace
+from .source import CANDIDATES, Source
 from .stopping import Run
 from .surrogate import ShapeSurrogate, fitted
 
 STARTUP = 6
+_AROUND = 4
+"""Best configurations around which a search over hyperparameters looks, too."""
 
 
 class Sampler(Protocol):
-    """Chooses the next schedule for one model, from what came of the ones before.
+    """Chooses the next configuration of one model, from what came of the ones before.
 
-    Each ask has its own seed and changes nothing: what counts is which schedule was `tried` in the
-    end. So a search that is resumed need not ask again.
+    Each ask has its own seed and changes nothing: what counts is which one was `tried` in the end.
+    So a search that is resumed need not ask again.
     """
 
-    def ask(self, configuration: int) -> Schedule:
-        """Choose the schedule of a new configuration."""
+    def ask(self, number: int, vanilla: bool = False) -> Configuration:
+        """Choose a new configuration.
 
-    def tried(self, configuration: int, schedule: Schedule) -> None:
-        """Note that a schedule is tried, whoever chose it."""
+        Arguments:
+            number: The number that it will have.
+            vanilla: Whether it is to be one without mollification, or one with it.
+        """
+
+    def tried(self, number: int, configuration: Configuration) -> None:
+        """Note that a configuration is tried, whoever chose it."""
 
     def tell(self, run: Run, outcome: str, value: float | None, step: int) -> None:
         """Say how a run ended.
@@ -50,22 +57,23 @@ class RandomSampler:
     """Draws uniformly from a source, families equally often.
 
     Arguments:
-        source: Where schedules come from.
+        source: Where configurations come from.
         seed: Seed of the choice.
+        hyperspace: The hyperparameters that are searched; the source draws them.
     """
 
-    def __init__(self, source: Source, seed: int) -> None:
+    def __init__(self, source: Source, seed: int, hyperspace: Hyperspace = NOTHING) -> None:
         self._source = source
         self._seed = seed
 
-    def ask(self, configuration: int) -> Schedule:
-        """Draw the next schedule."""
-        rng = rng_of(self._seed, configuration)
-        return rng.choice(self._source.candidates(rng))
+    def ask(self, number: int, vanilla: bool = False) -> Configuration:
+        """Draw the next configuration."""
+        rng = rng_of(self._seed, number)
+        return rng.choice(self._source.candidates(rng, vanilla))
 
-    def tried(self, configuration: int, schedule: Schedule) -> None:
-        """Note a tried schedule."""
-        self._source.take(schedule)
+    def tried(self, number: int, configuration: Configuration) -> None:
+        """Note a tried configuration."""
+        self._source.take(configuration)
 
     def tell(self, run: Run, outcome: str, value: float | None, step: int) -> None:
         """Learn nothing."""
@@ -74,42 +82,64 @@ class RandomSampler:
 class ShapeSampler:
     """Takes the candidate whose shape promises the largest improvement, across families.
 
-    A Gaussian process over shape coordinates is fitted to all complete runs. Runs that are still
-    going on count as if they had come out as expected, so that others look elsewhere; stopped and
-    failed ones as no better than half of the complete ones, so that nobody looks there again.
-    Neither ever counts as a finished value where a schedule is recommended.
+    A Gaussian process over shape coordinates and hyperparameters is fitted to all complete runs.
+    Where hyperparameters are searched, half of the candidates are neighbours of the best, and each
+    side, vanilla and the rest, is to improve on its own best. Runs that are still going on count
+    as if they had come out as expected, so that others look elsewhere; stopped and failed ones as
+    no better than half of the complete ones, so that nobody looks there again. Neither ever counts
+    as a finished value where a schedule is recommended.
 
     | Efficient Global Optimization of Expensive Black-Box Functions (Jones et al., 1998)
     | Kriging Is Well-Suited to Parallelize Optimization (Ginsbourger et al., 2010)
 
     Arguments:
-        source: Where schedules come from.
+        source: Where configurations come from.
         seed: Seed of the first draws.
+        hyperspace: The hyperparameters that are searched.
         startup: Complete configurations before the process is asked.
     """
 
-    def __init__(self, source: Source, seed: int, startup: int = STARTUP) -> None:
+    def __init__(
+        self,
+        source: Source,
+        seed: int,
+        hyperspace: Hyperspace = NOTHING,
+        startup: int = STARTUP,
+    ) -> None:
         self._source = source
         self._seed = seed
         self._random = RandomSampler(source, seed)
         self._startup = startup
-        self._schedules: dict[int, Schedule] = {}
+        self._hyperspace = hyperspace
+        self._configurations: dict[int, Configuration] = {}
         self._values: dict[int, dict[int, float]] = {}
         self._lost: set[int] = set()
 
-    def ask(self, configuration: int) -> Schedule:
-        """Choose the next schedule."""
+    def ask(self, number: int, vanilla: bool = False) -> Configuration:
+        """Choose the next configuration."""
         if len(self._values) < self._startup:
-            return self._random.ask(configuration)
-        candidates = self._source.candidates(rng_of(self._seed, configuration))
-        surrogate, best = self._surrogate()
-        gain = surrogate.at(candidates).improvement(best)
+            return self._random.ask(number, vanilla)
+        rng = rng_of(self._seed, number)
+        candidates = self._source.candidates(rng, vanilla)
+        surrogate, tried, fids = self._surrogate()
+        best = min(fids)
+        if self._hyperspace:
+            side = [i for i, c in enumerate(tried) if c.is_vanilla is vanilla]
+            ranked = sorted(side or range(len(tried)), key=lambda i: fids[i])
+            # each side against its own best: both are to be tuned
+            best = fids[ranked[0]]
+            top = [tried[i] for i in ranked[:_AROUND]]
+            half = CANDIDATES // 2
+            if near := self._source.near(top, half, rng):
+                candidates = [*candidates[:half], *near]
+        # with hyperparameters, what is peculiar to a point is no reason to try it: all may have it
+        gain = surrogate.at(candidates, own=not self._hyperspace).improvement(best)
         return candidates[int(np.argmax(gain))]
 
-    def tried(self, configuration: int, schedule: Schedule) -> None:
-        """Note a tried schedule."""
-        self._source.take(schedule)
-        self._schedules[configuration] = schedule
+    def tried(self, number: int, configuration: Configuration) -> None:
+        """Note a tried configuration."""
+        self._source.take(configuration)
+        self._configurations[number] = configuration
 
     def tell(self, run: Run, outcome: str, value: float | None, step: int) -> None:
         """Learn from a complete run, and where not to look from another."""
@@ -118,29 +148,35 @@ class ShapeSampler:
         elif run.configuration not in self._values:
             self._lost.add(run.configuration)
 
-    def _surrogate(self) -> tuple[ShapeSurrogate, float]:
-        """Return the process with beliefs about open runs, and the best tried, as believed."""
+    def _surrogate(self) -> tuple[ShapeSurrogate, list[Configuration], list[float]]:
+        """Return the process with beliefs about open runs, what is complete, and its FIDs."""
         complete = sorted(self._values)  # the order in which the race has them, too
-        schedules = [self._schedules[c] for c in complete]
+        known = [self._configurations[c] for c in complete]
         values = [list(self._values[c].values()) for c in complete]
         seeds = [list(self._values[c]) for c in complete]
-        surrogate = fitted(schedules, values, seeds)
-        best = float(surrogate.tried().fid.min())
-        open_runs = [c for c in self._schedules if c not in self._values]
+        surrogate = fitted(known, values, seeds, self._hyperspace)
+        fids = surrogate.tried().fid.tolist()
+        open_runs = [c for c in self._configurations if c not in self._values]
         if not open_runs:
-            return surrogate, best
-        expected = surrogate.at([self._schedules[c] for c in open_runs]).fid
+            return surrogate, known, fids
+        expected = surrogate.at([self._configurations[c] for c in open_runs]).fid
         middle = float(np.median([np.mean(v) for v in values]))
         floors = [middle if c in self._lost else 0.0 for c in open_runs]
         believed = [[max(float(e), f)] for e, f in zip(expected, floors, strict=True)]
-        everything = [*schedules, *(self._schedules[c] for c in open_runs)]
+        everything = [*known, *(self._configurations[c] for c in open_runs)]
         first = [[0]] * len(open_runs)
-        running = [len(schedules) + i for i, c in enumerate(open_runs) if c not in self._lost]
-        told = [*values, *believed]
+        running = [len(known) + i for i, c in enumerate(open_runs) if c not in self._lost]
         # what is only believed says nothing new of the scales
-        scales = surrogate.scales
-        return ShapeSurrogate(everything, told, [*seeds, *first], scales, always=running), best
+        with_open = ShapeSurrogate(
+            everything,
+            [*values, *believed],
+            [*seeds, *first],
+            self._hyperspace,
+            scales=surrogate.draws,
+            always=running,
+        )
+        return with_open, known, fids
 
 
-Build = Callable[[Source, int], Sampler]
-"""From a source and a seed to a sampler."""
+Build = Callable[[Source, int, Hyperspace], Sampler]
+"""From a source, a seed and the searched hyperparameters to a sampler."""

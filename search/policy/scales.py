@@ -22,6 +22,8 @@ _SCALES = {
     "seed_shape": (0.3, 0.8),
     "run": (0.4, 0.6),
 }
+_SETTINGS = (0.8, 0.6)
+_NARROWEST = 0.3
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Hyperparameters:
         seed: What is a seed's own, whatever the schedule.
         seed_shape: What shapes have in common within one seed only.
         run: What is a run's own.
+        settings: What hyperparameters do whatever the schedule; 0 where none are searched.
     """
 
     length: Array
@@ -43,20 +46,93 @@ class Hyperparameters:
     seed: Array
     seed_shape: Array
     run: Array
+    settings: Array
 
     def keep(self, which: npt.NDArray[np.intp]) -> Self:
         """Return some of the draws."""
         return type(self)(*(getattr(self, field.name)[which] for field in fields(self)))
 
 
+@dataclass(frozen=True)
+class Draws:
+    """Draws of the scales from some distribution.
+
+    Arguments:
+        scales: The draws.
+        ratio: Logarithm of the prior's density over that of the distribution, with shape (k,).
+    """
+
+    scales: Hyperparameters
+    ratio: Array
+
+    def keep(self, which: npt.NDArray[np.intp]) -> Draws:
+        """Return some of the draws."""
+        return Draws(self.scales.keep(which), self.ratio[which])
+
+
 @lru_cache(maxsize=8)
-def prior_draws(dimensions: int) -> Hyperparameters:
-    """Return the same draws in every process: a low-discrepancy set without a seed."""
+def prior_draws(dimensions: int, settings: int = 0) -> Draws:
+    """Return the same draws in every process: a low-discrepancy set without a seed.
+
+    Args:
+        dimensions: Coordinates in all.
+        settings: How many of them, the last ones, are of hyperparameters.
+    """
+    middle, spread = _prior(dimensions, settings)
+    values = middle * np.exp(spread * _normal(len(middle)))
+    return Draws(_as_scales(values, dimensions, settings), np.zeros(DRAWS))
+
+
+def adapted_draws(before: Draws, weights: Array, settings: int) -> Draws:
+    """Return draws from near those that explain the runs, and a quarter from the prior.
+
+    The logarithms of the scales are drawn from independent normals with mean and spread of the
+    weighted draws, no narrower than `_NARROWEST` of the prior's.
+
+    | Adaptive Multiple Importance Sampling (Cornuet et al., 2012)
+
+    Args:
+        before: Earlier draws.
+        weights: Their weights by prior and evidence, tempered, summing to 1, with shape (k,).
+        settings: As for `prior_draws`.
+    """
+    dimensions = before.scales.length.shape[1]
+    middle, spread = _prior(dimensions, settings)
+    z = (np.log(_as_values(before.scales, settings)) - np.log(middle)) / spread
+    mean = weights @ z
+    sd = np.sqrt(weights @ (z - mean) ** 2 + _NARROWEST**2)
+    drawn = _normal(len(middle))
+    from_prior = np.arange(DRAWS) % 4 == 0
+    drawn = np.where(from_prior[:, None], drawn, mean + sd * drawn)
+    prior = -0.5 * (drawn**2).sum(1)
+    near = -0.5 * (((drawn - mean) / sd) ** 2).sum(1) - np.log(sd).sum()
+    ratio = prior - np.logaddexp(prior + np.log(0.25), near + np.log(0.75))
+    values = middle * np.exp(spread * drawn)
+    return Draws(_as_scales(values, dimensions, settings), ratio)
+
+
+def _prior(dimensions: int, settings: int) -> tuple[Array, Array]:
+    """Medians and spreads of the logarithms of all scales, in the order of `_as_values`."""
+    scales = [*_SCALES.values(), *([_SETTINGS] if settings else [])]
+    middle, spread = np.array([_LENGTH] * dimensions + scales).T
+    return middle, spread
+
+
+@lru_cache(maxsize=8)
+def _normal(count: int) -> Array:
     from scipy.stats import qmc  # a second to import, which a trial's process need not wait for
 
-    medians = [_LENGTH] * dimensions + list(_SCALES.values())
     # without the first half of the set, whose points lie on a coarse grid
-    unit = qmc.Sobol(len(medians), scramble=False).random(2 * DRAWS)[DRAWS:]
-    middle, spread = np.array(medians).T
-    values = middle * np.exp(spread * ndtri(unit))
-    return Hyperparameters(values[:, :dimensions], *values[:, dimensions:].T)
+    drawn: Array = ndtri(qmc.Sobol(count, scramble=False).random(2 * DRAWS)[DRAWS:])
+    return drawn
+
+
+def _as_scales(values: Array, dimensions: int, settings: int) -> Hyperparameters:
+    names = [*_SCALES, *(["settings"] if settings else [])]
+    own = dict(zip(names, values[:, dimensions:].T, strict=True))
+    return Hyperparameters(values[:, :dimensions], **{"settings": np.zeros(len(values)), **own})
+
+
+def _as_values(scales: Hyperparameters, settings: int) -> Array:
+    names = [*_SCALES, *(["settings"] if settings else [])]
+    return np.column_stack([scales.length, *(getattr(scales, name) for name in names)])

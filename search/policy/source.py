@@ -1,107 +1,179 @@
-"""Where schedules come from that a sampler chooses among: a search space, or a fixed pool."""
+"""Where configurations come from that a sampler chooses among: a search space, or a pool."""
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from mollitune.schedules import SAME_CURVE, Schedule, curve_distance
 
+from .configuration import Configuration, Settings
+from .hyperspace import NOTHING, Hyperspace
 from .space import FamilySpace
 from .tried import TriedCurves
 
 CANDIDATES = 256
 _ILLEGAL_DRAWS = 100
+_VANILLA = FamilySpace("vanilla")
 
 
 class Source(Protocol):
-    """Offers schedules; `take` tells it which one was used."""
+    """Offers configurations; `take` tells it which one was used."""
 
-    def candidates(self, rng: random.Random) -> Sequence[Schedule]:
-        """Return schedules to choose among, at least one.
+    def candidates(self, rng: random.Random, vanilla: bool = False) -> Sequence[Configuration]:
+        """Return configurations to choose among, at least one.
 
         Arguments:
             rng: What draws them, if they are drawn.
+            vanilla: Whether those without mollification are wanted, or those with it.
         """
 
-    def nearest(self, schedule: Schedule) -> Schedule:
-        """Return the offered schedule next to a given one."""
+    def near(
+        self, tried: Sequence[Configuration], count: int, rng: random.Random
+    ) -> Sequence[Configuration]:
+        """Return about so many neighbours of tried configurations; none if all are offered."""
 
-    def take(self, schedule: Schedule) -> None:
-        """Note that a schedule is tried."""
+    def nearest(self, wanted: Configuration) -> Configuration:
+        """Return the offered configuration next to a given one."""
+
+    def take(self, configuration: Configuration) -> None:
+        """Note that a configuration is tried."""
 
 
 class SpaceSource:
     """Random points of a search space, each family equally often.
 
-    A curve that was tried already, in whatever parameters, is not offered again while there are
-    others; once there are none, what was tried is offered, for further seeds.
+    A configuration that was tried already, its curve in whatever parameters, is not offered again
+    while there are others; once there are none, what was tried is offered, for further seeds.
 
     Arguments:
         spaces: The searched families by name.
         side: Side of the images in pixels.
+        hyperspace: The hyperparameters that are searched beside them.
     """
 
-    def __init__(self, spaces: Mapping[str, FamilySpace], side: int) -> None:
+    def __init__(
+        self, spaces: Mapping[str, FamilySpace], side: int, hyperspace: Hyperspace = NOTHING
+    ) -> None:
         self._spaces = list(spaces.values())
+        self._by_family = dict(spaces)
         self._side = side
-        self._tried = TriedCurves(SAME_CURVE)
-        self._taken: list[Schedule] = []
+        self._hyperspace = hyperspace
+        self._tried: dict[Settings, TriedCurves] = {}
+        self._taken: list[Configuration] = []
 
-    def candidates(self, rng: random.Random) -> Sequence[Schedule]:
-        """Return new random schedules, see `Source`."""
-        drawn = [self._draw(self._spaces[i % len(self._spaces)], rng) for i in range(CANDIDATES)]
-        return self._tried.new(drawn) or self._taken
+    def candidates(self, rng: random.Random, vanilla: bool = False) -> Sequence[Configuration]:
+        """Return new random configurations, see `Source`."""
+        spaces = [_VANILLA] if vanilla else self._spaces
+        drawn = [self._draw(spaces[i % len(spaces)], rng) for i in range(CANDIDATES)]
+        own_side = [c for c in self._taken if c.is_vanilla is vanilla]
+        return self._new(drawn) or own_side or self._taken
 
-    def nearest(self, schedule: Schedule) -> Schedule:
-        """Return the schedule itself: every point of the space is offered."""
-        return schedule
+    def near(
+        self, tried: Sequence[Configuration], count: int, rng: random.Random
+    ) -> Sequence[Configuration]:
+        """Return new neighbours, equally many of each: see `Source`."""
+        found = [self._neighbour(tried[i % len(tried)], rng) for i in range(count)]
+        return self._new([configuration for configuration in found if configuration is not None])
 
-    def take(self, schedule: Schedule) -> None:
-        """Note a tried schedule, see `Source`."""
-        self._tried.add(schedule)
-        self._taken.append(schedule)
+    def nearest(self, wanted: Configuration) -> Configuration:
+        """Return the configuration itself: every point of the space is offered."""
+        return wanted
 
-    def _draw(self, space: FamilySpace, rng: random.Random) -> Schedule:
+    def take(self, configuration: Configuration) -> None:
+        """Note a tried configuration, see `Source`."""
+        curves = self._tried.setdefault(configuration.settings, TriedCurves(SAME_CURVE))
+        curves.add(configuration.schedule)
+        self._taken.append(configuration)
+
+    def _new(self, drawn: Sequence[Configuration]) -> list[Configuration]:
+        """Return those of which no run was made, in their order."""
+        groups: dict[Settings, list[Configuration]] = {}
+        for configuration in drawn:
+            groups.setdefault(configuration.settings, []).append(configuration)
+        new: set[int] = set()
+        for settings, own in groups.items():
+            curves = self._tried.get(settings)
+            left = [c.schedule for c in own]
+            kept = left if curves is None else curves.new(left)
+            ids = {id(schedule) for schedule in kept}
+            new |= {id(c) for c in own if id(c.schedule) in ids}
+        return [c for c in drawn if id(c) in new]
+
+    def _draw(self, space: FamilySpace, rng: random.Random) -> Configuration:
         dimensions = space.dimensions(self._side)
-        for _ in range(_ILLEGAL_DRAWS - 1):
+        for left in reversed(range(_ILLEGAL_DRAWS)):
             point = {name: d.sample(rng) for name, d in dimensions.items()}
             try:
-                return space.schedule(point)
+                schedule = space.schedule(point)
+                break
             except ValueError:  # a corner that the family itself refuses
-                continue
-        return space.schedule({name: d.sample(rng) for name, d in dimensions.items()})
+                if not left:
+                    raise
+        return Configuration(schedule, self._hyperspace.draw(rng))
+
+    def _neighbour(self, tried: Configuration, rng: random.Random) -> Configuration | None:
+        space = self._by_family.get(tried.schedule.family, _VANILLA)
+        settings = tried.settings
+        if self._hyperspace:
+            settings = self._hyperspace.near(settings, rng)
+        try:
+            return Configuration(space.near(tried.schedule, self._side, rng), settings)
+        except ValueError:  # a corner that the family itself refuses
+            return None
 
 
 class PoolSource:
-    """A fixed list of schedules, each of which can be taken once: recorded curves.
+    """A fixed list of configurations, each of which can be taken once: recorded curves.
 
     Arguments:
-        pool: The schedules.
+        pool: The configurations.
+        hyperspace: The hyperparameters in which they differ.
     """
 
-    def __init__(self, pool: Sequence[Schedule]) -> None:
+    def __init__(self, pool: Sequence[Configuration], hyperspace: Hyperspace = NOTHING) -> None:
         self._left = list(pool)
+        self._hyperspace = hyperspace
 
     def __len__(self) -> int:
         return len(self._left)
 
-    def candidates(self, rng: random.Random) -> Sequence[Schedule]:
-        """Return what is left of the pool."""
-        return list(self._left)
+    def candidates(self, rng: random.Random, vanilla: bool = False) -> Sequence[Configuration]:
+        """Return what is left of that side of the pool, or of both: once it has nothing more.
 
-    def nearest(self, schedule: Schedule) -> Schedule:
-        """Return the schedule that is left whose curve is nearest.
+        Without hyperparameters vanilla is one of many, and no side.
+        """
+        own = [c for c in self._left if c.is_vanilla is vanilla] if self._hyperspace else []
+        return own or list(self._left)
+
+    def near(
+        self, tried: Sequence[Configuration], count: int, rng: random.Random
+    ) -> Sequence[Configuration]:
+        """Return nothing: all that is left is offered anyway."""
+        return ()
+
+    def nearest(self, wanted: Configuration) -> Configuration:
+        """Return what is left whose curve is nearest, at the hyperparameters that are.
 
         A blur and noise have no distance; with none of the kind left, any other is taken.
         """
-        return min(self._left, key=lambda left: curve_distance(left, schedule))
+        return min(self._left, key=lambda left: self._distance(left, wanted))
 
-    def take(self, schedule: Schedule) -> None:
-        """Remove a schedule from the pool."""
-        # by identity, since the pool may hold equal schedules with runs of their own
-        del self._left[next(i for i, left in enumerate(self._left) if left is schedule)]
+    def take(self, configuration: Configuration) -> None:
+        """Remove a configuration from the pool."""
+        # by identity, since the pool may hold equal ones with runs of their own
+        del self._left[next(i for i, left in enumerate(self._left) if left is configuration)]
+
+    def _distance(self, one: Configuration, other: Configuration) -> float:
+        places = zip(
+            self._hyperspace.coordinates(one.settings),
+            self._hyperspace.coordinates(other.settings),
+            strict=True,
+        )
+        between = sum((a - b) ** 2 for a, b in places)
+        return math.hypot(curve_distance(one.schedule, other.schedule), math.sqrt(between))
 
 
 ORDER = ("vanilla", "sigmoid", "exponential", "polynomial", "cosine", "linear", "edm", "blur")

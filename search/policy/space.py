@@ -5,17 +5,26 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
-from mollitune.schedules import Choice, Float, Schedule, build, families, lookup
+from mollitune.schedules import (
+    Choice,
+    Float,
+    Int,
+    Schedule,
+    build,
+    families,
+    lookup,
+)
 
-if TYPE_CHECKING:
-    import optuna
+from .dimensions import contains, dimension, ends, is_number, nearest, spelled_out
+from .hyperspace import neighbour
 
 ParameterValue = float | str
 Override = ParameterValue | Float | Choice
@@ -103,7 +112,7 @@ class FamilySpace:
                 values[parameter.name] = override
             elif override is not None or preferred is dataclasses.MISSING:
                 dimension = self.dimensions(side)[parameter.name]
-                values[parameter.name] = _nearest(dimension, preferred)
+                values[parameter.name] = nearest(dimension, preferred)
             else:
                 values[parameter.name] = preferred
         return build(self.family, **values)
@@ -113,75 +122,46 @@ class FamilySpace:
         dimensions = self.dimensions(side)
         whole = {**lookup(self.family).search_constants, **schedule.point()}
         point = {name: whole[name] for name in dimensions}
-        inside = all(_contains(dimensions[name], value) for name, value in point.items())
+        inside = all(contains(dimensions[name], value) for name, value in point.items())
         if not inside or not _same_curve(self.schedule(point), schedule):
             return None
         return point
+
+    def near(self, schedule: Schedule, side: int, rng: random.Random) -> Schedule:
+        """Draw a neighbour of a schedule of the family: about half of its parameters move.
+
+        It is the schedule itself if it lies outside of `dimensions`.
+
+        Raises:
+            ValueError: If the values do not make a legal schedule.
+        """
+        point, dimensions = self.point(schedule, side), self.dimensions(side)
+        if not point:
+            return schedule
+        moved = [name for name in point if rng.random() < 0.5] or [rng.choice(list(point))]
+        for name in moved:
+            point[name] = neighbour(dimensions[name], point[name], rng)
+        return self.schedule(point)
 
     def to_dict(self) -> str | dict[str, Any]:
         """Return the entry as it may stand in a config."""
         if not self.overrides:
             return self.family
-        return {self.family: {name: _plain(value) for name, value in self.overrides.items()}}
+        return {
+            self.family: {
+                name: spelled_out(value) if isinstance(value, Float | Choice) else value
+                for name, value in self.overrides.items()
+            }
+        }
 
     def _check(self) -> None:
         """Fail on illegal values now, at every corner of the space, not in mid-search."""
         dimensions = self.dimensions(_CHECK_SIDE)
-        for corner in itertools.product(*map(_ends, dimensions.values())):
+        for corner in itertools.product(*map(ends, dimensions.values())):
             try:
                 self.schedule(dict(zip(dimensions, corner, strict=True)))
             except ValueError as error:
                 raise ValueError(f"family {self.family}: {error}") from None
-
-
-def parameter_key(family: str, parameter: str) -> str:
-    """Return the name of a family's parameter in Optuna: families may share parameter names."""
-    return f"{family}.{parameter}"
-
-
-def suggest(
-    trial: optuna.Trial,
-    spaces: Mapping[str, FamilySpace],
-    side: int,
-    every_family: bool = False,
-) -> Schedule:
-    """Ask an Optuna trial for a schedule: the family first, then that family's own parameters.
-
-    Arguments:
-        trial: A running Optuna trial.
-        spaces: The searched families by name.
-        side: Side of the images in pixels.
-        every_family: Ask for the other families' parameters too, and drop them: some samplers
-            model only what every trial has.
-    """
-    names = list(spaces)
-    family = trial.suggest_categorical("family", names)
-    points = {
-        name: _point(trial, spaces[name], side) for name in (names if every_family else [family])
-    }
-    return spaces[family].schedule(points[family])
-
-
-def _point(trial: optuna.Trial, space: FamilySpace, side: int) -> dict[str, ParameterValue]:
-    point: dict[str, ParameterValue] = {}
-    for name, dimension in space.dimensions(side).items():
-        key = parameter_key(space.family, name)
-        if isinstance(dimension, Float):
-            point[name] = trial.suggest_float(
-                key, dimension.low, dimension.high, log=dimension.log
-            )
-        else:
-            point[name] = trial.suggest_categorical(key, dimension.options)
-    return point
-
-
-def distribution(dimension: Float | Choice) -> optuna.distributions.BaseDistribution:
-    """Return a parameter's dimension as Optuna has it."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution  # a second
-
-    if isinstance(dimension, Float):
-        return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
-    return CategoricalDistribution(dimension.options)
 
 
 def parameter_types(names: Iterable[str]) -> dict[str, pa.DataType]:
@@ -200,14 +180,16 @@ def _override(family: str, name: str, value: object) -> Override:
         raise ValueError(
             f"family {family} has no parameter {name!r}; allowed: {', '.join(sorted(allowed))}"
         )
+    declared = lookup(family).search_space(_CHECK_SIDE).get(name)
     try:
-        if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
-            return Choice(tuple(value))
-        if isinstance(value, list) and len(value) == 2 and all(map(_number, value)):
-            return Float(*value)
+        found = dimension(value, log=isinstance(declared, Float) and declared.log)
     except ValueError as error:
         raise ValueError(f"family {family}, parameter {name}: {error}") from None
-    if isinstance(value, str) or _number(value):
+    if isinstance(found, Int):
+        raise ValueError(f"family {family}, parameter {name}: a schedule's numbers are not whole")
+    if found is not None:
+        return found
+    if isinstance(value, str) or is_number(value):
         return value  # type: ignore[return-value]
     raise ValueError(
         f"family {family}, parameter {name}: {value!r} is no number, no range [low, high] and no "
@@ -215,38 +197,6 @@ def _override(family: str, name: str, value: object) -> Override:
     )
 
 
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _nearest(dimension: Float | Choice, preferred: object) -> ParameterValue:
-    """Return the value of a dimension next to ``preferred``, or its middle if there is none."""
-    if isinstance(dimension, Choice):
-        return preferred if preferred in dimension.options else dimension.options[0]
-    low, high = dimension.low, dimension.high
-    if isinstance(preferred, int | float):
-        return min(max(preferred, low), high)
-    return math.sqrt(low * high) if dimension.log else (low + high) / 2
-
-
-def _contains(dimension: Float | Choice, value: ParameterValue) -> bool:
-    if isinstance(dimension, Choice):
-        return value in dimension.options
-    return isinstance(value, float) and dimension.low <= value <= dimension.high
-
-
 def _same_curve(one: Schedule, other: Schedule) -> bool:
     grid = [k / 16 for k in range(17)]
     return all(math.isclose(one.level(p), other.level(p), abs_tol=1e-9) for p in grid)
-
-
-def _ends(dimension: Float | Choice) -> tuple[ParameterValue, ...]:
-    if isinstance(dimension, Choice):
-        return dimension.options
-    return dimension.low, dimension.high
-
-
-def _plain(value: Override) -> object:
-    if isinstance(value, Float):
-        return [value.low, value.high]
-    return list(value.options) if isinstance(value, Choice) else value

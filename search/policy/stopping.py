@@ -19,22 +19,22 @@ class Run:
 
     Arguments:
         trial: Number of the trial.
-        configuration: Number of its configuration, i.e. model and schedule.
+        configuration: Number of its configuration: model, hyperparameters and schedule.
         model: Name of the model.
         repeat: How many runs of the configuration were started before it.
-        vanilla: Whether the data are never mollified.
+        baseline: Whether it is of the vanilla that the others are compared with.
     """
 
     trial: int
     configuration: int
     model: str
     repeat: int = 0
-    vanilla: bool = False
+    baseline: bool = False
 
     @property
     def protected(self) -> str | None:
         """Why the run must not be stopped, or None."""
-        if self.vanilla:
+        if self.baseline:
             return "vanilla is the baseline and is never stopped"
         return None
 

@@ -20,8 +20,10 @@ from scipy.special import ndtr, ndtri
 
 from mollitune.schedules import GRID, Mollifier, NoiseSchedule, Schedule, strengths
 
+from .configuration import Configuration
+from .hyperspace import NOTHING, Hyperspace
 from .process import Runs, fit, one_thread
-from .scales import Array, Hyperparameters, prior_draws
+from .scales import Array, Draws, Hyperparameters, adapted_draws, prior_draws
 
 MODELLED = 8
 """Schedules below which nothing is modelled: the mean over seeds is all that is believed."""
@@ -30,6 +32,9 @@ MOST = 300
 # So many runs weigh the draws first, to drop those of less than a share of the weight: what is
 # hopeless on some runs need not be solved for on all.
 _WEIGHED = ((60, 1e-4), (150, 0.02))
+_ADAPTED = 2  # how often draws are made anew, nearer to what explains the runs
+_EFFECTIVE = 16
+_SHAPE = 5  # coordinates of a schedule
 _TAIL = 1e-3  # share that the least draws may hold together, to be dropped in the end
 
 
@@ -97,50 +102,55 @@ class Belief:
 
 
 def expected_fid(
-    schedules: Sequence[Schedule],
+    configurations: Sequence[Configuration],
     values: Sequence[Sequence[float]],
     seeds: Sequence[Sequence[int]] | None = None,
+    hyperspace: Hyperspace = NOTHING,
 ) -> list[float]:
-    """Return the FID to expect of each schedule on a fresh seed; the lowest is to be chosen.
+    """Return the FID to expect of each configuration on a fresh seed; the lowest is to be chosen.
 
     Args:
-        schedules: Schedules with complete runs of one model, n of them.
+        configurations: Configurations with complete runs of one model, n of them.
         values: For each its FIDs, one per run, positive and measured alike.
         seeds: For each the seeds of these runs, see `ShapeSurrogate`.
+        hyperspace: The hyperparameters in which they may differ.
 
     Returns:
-        The belief of a `ShapeSurrogate` about each schedule, or the mean over its runs while
-        there are fewer than `MODELLED` schedules.
+        The belief of a `ShapeSurrogate` about each configuration, or the mean over its runs while
+        there are fewer than `MODELLED`.
 
     Raises:
         ValueError: As for `ShapeSurrogate`.
     """
-    _check(schedules, values, seeds)
-    if len(schedules) < MODELLED:
+    _check(configurations, values, seeds)
+    if len(configurations) < MODELLED:
         return [float(np.mean(v)) for v in values]
-    return [float(fid) for fid in fitted(schedules, values, seeds).tried().fid]
+    surrogate = fitted(configurations, values, seeds, hyperspace)
+    return [float(fid) for fid in surrogate.tried().fid]
 
 
 def fitted(
-    schedules: Sequence[Schedule],
+    configurations: Sequence[Configuration],
     values: Sequence[Sequence[float]],
     seeds: Sequence[Sequence[int]] | None = None,
+    hyperspace: Hyperspace = NOTHING,
 ) -> ShapeSurrogate:
     """Return a `ShapeSurrogate`: the last one, if it is asked for once more.
 
     A search that proposes a run asks twice, for the race and for the sampler.
     """
     alike = None if seeds is None else tuple(map(tuple, seeds))
-    return _fitted(tuple(schedules), tuple(map(tuple, values)), alike)
+    return _fitted(tuple(configurations), tuple(map(tuple, values)), alike, hyperspace)
 
 
 @lru_cache(maxsize=1)
 def _fitted(
-    schedules: tuple[Schedule, ...],
+    configurations: tuple[Configuration, ...],
     values: tuple[tuple[float, ...], ...],
     seeds: tuple[tuple[int, ...], ...] | None,
+    hyperspace: Hyperspace,
 ) -> ShapeSurrogate:
-    return ShapeSurrogate(schedules, values, seeds)
+    return ShapeSurrogate(configurations, values, seeds, hyperspace)
 
 
 class ShapeSurrogate:
@@ -148,24 +158,31 @@ class ShapeSurrogate:
 
     With shape coordinates x, schedule i and seed s,
 
-    .. math:: \log \mathrm{FID}_{is} = m + f(x_i) + c_i + u_s + g_s(x_i) + \epsilon_{is},
+    .. math:: \log \mathrm{FID}_{is} = m + f(x_i) + h(z_i) + c_i + u_s + g_s(x_i) + \epsilon_{is},
 
     where f and each seed's own g are smooth (Matern 5/2, a length per coordinate), c belongs to
-    the schedule, u to the seed and :math:`\epsilon` to the run. Runs of one seed share initial
-    weights and batches, so what one seed likes, g, must not be taken for what is good, f + c. The
-    scales are averaged over draws from their priors, weighted by marginal likelihood: that has no
-    local optimum to fall into and stays sound with few runs.
+    the configuration, u to the seed and :math:`\epsilon` to the run. Where hyperparameters z are
+    searched, they are further coordinates of x, and h is what they do whatever the schedule, so
+    that vanilla tells of the learning rate, too. Runs of one seed share initial weights and
+    batches, so what one seed likes, g, must not be taken for what is good, f + h + c. The scales
+    are averaged over draws from their priors, weighted by marginal likelihood: that has no local
+    optimum to fall into and stays sound with few runs. With hyperparameters there are too many
+    scales for that, and the draws are made anew near the best of them, see `adapted_draws`.
 
     Of more than `MOST` runs those of the best schedules by their means are modelled, up to half
     of that number, and those of schedules spread evenly over the ranks of the rest. What is left
     out is believed to be what it measured, give or take what seeds do.
 
+    Attributes:
+        draws: The draws that are averaged over: those that explain the runs.
+
     Arguments:
-        schedules: The schedules that were tried, n of them.
+        configurations: What was tried, n configurations.
         values: For each its FIDs, one per complete run, all positive and finite.
         seeds: For each the seeds of these runs; None: every run has another one.
+        hyperspace: The hyperparameters in which they may differ: further coordinates.
         scales: The scales to average over, in units of the standard deviation of all log FIDs;
-            by default draws from their priors.
+            by default draws from their priors, with hyperparameters adapted to the runs.
         always: Numbers of schedules whose runs are modelled whatever their values, such as those
             that are still going on.
 
@@ -176,29 +193,34 @@ class ShapeSurrogate:
 
     def __init__(
         self,
-        schedules: Sequence[Schedule],
+        configurations: Sequence[Configuration],
         values: Sequence[Sequence[float]],
         seeds: Sequence[Sequence[int]] | None = None,
-        scales: Hyperparameters | None = None,
+        hyperspace: Hyperspace = NOTHING,
+        scales: Draws | None = None,
         always: Sequence[int] = (),
     ) -> None:
-        _check(schedules, values, seeds)
+        _check(configurations, values, seeds)
+        self._hyperspace = hyperspace
         fids = np.array([fid for v in values for fid in v], dtype=float)
         counts = np.array([len(v) for v in values])
-        owner = np.repeat(np.arange(len(schedules)), counts)
+        owner = np.repeat(np.arange(len(configurations)), counts)
         flat = range(len(fids)) if seeds is None else [s for each in seeds for s in each]
         logs = np.log(fids)
         self._centre, self._unit = float(logs.mean()), float(logs.std()) or 1.0
         self._counts, self._means = counts, np.bincount(owner, logs) / counts
         self._modelled = np.flatnonzero(_modelled(self._means, counts, always))
-        x = _points([schedules[i] for i in self._modelled.tolist()])
+        x = self._points([configurations[i] for i in self._modelled.tolist()])
         runs = np.flatnonzero(np.isin(owner, self._modelled))
         y = ((logs - self._centre) / self._unit)[runs]
         number = np.searchsorted(self._modelled, owner[runs])
-        self._weigh(Runs(x, number, np.array(flat)[runs], y), scales or prior_draws(x.shape[1]))
+        own = x.shape[1] - _SHAPE
+        told = Runs(x, number, np.array(flat)[runs], y, own)
+        adapt = own > 0 and scales is None
+        self._weigh(told, scales or prior_draws(x.shape[1], own), adapt)
 
     def tried(self) -> Belief:
-        """Return the belief about the schedules that were tried, in their order."""
+        """Return the belief about what was tried, in its order."""
         which = self._modelled
         belief = self._of_modelled
         if len(which) == len(self._means):
@@ -212,9 +234,14 @@ class ShapeSurrogate:
         )
         return Belief(location, scale, level)
 
-    def at(self, schedules: Sequence[Schedule]) -> Belief:
-        """Return the belief about schedules that were not tried."""
-        return self._believe(_points(schedules))
+    def at(self, configurations: Sequence[Configuration], own: bool = True) -> Belief:
+        """Return the belief about configurations that were not tried.
+
+        Args:
+            configurations: The configurations.
+            own: Whether what may be peculiar to each of them, c, counts.
+        """
+        return self._believe(self._points(configurations), own=own)
 
     @property
     def scales(self) -> Hyperparameters:
@@ -234,23 +261,36 @@ class ShapeSurrogate:
         x = self._process.runs.x
         return self._believe(x, np.arange(len(x)))
 
-    @one_thread()
-    def _weigh(self, runs: Runs, scales: Hyperparameters) -> None:
-        """Weigh the draws by how well they explain the runs, and drop the hopeless."""
-        count = len(runs.y)
-        for some, share in _WEIGHED:
-            if count > some:
-                few = np.linspace(0, count - 1, some).round().astype(int)
-                weights = _normalised(fit(runs.some(few), scales).evidence)
-                scales = scales.keep(np.flatnonzero(weights >= min(share, weights.max())))
-        process = fit(runs, scales)
-        self._process = process.keep(_without_tail(_normalised(process.evidence)))
-        self._weights = _normalised(self._process.evidence)
+    def _points(self, configurations: Sequence[Configuration]) -> Array:
+        own = self._hyperspace
+        return np.array(
+            [(*coordinates(c.schedule), *own.coordinates(c.settings)) for c in configurations]
+        )
 
     @one_thread()
-    def _believe(self, x: Array, schedule: npt.NDArray[np.intp] | None = None) -> Belief:
+    def _weigh(self, runs: Runs, draws: Draws, adapt: bool) -> None:
+        """Weigh the draws by how well they explain the runs, and drop the hopeless."""
+        count = len(runs.y)
+        for _ in range(_ADAPTED if adapt else 0):
+            some = runs.some(_spread(count, min(count, _WEIGHED[0][0])))
+            evidence = fit(some, draws.scales).evidence + draws.ratio
+            draws = adapted_draws(draws, _tempered(evidence), runs.settings)
+        for some_runs, share in _WEIGHED:
+            if count > some_runs:
+                evidence = fit(runs.some(_spread(count, some_runs)), draws.scales).evidence
+                weights = _normalised(evidence + draws.ratio)
+                draws = draws.keep(np.flatnonzero(weights >= min(share, weights.max())))
+        process = fit(runs, draws.scales)
+        kept = _without_tail(_normalised(process.evidence + draws.ratio))
+        self._process, self.draws = process.keep(kept), draws.keep(kept)
+        self._weights = _normalised(self._process.evidence + self.draws.ratio)
+
+    @one_thread()
+    def _believe(
+        self, x: Array, schedule: npt.NDArray[np.intp] | None = None, own: bool = True
+    ) -> Belief:
         """Believe in f + c at points, which are these of the tried schedules, or new ones."""
-        location, variance, of_level = self._process.predict(x, schedule)
+        location, variance, of_level = self._process.predict(x, schedule, own)
         mean = self._weights @ location
         spread = self._weights @ (variance + location**2) - mean**2
         scale = self._unit * np.sqrt(np.maximum(spread, 0.0))
@@ -264,6 +304,22 @@ def _normalised(evidence: Array) -> Array:
     return normalised
 
 
+def _tempered(evidence: Array) -> Array:
+    """Weights of draws, flattened until at least `_EFFECTIVE` of them count."""
+    power = 1.0
+    while power > 1e-3:
+        weights = _normalised(power * evidence)
+        if 1 / (weights**2).sum() >= _EFFECTIVE:
+            return weights
+        power /= 1.5
+    return _normalised(0 * evidence)
+
+
+def _spread(count: int, some: int) -> npt.NDArray[np.intp]:
+    """Return so many numbers below ``count``, evenly spread."""
+    return np.linspace(0, count - 1, some).round().astype(np.intp)
+
+
 def _without_tail(weights: Array) -> npt.NDArray[np.intp]:
     """Numbers of the draws but for the least, which hold less than `_TAIL` together."""
     ranked = np.argsort(-weights, kind="stable")
@@ -272,21 +328,17 @@ def _without_tail(weights: Array) -> npt.NDArray[np.intp]:
 
 
 def _check(
-    schedules: Sequence[Schedule],
+    configurations: Sequence[Configuration],
     values: Sequence[Sequence[float]],
     seeds: Sequence[Sequence[int]] | None,
 ) -> None:
     counts = [len(v) for v in values]
-    if not schedules or len(schedules) != len(values) or 0 in counts:
-        raise ValueError("a surrogate needs schedules with at least one FID each")
+    if not configurations or len(configurations) != len(values) or 0 in counts:
+        raise ValueError("a surrogate needs configurations with at least one FID each")
     if not all(math.isfinite(fid) and fid > 0 for v in values for fid in v):
         raise ValueError("FIDs must be positive and finite")
     if seeds is not None and [len(s) for s in seeds] != counts:
         raise ValueError("each FID needs one seed")
-
-
-def _points(schedules: Sequence[Schedule]) -> Array:
-    return np.array([coordinates(schedule) for schedule in schedules])
 
 
 def _modelled(

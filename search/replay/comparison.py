@@ -11,12 +11,13 @@ from functools import partial
 from multiprocessing import get_context
 
 from mollitune.schedules import families
+from mollitune.search.policy.hyperspace import Hyperspace
 from mollitune.search.policy.rules import rule as find_rule
 from mollitune.search.policy.rules import spelled
 from mollitune.search.policy.samplers import Build, RandomSampler, Sampler, ShapeSampler
 from mollitune.search.policy.source import Source, arms_within
 from mollitune.search.policy.space import FamilySpace
-from mollitune.search.policy.study import StudySampler
+from mollitune.search.policy.study import BothSides, StudySampler
 
 from .replay import Policy, Recording, ReplayOutcome, replay
 
@@ -139,6 +140,10 @@ def samplers(side: int) -> Mapping[str, Build]:
     }
 
 
-def _study(name: str, side: int, source: Source, seed: int) -> Sampler:
+def _study(name: str, side: int, source: Source, seed: int, space: Hyperspace) -> Sampler:
     spaces = {name: FamilySpace(name) for name in families() if name != "vanilla"}
-    return StudySampler(name, spaces, side, seed, 1, source)
+    mollified = StudySampler(name, spaces, side, seed, 1, source, space)
+    if not space:
+        return mollified
+    vanilla = {"vanilla": FamilySpace("vanilla")}
+    return BothSides(mollified, StudySampler(name, vanilla, side, seed, 1, source, space))

@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 
 from mollitune._errors import MollituneError
-from mollitune.analysis import Results, schedule_of
+from mollitune.analysis.tables import Results, configuration_of, hyperspace_of
+from mollitune.search.policy.comparability import age_of
 from mollitune.search.store.comparable import COMPARABLE_WITHIN
 
 from .replay import Point, Recording
@@ -50,17 +51,21 @@ def record(results: Results, model: str) -> Recording:
             judges[number].append(float(last["fid"]))
         else:
             runs[number].append(tuple(_point(row) for row in run.to_dict("records")))
+    space = hyperspace_of(results, model)
+    config = results.metadata.get("config") or {}
     confirmed = sorted(n for n in runs if n in judges)
     held_out = len(confirmed) >= LEAST
     numbers = confirmed if held_out else sorted(runs)
     _check_curves(results.name, model, [runs[n] for n in numbers])
     return Recording(
         model=model,
-        schedules=tuple(schedule_of(first[n]) for n in numbers),
+        configurations=tuple(configuration_of(first[n], space) for n in numbers),
         curves=tuple(tuple(runs[n]) for n in numbers),
         # never some by fresh seeds and some by their own: that would favour the latter
         truth=tuple(tuple(judges[n] if held_out else _finals(runs[n])) for n in numbers),
         held_out=held_out,
+        hyperspace=space,
+        vanilla_share=config.get("vanilla_share", Recording.vanilla_share),
     )
 
 
@@ -95,6 +100,6 @@ def _check_curves(name: str, model: str, runs: list[list[tuple[Point, ...]]]) ->
             f"{name!r} has {len(runs)} configurations of {model} that were trained to the end; a "
             f"replay needs {LEAST}: search with stopping.policy=none"
         )
-    steps = {tuple(point.step for point in run) for entry in runs for run in entry}
-    if len(steps) > 1:
+    ages = {tuple(age_of(point.progress) for point in run) for entry in runs for run in entry}
+    if len(ages) > 1:
         raise MollituneError(f"the runs of {model} in {name!r} were evaluated at different steps")

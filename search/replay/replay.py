@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mollitune.schedules import Schedule
-from mollitune.search.policy.comparability import Comparability
+from mollitune.search.policy.comparability import Comparability, age_of
+from mollitune.search.policy.configuration import Configuration
+from mollitune.search.policy.hyperspace import NOTHING, Hyperspace
 from mollitune.search.policy.proposer import Proposal, Proposer
 from mollitune.search.policy.samplers import Build
 from mollitune.search.policy.source import PoolSource, first_tried
@@ -43,25 +45,35 @@ class Recording:
 
     Arguments:
         model: Its name.
-        schedules: The pool.
-        curves: For each schedule of the pool its runs, one per seed, each a list of evaluations.
-        truth: For each schedule the FIDs that judge its recommendation.
+        configurations: The pool.
+        curves: For each configuration its runs, one per seed, each a list of evaluations.
+        truth: For each configuration the FIDs that judge its recommendation.
         held_out: Whether those are of seeds that no policy sees.
+        hyperspace: The hyperparameters that were searched.
+        vanilla_share: Share of the new configurations that a search gives to vanilla.
     """
 
     model: str
-    schedules: tuple[Schedule, ...]
+    configurations: tuple[Configuration, ...]
     curves: tuple[tuple[tuple[Point, ...], ...], ...]
     truth: tuple[tuple[float, ...], ...]
     held_out: bool = True
+    hyperspace: Hyperspace = NOTHING
+    vanilla_share: float = 1 / 3
 
     @property
-    def arms(self) -> list[Schedule]:
+    def schedules(self) -> tuple[Schedule, ...]:
+        """The schedules of the pool."""
+        return tuple(configuration.schedule for configuration in self.configurations)
+
+    @property
+    def arms(self) -> list[Configuration]:
         """Vanilla and the families' defaults at the head of the pool, as a search tries them."""
         families = [schedule.family for schedule in self.schedules]
         # the head ends where a family comes again: that is a sampler's choice
         head = next((i for i, f in enumerate(families) if f in families[:i]), len(families))
-        return first_tried(self.schedules[:head])
+        known = {id(c.schedule): c for c in self.configurations[:head]}
+        return [known[id(schedule)] for schedule in first_tried(self.schedules[:head])]
 
     @property
     def caveat(self) -> str:
@@ -115,10 +127,10 @@ class ReplayOutcome:
     """What a replay came to.
 
     Arguments:
-        chosen: Index in the pool of the recommended schedule.
+        chosen: Index in the pool of the recommended configuration.
         lowest: Index of the one with the lowest single FID.
         cost: Training steps that were used, in complete runs.
-        configurations: Schedules that were tried.
+        configurations: Configurations that were tried.
         runs: Runs that were started.
         stopped: Runs that were stopped early.
     """
@@ -152,17 +164,20 @@ def replay(recording: Recording, policy: Policy, budget: float, seed: int) -> Re
 class _Player:
     def __init__(self, recording: Recording, policy: Policy, seed: int) -> None:
         rng = random.Random(seed)
-        order = rng.sample(range(len(recording.schedules)), len(recording.schedules))
+        pool, space = recording.configurations, recording.hyperspace
+        order = rng.sample(range(len(pool)), len(pool))
         self._recording = recording
-        self._source = PoolSource([recording.schedules[i] for i in order])
+        self._source = PoolSource([pool[i] for i in order], space)
         # as in a search, all first runs share a seed, all second ones another
         self._drawn = rng.sample(range(recording.seeds), recording.seeds)
         self._proposer = Proposer(
-            arms=[(recording.model, schedule) for schedule in recording.arms[: policy.arms]],
-            samplers={recording.model: policy.sampler(self._source, seed)},
+            arms=[(recording.model, arm) for arm in recording.arms[: policy.arms]],
+            samplers={recording.model: policy.sampler(self._source, seed, space)},
             seed=0,
             eta=policy.eta if policy.seeds > 1 else None,
             seeds=min(policy.seeds, recording.seeds),
+            expect=lambda _, tried, fids, seeds: expected_fid(tried, fids, seeds, space),
+            share={recording.model: recording.vanilla_share} if space else None,
         )
         self._stopping = Stopping(policy.rule, policy.marks, policy.eta, policy.least, 0.0, seed)
         self._runs = self._stopped = 0
@@ -179,7 +194,8 @@ class _Player:
         proposal = self._proposer.next()
         self._proposer.started(proposal)
         # two families may give equal curves, so the schedule is looked up by identity
-        number = next(i for i, s in enumerate(self._recording.schedules) if s is proposal.schedule)
+        pool = self._recording.configurations
+        number = next(i for i, own in enumerate(pool) if own is proposal.configuration)
         seed = self._drawn[proposal.run.repeat]
         curve = self._recording.curves[number][seed]
         last = self._train(proposal, curve)
@@ -197,7 +213,8 @@ class _Player:
         numbers = list(self._finals)
         values = [list(runs.values()) for runs in self._finals.values()]
         seeds = [list(runs) for runs in self._finals.values()]
-        worth = expected_fid([self._recording.schedules[n] for n in numbers], values, seeds)
+        tried = [self._recording.configurations[n] for n in numbers]
+        worth = expected_fid(tried, values, seeds, self._recording.hyperspace)
         return ReplayOutcome(
             chosen=numbers[worth.index(min(worth))],
             lowest=min(numbers, key=lambda n: min(self._finals[n].values())),
@@ -221,5 +238,5 @@ class _Player:
 
 
 def _evaluation(proposal: Proposal, point: Point) -> Observation:
-    like = Comparability(proposal.run.model, point.step)
+    like = Comparability(proposal.run.model, age_of(point.progress))
     return Observation(point.step, point.progress, point.phase, point.fid, point.probe_fid, like)

@@ -38,7 +38,7 @@ from .schema import (
     table_schema,
     version_of,
 )
-from .upgrades import upgraded
+from .upgrades import one_budget, upgraded
 
 __all__ = [
     "CODED",
@@ -59,6 +59,7 @@ __all__ = [
     "decode",
     "last_rows",
     "missing_parts",
+    "one_budget",
     "params_of",
     "part_names",
     "read_confirmation_file",

@@ -24,7 +24,7 @@ def is_comparable(progress: float, phase: str, fid: float | None) -> bool:
 COMPARABLE_WITHIN = [
     "model",
     "dataset",
-    "step",
+    "budget",
     "extractor",
     "extractor_sha256",
     "extractor_resize",

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mollitune._folder import Folder
 from mollitune.schedules import Schedule
+from mollitune.search.policy.configuration import Configuration, settings_of
 from mollitune.search.policy.confirmation import Candidate
 
 from .description import confirmation_name, damaged, read_confirmation_file
@@ -18,10 +19,11 @@ SEEDS_APART = 10_000
 
 
 class Contestant(BaseModel):
-    """A schedule that is confirmed."""
+    """A configuration that is confirmed."""
 
     configuration: int
     schedule: dict[str, Any]
+    settings: dict[str, bool | int | float | str] = {}
 
     def candidate(self) -> Candidate:
         """Return what the policy knows it by.
@@ -29,7 +31,8 @@ class Contestant(BaseModel):
         Raises:
             ValueError: If the schedule cannot be built.
         """
-        return Candidate(self.configuration, Schedule.from_dict(self.schedule))
+        schedule = Schedule.from_dict(self.schedule)
+        return Candidate(self.configuration, Configuration(schedule, settings_of(self.settings)))
 
 
 class Description(BaseModel):

@@ -3,8 +3,8 @@
 A search writes three Parquet tables below its folder. ``reports`` has a row per evaluation,
 ``decisions`` a row per decision of the search policy, ``trials`` a row per trial. Each family of
 schedules brings parameters of its own, so ``reports`` and ``trials`` also have one nullable
-column ``params.NAME`` for each parameter of the search. What is measured is declared in
-`evaluation`. This module needs only PyArrow and NumPy.
+column ``params.NAME`` for each parameter of the search, hyperparameters included. What is measured
+is declared in `evaluation`. This module needs only PyArrow and NumPy.
 """
 
 import re
@@ -15,7 +15,7 @@ import pyarrow as pa
 from .columns import BOOL, FLOAT, INT, STRING, TIME, Column, Metric
 from .evaluation import MEASURED, OPTIONAL, extra_metric
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Version of the tables; a reader refuses files that are newer than itself."""
 VERSION_KEY = b"mollitune.schema_version"
 """Key of the version in the key-value metadata of each Parquet file."""
@@ -33,7 +33,7 @@ A search has fewer trials, so the number of a trial alone tells which confirmati
 TABLES = ("reports", "decisions", "trials")
 """Names of the tables and of their folders."""
 PARAMS_PREFIX = "params."
-"""Start of the name of each column that holds a schedule parameter."""
+"""Start of the name of each column that holds a parameter: of the schedule, or a setting."""
 SHAPE_PREFIX = "shape."
 """Start of the name of each column that holds a feature of the schedule's curve."""
 KEYS: dict[str, tuple[str, ...]] = {
@@ -52,7 +52,8 @@ _TRIAL = Column(
 _CONFIGURATION = Column(
     "configuration",
     INT,
-    "number of the model and schedule; trials of one configuration differ in the seed alone",
+    "number of model, schedule and hyperparameters; trials of one configuration differ in the "
+    "seed alone",
 )
 _STEP, _PROGRESS, _PHASE = (MEASURED[name] for name in ("step", "progress", "phase"))
 _TIMESTAMP = Column("time", TIME, "when the row was made")
@@ -66,6 +67,12 @@ _SAME_START = (
     Column("model", STRING, "name of the generative model"),
     Column("dataset", STRING, "name of the data set"),
     Column("family", STRING, "family of the mollification schedule; vanilla for none"),
+    Column(
+        "budget",
+        INT,
+        "training images of the full budget, the same for all trials of a model; 0 in tables from "
+        "before version 4",
+    ),
 )
 
 _COMPARABLE = Column(
@@ -158,7 +165,7 @@ def columns(
 
     Args:
         table: ``reports``, ``decisions`` or ``trials``.
-        params: Arrow type, float64 or string, of each schedule parameter of the search, by its
+        params: Arrow type of each parameter of the search, float64, int64, string or bool, by its
             name without the prefix. Not used for ``decisions``.
         extras: Metrics of the search that not every search has. Only ``reports`` has them.
 
@@ -281,7 +288,7 @@ def describe() -> list[tuple[str, str, str, str]]:
     own = extra_metric("*", "another metric of fid.extra, such as one of your own, if asked for")
     for table in TABLES:
         for column in columns(table, {"*": FLOAT}, [own]):
-            kind = "double or string" if column.name == "params.*" else str(column.type)
+            kind = "any" if column.name == "params.*" else str(column.type)
             lines.append((table, column.name, kind, _sentence(column)))
     return lines
 
@@ -295,7 +302,9 @@ def _param_columns(params: Mapping[str, pa.DataType]) -> Iterable[Column]:
     for name, kind in sorted(params.items()):
         if not name:
             raise ValueError("params must not have an empty name")
-        if kind not in (FLOAT, STRING):
-            raise ValueError(f"params[{name!r}] must be float64 or string, got {kind}")
-        text = "schedule parameter; empty when the trial's family has none of this name"
+        if kind not in (FLOAT, STRING, INT, BOOL):
+            raise ValueError(
+                f"params[{name!r}] must be float64, int64, string or bool, got {kind}"
+            )
+        text = "schedule parameter or searched setting; empty when the trial has none of this name"
         yield Column(PARAMS_PREFIX + name, kind, text, nullable=True)

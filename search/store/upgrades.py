@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from .schema import columns
 
@@ -43,6 +44,7 @@ FILLS: dict[str, _Fill] = {
     "policy": _all("asha", pa.string()),
     "shape.share_below_hundredth": _all(None, pa.float64()),  # no old column tells it
     "shape.clean_steps": _clean_steps,
+    "budget": _all(0, pa.int64()),
 }
 """Values by column, from an older table; columns to their left are there already."""
 
@@ -52,7 +54,8 @@ def upgraded(table: pa.Table) -> pa.Table:
 
     Version 1 had one column ``non_finite`` for losses and samples together; they count as losses
     here. It knew neither averaged weights nor resizing by name. Up to version 2 every trial was a
-    configuration of its own, ASHA was the only policy, and no branch was ever measured.
+    configuration of its own, ASHA was the only policy, and no branch was ever measured. Up to
+    version 3 all trials of a model had one budget, which is not told.
 
     Args:
         table: Rows of any of the tables; with all columns it is returned as it is.
@@ -65,6 +68,24 @@ def upgraded(table: pa.Table) -> pa.Table:
             position = table.column_names.index(before.name) + 1
             table = table.add_column(position, column.field, FILLS[column.name](table))
     return table
+
+
+def one_budget(table: pa.Table) -> pa.Table:
+    """Return the rows of a search with the budget of each model also in its older rows.
+
+    A search that was begun before version 4 and resumed since has both.
+
+    Args:
+        table: Rows of ``reports`` or ``trials`` in today's columns.
+    """
+    unknown = pc.equal(table["budget"], 0)
+    if not pc.any(unknown).as_py() or pc.all(unknown).as_py():
+        return table
+    budgets, models = table["budget"], table["model"].cast(pa.string())
+    for model in models.unique().to_pylist():
+        own = pc.equal(models, model)
+        budgets = pc.if_else(pc.and_(own, unknown), pc.max(budgets.filter(own)), budgets)
+    return table.set_column(table.column_names.index("budget"), "budget", budgets)
 
 
 def _name_of(table: pa.Table) -> str:

@@ -5,15 +5,20 @@ The config of a search, `mollitune train` and its options, `TrialSpec` and the d
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import NoneType
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.fields import FieldInfo
+
+from mollitune.schedules import Option
 
 Precision = Literal["fp32", "tf32", "bf16"]
 Optimiser = Literal["adam", "adamw", "adamax", "sgd"]
 Decay = Literal["constant", "cosine", "linear"]
+LOG: dict[str, JsonValue] = {"log": True}
+"""Marks a setting of which a range is searched in the logarithm."""
 HalfLife = Annotated[
     float | None,
     Field(
@@ -35,19 +40,23 @@ class ModelTraining(BaseModel):
     hparams: dict[str, bool | int | float | str] = Field(
         default_factory=dict, description="arguments of the model, over the preset's"
     )
-    batch_size: int = Field(128, ge=1, le=2**20, description="images per training step")
+    batch_size: int = Field(
+        128, ge=1, le=2**20, description="images per training step", json_schema_extra=LOG
+    )
     optimiser: Optimiser = Field(
         "adam",
         description="adam, adamw (with decoupled weight decay), adamax, or sgd with momentum",
     )
-    lr: float = Field(1e-3, gt=0, description="peak learning rate")
+    lr: float = Field(1e-3, gt=0, description="peak learning rate", json_schema_extra=LOG)
     beta1: float = Field(
         0.9, ge=0, lt=1, description="how slowly the mean gradient changes; sgd: momentum"
     )
     beta2: float = Field(
         0.999, ge=0, lt=1, description="how slowly the mean squared gradient changes; not of sgd"
     )
-    weight_decay: float = Field(0.0, ge=0, description="weight decay of the optimiser")
+    weight_decay: float = Field(
+        0.0, ge=0, description="weight decay of the optimiser", json_schema_extra=LOG
+    )
     warmup: float = Field(
         0.05, ge=0, le=1, description="share of the training in which the learning rate rises"
     )
@@ -74,10 +83,25 @@ class Training(ModelTraining):
     ema: HalfLife = None
 
     @classmethod
-    def of(cls, model: ModelTraining, ema: float | None) -> Training:
-        """Return the training of a model under the averaging of the whole search."""
+    def of(
+        cls, model: ModelTraining, ema: float | None, settings: Mapping[str, Option] | None = None
+    ) -> Training:
+        """Return the training of a model under the averaging of the whole search.
+
+        Args:
+            model: What holds for all trainings of the model.
+            ema: Half-life of the averaged weights.
+            settings: What holds for this one: fields, and ``hparams.NAME`` for the model's own.
+        """
         own = {name: getattr(model, name) for name in ModelTraining.model_fields}
-        return cls(**own, ema=ema)
+        hparams = dict(own["hparams"])
+        for name, value in (settings or {}).items():
+            start, _, key = name.partition(".")
+            if start == "hparams" and key:
+                hparams[key] = value
+            else:
+                own[name] = value
+        return cls(**{**own, "hparams": hparams}, ema=ema)
 
 
 def may_be_null(setting: FieldInfo) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
-from mollitune.schedules import Schedule
+from mollitune.schedules import Option, Schedule
 from mollitune.search.config import SearchConfig
 from mollitune.search.data.images import Splits
 from mollitune.search.metrics.reference import Reference
@@ -50,20 +51,38 @@ class Context:
         """Return what a trial's config from the searcher means."""
         name, stopping = config["model"], self.config.stopping
         return replace(
-            self.whole_run(name, Schedule.from_dict(config["schedule"]), config["seed"]),
+            self.whole_run(
+                name,
+                Schedule.from_dict(config["schedule"]),
+                config["seed"],
+                config.get("settings", {}),
+            ),
             every=self.plans[name].every,
             probe_at=stopping.probe_at,
             probe_extra=stopping.probe_extra,
         )
 
-    def whole_run(self, model: str, schedule: Schedule, seed: int) -> TrialSpec:
-        """Return a training of a model of the search that is evaluated at its end."""
+    def whole_run(
+        self,
+        model: str,
+        schedule: Schedule,
+        seed: int,
+        settings: Mapping[str, Option] = MappingProxyType({}),
+    ) -> TrialSpec:
+        """Return a training of a model of the search that is evaluated at its end.
+
+        Args:
+            model: Its name.
+            schedule: How the training data are mollified.
+            seed: Seed of weights, batches and noise.
+            settings: Hyperparameters that are searched; the others are as the config says.
+        """
         entry = self.config.model_entry(model)
         return TrialSpec(
             model=entry.name,
             schedule=schedule,
             seed=seed,
-            steps=self.config.steps_of(entry.name),
+            steps=self.config.steps_of(entry.name, settings),
             every=1.0,
-            training=Training.of(entry, self.config.fid.ema),
+            training=Training.of(entry, self.config.fid.ema, settings),
         )

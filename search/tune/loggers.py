@@ -240,6 +240,7 @@ def _hyperparameters(config: Mapping[str, Any]) -> tuple[Any, Any, Any]:
         **{name: config[name] for name in ("model", "seed", "configuration")},
         "family": schedule["family"],
         **schedule["params"],
+        **config.get("settings", {}),
     }
     found: tuple[Any, Any, Any] = hparams(chosen, dict.fromkeys(("fid", "bpd")))
     return found

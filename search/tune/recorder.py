@@ -24,7 +24,7 @@ from .runs import OpenRun
 NOT_FINITE = "FID at full budget is not finite"
 _OF_THE_TRIAL = (
     *("search", "trial", "configuration", "attempt", "seed", "stage"),
-    *("model", "dataset", "family"),
+    *("model", "dataset", "family", "budget"),
 )
 
 
@@ -124,7 +124,8 @@ class Recorder:
 
     def _new_row(self, config: Mapping[str, Any], time: datetime) -> dict[str, Any]:
         schedule, context = Schedule.from_dict(config["schedule"]), self._context.config
-        steps = context.steps_of(config["model"])
+        settings = config.get("settings", {})
+        steps = context.steps_of(config["model"], settings)
         shapes = {**shape_features(schedule), "clean_steps": clean_steps(schedule, steps)}
         return {
             "search": context.name,
@@ -137,6 +138,8 @@ class Recorder:
             "dataset": context.dataset,
             "family": schedule.family,
             **{f"params.{k}": v for k, v in schedule.to_dict()["params"].items()},
+            **{f"params.{k}": v for k, v in settings.items()},
+            "budget": context.images_of(config["model"]),
             "status": "running",
             "start": time,
             "end": None,

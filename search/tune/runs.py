@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from mollitune.schedules import Schedule
+from mollitune.search.policy.configuration import Configuration, settings_of
 from mollitune.search.policy.decision import Decision
 from mollitune.search.policy.proposer import Proposal
 from mollitune.search.policy.stopping import Run
@@ -46,13 +47,19 @@ def proposal_of(event: Mapping[str, Any]) -> Proposal:
     decision = None
     if why is not None:
         decision = Decision(**{**why, "time": datetime.fromisoformat(why["time"])})
+    return Proposal(run_of(config), configuration_of(config), config["seed"], decision)
+
+
+def configuration_of(config: Mapping[str, Any]) -> Configuration:
+    """Return schedule and hyperparameters of a trial, from the trial's config."""
     schedule = Schedule.from_dict(config["schedule"])
-    return Proposal(run_of(config), schedule, config["seed"], decision)
+    return Configuration(schedule, settings_of(config.get("settings", {})))
 
 
 def trial_config(proposal: Proposal) -> dict[str, Any]:
     """Return a run as the plain config of a trial."""
-    run = proposal.run
+    run, settings = proposal.run, proposal.configuration.settings
+    searched = {"settings": dict(settings), "baseline": run.baseline} if settings else {}
     return {
         "trial": run.trial,
         "configuration": run.configuration,
@@ -60,6 +67,7 @@ def trial_config(proposal: Proposal) -> dict[str, Any]:
         "seed": proposal.seed,
         "model": run.model,
         "schedule": proposal.schedule.to_dict(),
+        **searched,
     }
 
 
@@ -70,7 +78,7 @@ def run_of(config: Mapping[str, Any]) -> Run:
         configuration=config["configuration"],
         model=config["model"],
         repeat=config["repeat"],
-        vanilla=config["schedule"]["family"] == "vanilla",
+        baseline=config.get("baseline", config["schedule"]["family"] == "vanilla"),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mollitune.search.policy.comparability import Comparability
+from mollitune.search.policy.comparability import Comparability, age_of
 from mollitune.search.policy.decision import Decision
 from mollitune.search.policy.stopping import Observation, Run, Stopping
 from mollitune.search.store.journal import END, REPORT, Event
@@ -19,7 +19,7 @@ class PolicyScheduler:
 
     Arguments:
         stopping: The rule.
-        like: For each model what its FIDs have in common, besides the step.
+        like: For each model what its FIDs have in common, besides the age.
 
     Attributes:
         stopped: Numbers of the trials that were stopped and whose end is not recorded yet.
@@ -54,5 +54,5 @@ class PolicyScheduler:
             phase=result["phase"],
             fid=result["fid"],
             probe_fid=result["probe_fid"],
-            like=replace(self._like[run.model], step=result["step"]),
+            like=replace(self._like[run.model], age=age_of(result["progress"])),
         )

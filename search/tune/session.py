@@ -180,11 +180,12 @@ def _comparability(context: Context) -> dict[str, Comparability]:
     return {
         name: Comparability(
             model=name,
-            step=0,
+            age=0.0,
             extractor=reference.extractor.identity,
             samples=plan.samples,
             reference=f"{reference.count} {reference.split} images",
             ema=context.config.fid.ema or 0.0,
+            budget=context.config.images_of(name),
         )
         for name, plan in context.plans.items()
     }

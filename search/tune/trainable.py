@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import time
 import traceback
@@ -20,7 +21,7 @@ from mollitune.search.data.decoding import picture
 from mollitune.search.store.evaluation import Evaluation
 from mollitune.search.store.retry import Retry, wait_seconds
 from mollitune.search.training.checkpoints import Checkpoints, restore
-from mollitune.search.training.stack import stackable, train_together
+from mollitune.search.training.stack import EACH_ITS_OWN, stackable, train_together
 from mollitune.search.training.trial import TrainingDivergedError, Trial
 
 from . import beacon
@@ -29,20 +30,30 @@ from .device import in_own_memory, prepared_device
 from .faults import may_pass, reason
 from .watchdog import Pulse
 
+Kind = tuple[str, str]
+"""A model, and the hyperparameters in which the trials of a stack must be alike."""
+
+
+def kind_of(config: Mapping[str, Any]) -> Kind:
+    """Return what a trial has in common with those that it can be trained with as one."""
+    settings = config.get("settings", {})
+    alike = {name: value for name, value in settings.items() if name not in EACH_ITS_OWN}
+    return config["model"], json.dumps(alike, sort_keys=True)
+
 
 class RunsTrainable(tune.Trainable):  # type: ignore[misc]
     """Trains the runs of one of Ray's trials side by side in one process, then those of the next.
 
-    Those of one model are trained as one. A model that cannot be, such as one of a user's own
-    with random numbers of its own, or that would not gain by the plan, is trained one trial after
-    the other.
+    Those of one model and of equal sizes are trained as one. A model that cannot be, such as one
+    of a user's own with random numbers of its own, or that would not gain by the plan, is trained
+    one trial after the other.
     """
 
     def setup(self, config: dict[str, Any], context: Context) -> None:
         """Prepare for the first runs of this process."""
         self._context = context
         self._running: list[RunningTrial] = []
-        self._stackable: dict[str, bool] = {}
+        self._stackable: dict[Kind, bool] = {}
         self._next: dict[str, Any] | None = config
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -104,20 +115,20 @@ class RunsTrainable(tune.Trainable):  # type: ignore[misc]
         # one for all: a trial that waits for the others goes on, too
         pulse = Pulse(context.folder, self.trial_id, context.config.resources.hang_seconds)
         pulse()
-        self._models = {own["trial"]: own["model"] for own in configs}
+        self._kinds = {own["trial"]: kind_of(own) for own in configs}
         self._running = [RunningTrial(own, context, device, pulse) for own in configs]
 
     def _groups(self) -> Iterator[list[RunningTrial]]:
-        by_model = sorted(self._running, key=lambda one: (self._models[one.number], one.number))
-        for _, group in groupby(by_model, key=lambda one: self._models[one.number]):
+        by_kind = sorted(self._running, key=lambda one: (self._kinds[one.number], one.number))
+        for _, group in groupby(by_kind, key=lambda one: self._kinds[one.number]):
             yield list(group)
 
     def _can_stack(self, one: RunningTrial) -> bool:
-        model = self._models[one.number]
-        if model not in self._stackable:
-            gains = self._context.plans[model].as_one or one.trial.graphs
-            self._stackable[model] = gains and stackable(one.trial)
-        return self._stackable[model]
+        kind = self._kinds[one.number]
+        if kind not in self._stackable:
+            gains = self._context.plans[kind[0]].as_one or one.trial.graphs
+            self._stackable[kind] = gains and stackable(one.trial)
+        return self._stackable[kind]
 
     def _advance(self, group: list[RunningTrial]) -> Iterator[dict[str, Any]]:
         for one in group:

@@ -19,7 +19,7 @@ from mollitune.schedules import Schedule, build, shape_features
 from mollitune.search.store.schema import CONFIRM_TRIALS
 from mollitune.search.store.writer import Store, create_search_folder
 
-STEPS = 1000
+STEPS, BATCH = 1000, 128
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PARAMS = {
     "curve": pa.string(),
@@ -45,17 +45,20 @@ class FakeTrial:
     error: str | None = None
     non_finite: int = 0
     configuration: int | None = None  # None: one of its own
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def group(self) -> int:
         return self.number if self.configuration is None else self.configuration
 
     def start_of_row(self) -> dict[str, Any]:
-        params = {f"params.{k}": v for k, v in self.schedule.to_dict()["params"].items()}
+        own = {**self.schedule.to_dict()["params"], **self.settings}
+        params = {f"params.{name}": value for name, value in own.items()}
         return {
             **{"search": "fake", "trial": self.number, "configuration": self.group},
             **{"attempt": 1, "seed": self.seed, "stage": self.stage, "model": self.model},
             **{"dataset": "digits", "family": self.schedule.family, **params},
+            "budget": BATCH * STEPS,
         }
 
     def evaluations(self) -> list[float]:
@@ -224,10 +227,11 @@ def maker(folder: Path) -> MakeSearch:
         decisions: Sequence[Row] = (),
         ended: Sequence[Row] = (),
         plan: Row | None = None,
+        params: Mapping[str, pa.DataType] | None = None,
         root: str = "results",
     ) -> str:
         location = create_search_folder(str(folder / root), name)
-        with Store.open(location, PARAMS) as store:
+        with Store.open(location, {**PARAMS, **(params or {})}) as store:
             store.write_metadata({**METADATA, **(metadata or {}), "name": name})
             for trial in trials:
                 trial.write(store)

@@ -1,6 +1,7 @@
 """Results that were damaged or put there by others: every command that reads them says so."""
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ DAMAGES: dict[str, Damage] = {
     "trial is a list": _put("trial", lambda n: [[1]] * n),
     "a trial is empty": _put("trial", lambda n: [None, *range(n - 1)]),
     "a model is empty": _put("model", lambda n: [None, *["vae"] * (n - 1)]),
-    "a parameter is true": _put("params.until", lambda n: [True] * n),
+    "a parameter is a date": _put("params.until", lambda n: [date(2026, 3, 1)] * n),
     "a parameter is a list": _put("params.until", lambda n: [[0.5]] * n),
     "trial twice": lambda table: table.append_column("trial", table["trial"]),
     "other columns": lambda _: pa.table({"a": [1]}, metadata={VERSION_KEY: b"1"}),
@@ -96,6 +97,19 @@ def test_a_foreign_table_is_named(refused: Refused, work: Path, table: str) -> N
         # all three commands read the tables by one function
         for command in COMMANDS if number == 0 else COMMANDS[:1]:
             assert f"{table}/{first} " in refused(*command), case
+
+
+@pytest.mark.parametrize("value", [True, "x", 3])
+def test_a_parameter_that_makes_no_schedule_is_named(
+    refused: Refused, work: Path, value: object
+) -> None:
+    for table in ("reports", "trials"):
+        for file in files(work, table):
+            rows = pq.read_table(file, partitioning=None)
+            pq.write_table(_put("params.until", lambda n: [value] * n)(rows), file)
+    said = refused("best", "fake")
+    assert "cannot be built: until must be " in said
+    assert f"got {value!r}" in said or f"got {value}.0" in said
 
 
 def test_parts_of_two_searches_do_not_mix(refused: Refused, work: Path) -> None:

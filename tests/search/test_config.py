@@ -5,7 +5,7 @@ import pytest
 
 from mollitune._errors import MollituneError
 from mollitune.models import models
-from mollitune.schedules import families
+from mollitune.schedules import Choice, Float, Int, families
 from mollitune.search.config import (
     MODELS,
     SearchConfig,
@@ -71,7 +71,8 @@ def test_the_resolved_config_is_plain_and_reads_back(tmp_path: Path) -> None:
     text = BASE + "families: [linear, {sigmoid: {tau: 0.7, until: [0.2, 0.5]}}]\ntrials: 9\n"
     config = read(tmp_path, text)
     plain = config.to_dict()
-    assert plain["families"] == ["linear", {"sigmoid": {"tau": 0.7, "until": [0.2, 0.5]}}]
+    span = {"low": 0.2, "high": 0.5, "log": False, "int": False}
+    assert plain["families"] == ["linear", {"sigmoid": {"tau": 0.7, "until": span}}]
     assert plain["arms"] == 3
     again = SearchConfig.model_validate(plain)
     assert again == config.model_copy(update={"arms": 3})
@@ -223,3 +224,75 @@ def test_images_alone_are_a_config(tmp_path: Path) -> None:
         assert found == (name, source, "vae", 4)
     with pytest.raises(MollituneError, match="cannot read the config"):
         load_config("nowhere.yaml")
+
+
+JOINT = """
+name: run
+images: 12800
+model:
+  name: realnvp
+  lr: [1.0e-4, 1.0e-2]
+  batch_size: {choices: [32, 128]}
+  lr_decay: [constant, cosine]
+  hparams: {hidden: [16, 64], scales: 2}
+"""
+
+
+def test_hyperparameters_are_searched_in_the_notation_of_schedules(tmp_path: Path) -> None:
+    config = read(tmp_path, JOINT)
+    (entry,) = config.model
+    assert entry.hyperspace.dimensions == {
+        "batch_size": Choice((32, 128)),
+        "hparams.hidden": Int(16, 64, log=True),
+        "lr": Float(1e-4, 1e-2, log=True),
+        "lr_decay": Choice(("constant", "cosine")),
+    }
+    # the first runs have the defaults, or what is searched next to them
+    first = {"batch_size": 128, "hparams.hidden": 32, "lr": 1e-3, "lr_decay": "constant"}
+    assert dict(entry.hyperspace.first) == first
+    assert (entry.lr, entry.batch_size, entry.hparams) == (1e-3, 128, {"hidden": 32, "scales": 2})
+    again = SearchConfig.model_validate(config.to_dict())
+    assert again.model[0].hyperspace == entry.hyperspace
+    assert again.to_dict() == config.to_dict()
+    assert not read(tmp_path, BASE).model[0].hyperspace
+
+
+def test_unlike_batches_see_equally_many_images(tmp_path: Path) -> None:
+    config = read(tmp_path, JOINT)
+    steps = [config.steps_of("realnvp", {"batch_size": batch}) for batch in (32, 128)]
+    assert steps == [400, 100]
+    assert config.images_of("realnvp") == 12800
+    epochs = read(tmp_path, JOINT.replace("images: 12800", "epochs: 2.5")).for_images(1000)
+    assert (epochs.images, epochs.steps_of("realnvp")) == (2500, 20)
+    assert "steps" not in epochs.to_dict()
+    steps_alone = read(tmp_path, BASE + "steps: 50\n")
+    assert steps_alone.images_of("vae") == 50 * 128
+    with pytest.raises(MollituneError, match="up to 128, more than the 100 training images"):
+        config.for_images(100)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("images: 12800", "steps: 100"), "batch_size of realnvp is searched, and so many steps"),
+        (("images: 12800", "images: 12800\nsteps: 9"), "steps and images all say how long"),
+        (("[1.0e-4, 1.0e-2]", "[0, 1.0e-2]"), "lr: low must be > 0 on a logarithmic scale"),
+        (("[1.0e-4, 1.0e-2]", "{low: -1, high: 1, log: false}"), "lr' is -1.0: Input should be"),
+        (("[constant, cosine]", "[constant, never]"), "lr_decay' is 'never'"),
+        (("{choices: [32, 128]}", "[32, 64, 128]"), r"batch_size: \[32, 64, 128\] is no range"),
+        (("{choices: [32, 128]}", "{choices: [32, 0]}"), "batch_size' is 0: Input should be"),
+        (("[16, 64]", "{choices: [16, many]}"), "hparams.hidden: options must be all texts"),
+    ],
+)
+def test_a_dimension_that_is_not_legal_is_named(
+    tmp_path: Path, change: tuple[str, str], message: str
+) -> None:
+    with pytest.raises(MollituneError, match=message):
+        read(tmp_path, JOINT.replace(*change))
+
+
+def test_impossible_corners_are_refused_before_any_trial(tmp_path: Path) -> None:
+    check_models(read(tmp_path, JOINT), (1, 8, 8))
+    wrong = read(tmp_path, JOINT.replace("scales: 2", "scales: [1, 9]"))
+    with pytest.raises(MollituneError, match="model realnvp: "):
+        check_models(wrong, (1, 8, 8))

@@ -12,8 +12,8 @@ from mollitune.analysis.report.assets import asset
 from mollitune.analysis.report.figures.palette import family_color
 from mollitune.analysis.report.html import data_url, join, script_json
 from mollitune.analysis.report.pictures import Picture, file_of
+from mollitune.analysis.tables.configurations import configuration_text
 from mollitune.analysis.tables.results import Results
-from mollitune.analysis.tables.schedules import schedule_text
 from mollitune.analysis.words import fid_text, run_name
 
 
@@ -104,7 +104,7 @@ def _caption(row: Mapping[Hashable, Any], last: Mapping[Hashable, Any] | None) -
             note = f"at step {last['step']:,}, not comparable"
     return Caption(
         run_name(int(row["trial"])),
-        schedule_text(row),
+        configuration_text(row),
         family_color(str(row["family"])),
         str(row["model"]),
         int(row["configuration"]),

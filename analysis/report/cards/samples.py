@@ -35,9 +35,7 @@ def _real(results: Results) -> Markup:
 
 
 def _vanilla(results: Results, view: View) -> Markup:
-    arm = (
-        next((arm for arm in view.verdict.arms if arm.is_vanilla), None) if view.verdict else None
-    )
+    arm = view.verdict.vanilla if view.verdict else None
     rows = comparable_reports(results, view.model)
     own = rows.loc[rows["family"] == "vanilla", ["fid", "trial"]]
     searched = [_Run(float(fid), int(trial)) for fid, trial in own.itertuples(False, None)]

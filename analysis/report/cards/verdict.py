@@ -49,7 +49,7 @@ def _how(verdict: Verdict) -> str:
     return (
         f"Confirmation {verdict.number}: {seeds} for each schedule{state}. FID of "
         f"{verdict.fid_samples:,} samples against the {verdict.reference} images of "
-        f"{verdict.dataset}, in features of {verdict.extractor}, after {verdict.steps:,} steps. "
+        f"{verdict.dataset}, in features of {verdict.extractor}, after {verdict.length}. "
         f"All intervals hold at once with {100 * verdict.level:.3g} % probability."
     )
 
@@ -71,7 +71,7 @@ def _values(arm: Arm) -> Iterator[float]:
 
 def _kind(verdict: Verdict, arm: Arm) -> str:
     kinds = {
-        "reference": arm.is_vanilla,
+        "reference": arm.baseline,
         "first": _is_choice(verdict, arm),
         "out": arm.out is not None,
     }
@@ -123,7 +123,7 @@ def _mean(arm: Arm) -> str:
 
 
 def _difference(arm: Arm) -> str:
-    if arm.is_vanilla:
+    if arm.baseline:
         return "reference"
     if arm.difference is None:
         return "no seed in common"
@@ -142,7 +142,7 @@ def _direction(arm: Arm) -> str:
 
 def _drawn(verdict: Verdict, arm: Arm, scale: Scale) -> Markup:
     zero = upright(scale, 0.0, "zero")
-    if arm.is_vanilla:
+    if arm.baseline:
         return strip("vanilla, the reference at zero", "none", zero, dot(scale, 0.0))
     if arm.difference is None:
         return strip("no difference yet", "none", zero)

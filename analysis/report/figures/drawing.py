@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 NEUTRAL = "#8A8F98"
 _TICKS = (1, 1.5, 2, 3, 4, 5, 6, 8)
+_ROUNDER = ((1, 2, 3, 5), (1, 3), (1,))
 _FEWEST_TICKS = 4
 _TRANSPARENT = "rgba(0,0,0,0)"
 
@@ -87,16 +88,33 @@ def lay_out(figure: go.Figure, x: str, y: str) -> None:
 
 def log_axis(figure: go.Figure, low: float, high: float) -> None:
     """Make the vertical axis logarithmic from ``low`` to ``high``, both > 0."""
+    figure.update_yaxes(log_ticks(low, high))
+
+
+def log_ticks(low: float, high: float, most: float = math.inf) -> dict[str, Any]:
+    """Return what makes an axis logarithmic from ``low`` to ``high``, both > 0.
+
+    Args:
+        low: Lower end.
+        high: Upper end.
+        most: How many labels have room; with more, rounder numbers alone have one.
+    """
+    sets = [_ticks(low, high, steps) for steps in (_TICKS, *_ROUNDER)]
+    if len(sets[0]) < _FEWEST_TICKS:
+        sets = [_even_ticks(low, high)]
+    ticks = next((ticks for ticks in sets if len(ticks) <= most), sets[-1])
+    return {
+        "type": "log",
+        "range": [math.log10(low), math.log10(high)],
+        "tickvals": ticks,
+        "ticktext": [f"{tick:g}" for tick in ticks],
+    }
+
+
+def _ticks(low: float, high: float, steps: Sequence[float]) -> list[float]:
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
-    ticks = [step * 10.0**decade for decade in decades for step in _TICKS]
-    if sum(low <= tick <= high for tick in ticks) < _FEWEST_TICKS:
-        ticks = _even_ticks(low, high)
-    figure.update_yaxes(
-        type="log",
-        range=[math.log10(low), math.log10(high)],
-        tickvals=ticks,
-        ticktext=[f"{tick:g}" for tick in ticks],
-    )
+    ticks = (step * 10.0**decade for decade in decades for step in steps)
+    return [tick for tick in ticks if low <= tick <= high]
 
 
 def _even_ticks(low: float, high: float) -> list[float]:

@@ -1,21 +1,27 @@
-"""Drawing FID at full budget against the shape of the schedule."""
+"""Drawing FID at full budget against the shape of the schedule, or a hyperparameter."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
 
 from mollitune.analysis.report.data import ShapePoint
 from mollitune.analysis.words import count_of, fid_text, interval_text
+from mollitune.schedules import Choice, Dimension
+from mollitune.search.policy import nearest
 
-from .drawing import NEUTRAL, escape, lay_out, log_axis
+from .drawing import NEUTRAL, escape, lay_out, log_axis, log_ticks
 from .palette import family_color
 
+At = Callable[[ShapePoint], Any]
+"""Where a configuration lies on the horizontal axis."""
 _OUTSIDE = 1.3  # how far beyond all values an interval is still shown
 MANY = 40
 """Above so many configurations only the best ten have their intervals drawn."""
 _FEW = 10
+_MOST_TICKS = 6
+_MARGIN = 0.05  # of a logarithmic axis, beyond the values at both ends
 
 
 def shape_figure(points: Sequence[ShapePoint], winner: int | None = None) -> go.Figure:
@@ -25,6 +31,56 @@ def shape_figure(points: Sequence[ShapePoint], winner: int | None = None) -> go.
         points: Configurations of one model, at least one.
         winner: Number of the configuration to draw large.
     """
+    figure = _drawn(points, lambda point: point.area, winner, "mean level over training")
+    widest = max(point.area for point in points)
+    figure.update_xaxes(range=[-0.04 * (widest or 1), 1.06 * (widest or 1)])
+    return figure
+
+
+def setting_figure(
+    points: Sequence[ShapePoint], name: str, found: Dimension, winner: int | None = None
+) -> go.Figure:
+    """Draw the same over a hyperparameter that was searched.
+
+    Args:
+        points: Configurations of one model that have it, at least one.
+        name: Its name.
+        found: What was searched: the axis is logarithmic, or one of categories, as that is.
+        winner: As for `shape_figure`.
+    """
+    at = _place(name, found)
+    figure = _drawn(points, at, winner, name.removeprefix("hparams."))
+    if isinstance(found, Choice):
+        _categories(figure, [str(option) for option in found.options])
+    elif found.log:
+        low, high = min(map(at, points)), max(map(at, points))
+        beyond = max(1.1, (high / low) ** _MARGIN)
+        figure.update_xaxes(log_ticks(low / beyond, high * beyond, _MOST_TICKS))
+    return figure
+
+
+def _place(name: str, found: Dimension) -> At:
+    """A point's value; of alternatives the one that it means, as in tables 64 may be 64.0."""
+    if isinstance(found, Choice):
+        return lambda point: str(nearest(found, point.settings[name]))
+    return lambda point: point.settings[name]
+
+
+def _categories(figure: go.Figure, names: Sequence[str]) -> None:
+    """An axis of alternatives, with the families side by side at each and room for all."""
+    figure.update_xaxes(
+        type="category",
+        categoryorder="array",
+        categoryarray=names,
+        range=[-0.5, len(names) - 0.5],
+        tickvals=names,
+    )
+    for trace in figure.data:
+        trace.offsetgroup = trace.legendgroup or figure.data[0].legendgroup
+    figure.update_layout(scattermode="group", scattergap=0.5)
+
+
+def _drawn(points: Sequence[ShapePoint], at: At, winner: int | None, title: str) -> go.Figure:
     figure = go.Figure()
     many = len(points) > MANY
     best = {p.configuration for p in sorted(points, key=lambda p: p.expected)[:_FEW]}
@@ -33,16 +89,13 @@ def shape_figure(points: Sequence[ShapePoint], winner: int | None = None) -> go.
     families = sorted({p.family for p in points}, key=lambda f: (f != "vanilla", f))
     for family in families:
         _add_key(figure, family)
-        _add_runs(figure, family, [p for p in points if p.family == family], many)
+        _add_runs(figure, at, [p for p in points if p.family == family], many)
     for own in (rest, sure):
         for family in families:
-            _add_expected(
-                figure, [p for p in own if p.family == family], winner, many, own is sure
-            )
+            drawn = [p for p in own if p.family == family]
+            _add_expected(figure, at, drawn, winner, many, own is sure)
     _explain(figure, points)
-    lay_out(figure, "mean level over training", "FID at full budget")
-    widest = max(point.area for point in points)
-    figure.update_xaxes(range=[-0.04 * (widest or 1), 1.06 * (widest or 1)])
+    lay_out(figure, title, "FID at full budget")
     _fid_axis(figure, points)
     return figure
 
@@ -74,10 +127,11 @@ def _add_key(figure: go.Figure, family: str) -> None:
     )
 
 
-def _add_runs(figure: go.Figure, family: str, points: Sequence[ShapePoint], many: bool) -> None:
-    """One trace of dots, one per run."""
+def _add_runs(figure: go.Figure, at: At, points: Sequence[ShapePoint], many: bool) -> None:
+    """One trace of dots of a family, one per run."""
+    family = points[0].family
     figure.add_scatter(
-        x=[point.area for point in points for _ in point.fids],
+        x=[at(point) for point in points for _ in point.fids],
         y=[fid for point in points for fid in point.fids],
         text=[_run_text(point, i) for point in points for i in range(len(point.fids))],
         customdata=[trial for point in points for trial in point.trials],
@@ -93,6 +147,7 @@ def _add_runs(figure: go.Figure, family: str, points: Sequence[ShapePoint], many
 
 def _add_expected(
     figure: go.Figure,
+    at: At,
     points: Sequence[ShapePoint],
     winner: int | None,
     many: bool,
@@ -103,7 +158,7 @@ def _add_expected(
         return
     family, size = points[0].family, 7 if many else 10
     figure.add_scatter(
-        x=[point.area for point in points],
+        x=[at(point) for point in points],
         y=[point.expected for point in points],
         text=[_expected_text(point) for point in points],
         customdata=[point.median_trial for point in points],

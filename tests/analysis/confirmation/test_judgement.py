@@ -130,7 +130,7 @@ def test_levels_are_held(spread: tuple[int, ...], skewed: bool) -> None:
             for arm in still:
                 seen[arm][seed] = fids[arm][seed]
             out |= clearly_out({arm: seen[arm] for arm in still}, VANILLA, planned, 4).keys()
-        found, tied = judge(seen, VANILLA, planned, out)
+        found, tied, _ = judge(seen, VANILLA, planned, out)
         high = {arm: one.high or 0 for arm, one in found.items()}
         false_beats += any(high[arm] < 0 for arm in found if arm not in out)
         missed += any(high[arm] < 0 or (one.low or 0) > 0 for arm, one in found.items())

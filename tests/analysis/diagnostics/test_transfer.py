@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 from tests.analysis.conftest import FakeTrial, Search, stranger
+from tests.search.policy.worlds import plain
 
 from mollitune._errors import MollituneError
 from mollitune.analysis import Results
@@ -102,7 +103,8 @@ def test_what_was_not_tried_is_predicted_and_says_so(search: Search) -> None:
     assert pd.isna(found["configuration_on"])
     runs = list(others.items())
     seeds = [[7]] * len(runs)
-    belief = ShapeSurrogate([s for s, _ in runs], [[fid] for _, fid in runs], seeds).at([LONG])
+    surrogate = ShapeSurrogate(plain(*others), [[fid] for _, fid in runs], seeds)
+    belief = surrogate.at(plain(LONG))
     assert found["fid_expected"] == pytest.approx(belief.fid[0])
     assert found["fid_low"] < found["fid_expected"] < found["fid_high"]
     board = leaderboard(results, "vae")

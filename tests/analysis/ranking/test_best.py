@@ -157,5 +157,5 @@ def test_what_cannot_be_ranked(search: Search, row: dict[str, object], message: 
 
 
 def test_models_may_have_budgets_of_their_own(search: Search) -> None:
-    results = search(*TRIALS[:2], reports=[{**OTHER, "model": "vae", "step": 5000}])
+    results = search(*TRIALS[:2], reports=[{**OTHER, "model": "vae", "budget": 640_000}])
     assert best(results).model == "vae"

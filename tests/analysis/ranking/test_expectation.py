@@ -4,19 +4,21 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
+from tests.search.policy.worlds import plain
 
 from mollitune.analysis.ranking.expectation import Expectation, expectations
-from mollitune.schedules import Schedule, build
+from mollitune.schedules import build
+from mollitune.search.policy.configuration import Configuration
 from mollitune.search.policy.surrogate import MODELLED, ShapeSurrogate, expected_fid
 
-FEW = [build("vanilla"), build("linear", until=0.5), build("cosine", until=0.5)]
-MANY = [build("linear", until=u) for u in np.linspace(0.1, 0.9, MODELLED)]
+FEW = plain(build("vanilla"), build("linear", until=0.5), build("cosine", until=0.5))
+MANY = plain(*(build("linear", until=u) for u in np.linspace(0.1, 0.9, MODELLED)))
 
 
 def expect(
-    schedules: Sequence[Schedule | None], values: Sequence[Sequence[float]]
+    configurations: Sequence[Configuration | None], values: Sequence[Sequence[float]]
 ) -> list[Expectation]:
-    return expectations(schedules, values, [[*range(len(own))] for own in values])
+    return expectations(configurations, values, [[*range(len(own))] for own in values])
 
 
 def test_few_configurations_are_worth_the_mean_over_their_seeds() -> None:

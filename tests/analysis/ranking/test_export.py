@@ -45,6 +45,10 @@ def test_round_trip_with_provenance(results: Results, tmp_path: Path) -> None:
         **dict.fromkeys(fids, 20.0),
         **dict.fromkeys(("vanilla_expected", "vanilla_mean"), 30.0),
         "lowest_text": "sigmoid(start=-2, tau=1, until=0.6)",
+        "vanilla_text": "vanilla",
+        "at_an_end": [],
+        # no hyperparameters were searched
+        **{"equal": None, "searched": {}},
         "extractor": "lenet",
         "fid_samples": 500,
         "steps": 1000,

@@ -107,7 +107,7 @@ def test_differences_are_those_of_the_expected_fids(search: Search) -> None:
         {"extractor_sha256": "1" * 64},
         {"fid_samples": 5000},
         {"fid_reference_size": 5000},
-        {"step": 2000},
+        {"budget": 256_000},
         {"dataset": "mnist"},
     ],
 )

@@ -7,6 +7,7 @@ from mollitune.analysis.report.figures.drawing import (
     as_trace,
     escape,
     log_axis,
+    log_ticks,
     thinned,
     thinned_evenly,
 )
@@ -29,6 +30,20 @@ def test_axis_has_some_ticks_whatever_its_range(low: float, high: float) -> None
     assert 4 <= len(inside) <= 25
     shown = [figure.layout.yaxis.ticktext[figure.layout.yaxis.tickvals.index(t)] for t in inside]
     assert [float(text) for text in shown] == pytest.approx(inside)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "texts"),
+    [
+        (0.002, 0.009, ["0.002", "0.003", "0.004", "0.005", "0.006", "0.008"]),
+        (3e-4, 4e-3, ["0.0003", "0.0005", "0.001", "0.002", "0.003"]),
+        (1e-6, 2e-2, ["1e-06", "1e-05", "0.0001", "0.001", "0.01"]),
+    ],
+)
+def test_where_few_labels_have_room_the_round_ones_stay(
+    low: float, high: float, texts: list[str]
+) -> None:
+    assert log_ticks(low, high, most=6)["ticktext"] == texts
 
 
 def test_families_have_colours_of_their_own() -> None:

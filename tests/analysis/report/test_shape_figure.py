@@ -1,10 +1,12 @@
 import math
 
 import plotly.graph_objects as go
+import pytest
 
 from mollitune.analysis.report.data import ShapePoint
 from mollitune.analysis.report.figures.palette import family_color
-from mollitune.analysis.report.figures.shape import MANY, shape_figure
+from mollitune.analysis.report.figures.shape import MANY, setting_figure, shape_figure
+from mollitune.schedules import Choice, Float
 
 LINEAR = ShapePoint(
     1, "linear", "linear(<b>)", 0.2, [1, 4], [7, 8], [20.0, 24.0], 22.0, 19.0, 25.0
@@ -68,3 +70,39 @@ def test_of_many_only_the_best_and_the_winner_have_intervals() -> None:
     without = [y for t in traces if t.customdata and not t.error_y.array for y in t.y]
     assert with_bars == [20.0 + i for i in [*range(10), 30]]
     assert sorted(with_bars + without) == [point.expected for point in points]
+
+
+def test_a_hyperparameter_has_the_axis_that_it_was_searched_on() -> None:
+    points = [
+        point._replace(settings={"lr": lr})
+        for point, lr in ((LINEAR, 1e-3), (VANILLA, 1e-2), (BLUR, 3e-3))
+    ]
+    figure = setting_figure(points, "lr", Float(1e-4, 1e-1, log=True), winner=1)
+    places = {family: trace.x for family, trace in drawn(figure, "diamond").items()}
+    assert places == {"linear": (1e-3,), "vanilla": (1e-2,), "blur": (3e-3,)}
+    assert figure.layout.xaxis.type == "log"
+    assert figure.layout.xaxis.range == pytest.approx([-3.05, -1.95])
+    figure = setting_figure(points, "lr", Float(0.0, 1e-1))
+    assert figure.layout.xaxis.type is None
+    dots, diamonds = drawn(figure, None), drawn(figure, "diamond")
+    assert (dots["linear"].x, dots["linear"].y) == ((1e-3, 1e-3), (20.0, 24.0))
+    assert diamonds["vanilla"].marker.color == family_color("vanilla")
+
+
+def test_alternatives_have_a_place_each_and_families_are_side_by_side_there() -> None:
+    points = [
+        point._replace(settings={"hparams.size": size})
+        for point, size in ((LINEAR, 64.0), (VANILLA, 128.0), (BLUR, 64.0))
+    ]
+    figure = setting_figure(points, "hparams.size", Choice((32, 64, 128)))
+    axis = figure.layout.xaxis
+    assert (axis.type, axis.categoryarray) == ("category", ("32", "64", "128"))
+    assert (axis.range, axis.title.text) == ((-0.5, 2.5), "size")
+    diamonds = drawn(figure, "diamond")
+    assert {family: trace.x for family, trace in diamonds.items()} == {
+        "linear": ("64",),
+        "vanilla": ("128",),
+        "blur": ("64",),
+    }
+    assert figure.layout.scattermode == "group"
+    assert {trace.offsetgroup for trace in figure.data} == {"linear", "vanilla", "blur"}

@@ -25,8 +25,8 @@ def arm(
     """An arm whose trials are 100 times its number and on."""
     trials = tuple(range(100 * number, 100 * number + len(fids)))
     mean, seeds = sum(fids) / len(fids), SEEDS[: len(fids)]
-    known = (number, schedule, str(schedule), trials, seeds, fids, mean, 0.9)
-    found = Arm(*known, *difference, tied=False, out=None)
+    known = (number, schedule, (), str(schedule), trials, seeds, fids, mean, 0.9)
+    found = Arm(*known, *difference, tied=False, out=None, baseline=schedule.family == "vanilla")
     return dataclasses.replace(found, **more)
 
 

@@ -7,7 +7,6 @@ import pytest
 from mollitune.search.config import SearchConfig
 from mollitune.search.launch import cost as planner
 from mollitune.search.launch.cost import Cost, plan_cost
-from mollitune.search.launch.proposals import arms, source
 
 
 def plan(stopping: dict[str, Any] | None = None, **keys: Any) -> Cost:
@@ -21,8 +20,7 @@ def plan(stopping: dict[str, Any] | None = None, **keys: Any) -> Cost:
         "stopping": {"audit": 0.0, **(stopping or {})},
         **keys,
     }
-    config = SearchConfig.model_validate(plain)
-    return plan_cost(config, list(arms(config, 8)), source(config, 8))
+    return plan_cost(SearchConfig.model_validate(plain), 8)
 
 
 def test_without_stopping_every_run_costs_its_steps() -> None:

@@ -49,7 +49,7 @@ def test_the_cost_is_told_in_minutes_and_what_stopping_may_save() -> None:
     assert lines[0] == ("cost: vae about 0:28 per trial: 20 steps of 1 s, 4 evaluations of 2 s")
     assert lines[2] == "cost: 60 trials, 2 at once: about 19:00"
     raced = told(config(trials=60), costs)[-1]
-    assert re.search(r"; about \d\d schedules are tried, the rest are further seeds$", raced)
+    assert re.search(r"; about \d\d configurations are tried, the rest are further seeds$", raced)
     stopped = told(config(trials=60, stopping={"policy": "asha", "audit": 0.0}), costs)[-1]
     found = re.search(r"about 19:00 if none is stopped, (\d+):\d\d to (\d+):\d\d with", stopped)
     assert found

@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
-from mollitune.schedules import Sigmoid
+from mollitune.schedules import Float, Sigmoid
 from mollitune.search.config import SearchConfig
 from mollitune.search.launch.proposals import arms, proposer, sampler
+from mollitune.search.launch.resumed import config_of
+from mollitune.search.policy.hyperspace import NOTHING
 from mollitune.search.policy.proposer import Proposal
 from mollitune.search.policy.samplers import RandomSampler, ShapeSampler
 from mollitune.search.policy.study import StudySampler
@@ -51,9 +53,14 @@ def test_arms_come_first_for_each_model_then_each_has_a_sampler_of_its_own() -> 
 
 def test_arms_are_ordered_and_no_curve_comes_twice() -> None:
     tried = arms(config(families=["edm", "linear", "knots", "sigmoid"]), side=8)
-    assert [s.family for _, s in tried] == ["vanilla", "sigmoid", "linear", "edm"]
+    assert [c.schedule.family for _, c in tried] == ["vanilla", "sigmoid", "linear", "edm"]
     apart = config(families=["edm", "linear", {"knots": {"until": 0.3}}])
-    assert [s.family for _, s in arms(apart, side=8)] == ["vanilla", "linear", "edm", "knots"]
+    assert [c.schedule.family for _, c in arms(apart, side=8)] == [
+        "vanilla",
+        "linear",
+        "edm",
+        "knots",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +92,7 @@ def test_an_extended_search_keeps_the_arms_that_it_had() -> None:
 
 
 def test_vanilla_in_the_families_is_no_second_baseline() -> None:
-    names = [s.family for _, s in arms(config(families=["vanilla", "linear"]), side=8)]
+    names = [c.schedule.family for _, c in arms(config(families=["vanilla", "linear"]), side=8)]
     assert names == ["vanilla", "linear"]
 
 
@@ -110,7 +117,7 @@ def test_a_race_gives_the_best_more_seeds(stopping: dict[str, Any], most: int) -
 
 def test_samplers_are_those_of_the_config() -> None:
     made = {
-        name: type(sampler(config(sampler=name), 8, 0))
+        name: type(sampler(config(sampler=name), 8, 0, NOTHING))
         for name in ("shape", "tpe", "gp", "random")
     }
     assert made == {
@@ -119,3 +126,18 @@ def test_samplers_are_those_of_the_config() -> None:
         "gp": StudySampler,
         "random": RandomSampler,
     }
+
+
+def test_a_search_of_before_keeps_its_linear_ranges() -> None:
+    families = [{"cosine": {"tau": [0.5, 2.0], "until": 0.5}}, {"blur": {"curve": ["log"]}}]
+    stored = {
+        "name": "old",
+        "model": [{"name": "vae"}],
+        "trials": 8,
+        "fid": {},
+        "families": families,
+    }
+    assert SearchConfig.model_validate(stored).families[0].overrides["tau"] == Float(0.5, 2, True)
+    old = config_of({"config": stored})
+    assert old.families[0].overrides == {"tau": Float(0.5, 2.0), "until": 0.5}
+    assert config_of({"config": old.to_dict()}).families == old.families

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import pytest
+from tests.search.policy.worlds import plain
 
 from mollitune.schedules import Linear, Sigmoid, Vanilla
 from mollitune.search.policy.confirmation import Candidate, Confirmation
@@ -10,11 +11,8 @@ from mollitune.search.policy.decision import Decision
 from mollitune.search.policy.proposer import Proposal
 
 VANILLA, GOOD, BAD = 0, 4, 7
-ARMS = [
-    Candidate(VANILLA, Vanilla()),
-    Candidate(GOOD, Sigmoid(until=0.5)),
-    Candidate(BAD, Linear(until=0.9)),
-]
+TRIED = plain(Vanilla(), Sigmoid(until=0.5), Linear(until=0.9))
+ARMS = [Candidate(*arm) for arm in zip((VANILLA, GOOD, BAD), TRIED, strict=True)]
 FIDS = {VANILLA: 70.0, GOOD: 60.0, BAD: 100.0}
 FIRST_SEED, FIRST_TRIAL = 10_000, 1_000_000
 
@@ -75,8 +73,9 @@ def test_every_arm_gets_the_same_seeds_until_one_is_out() -> None:
     policy = confirmation(judge := Judge())
     assert not policy.exhausted
     made = run_all(policy)
-    schedules = {arm.configuration: arm.schedule for arm in ARMS}
-    assert all(p.schedule == schedules[p.run.configuration] for p in made)
+    arms = {arm.number: arm.configuration for arm in ARMS}
+    assert all(p.configuration == arms[p.run.configuration] for p in made)
+    assert [p.run.baseline for p in made[:3]] == [True, False, False]
     assert plan(made) == [
         *[(0, VANILLA), (0, GOOD), (0, BAD)],
         *[(1, VANILLA), (1, GOOD), (1, BAD)],

@@ -7,17 +7,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from tests.search.policy.worlds import STEPS
+from tests.search.policy.worlds import STEPS, plain
 
-from mollitune.schedules import Linear, Schedule, build
+from mollitune.schedules import Float, Linear, Schedule, build
+from mollitune.search.config import SearchConfig
+from mollitune.search.launch.proposals import proposer as build_proposer
+from mollitune.search.policy import Hyperspace
+from mollitune.search.policy.configuration import Configuration
 from mollitune.search.policy.decision import Decision
 from mollitune.search.policy.proposer import Proposal, Proposer
 from mollitune.search.policy.samplers import RandomSampler, ShapeSampler
 from mollitune.search.policy.source import SpaceSource
 from mollitune.search.policy.space import FamilySpace
-from mollitune.search.policy.surrogate import MODELLED, ShapeSurrogate
+from mollitune.search.policy.surrogate import MODELLED, ShapeSurrogate, expected_fid
 
-ARMS = [build("vanilla"), Linear(until=0.6)]
+ARMS = plain(build("vanilla"), Linear(until=0.6))
 
 
 def proposer(
@@ -53,14 +57,14 @@ def search(run: Proposer, count: int) -> list[Proposal]:
 
 def test_arms_come_first_for_each_model_and_then_the_models_take_turns() -> None:
     made = search(proposer(["vae", "glow"], eta=None), 9)
-    assert [(p.run.model, p.schedule) for p in made[:4]] == [
+    assert [(p.run.model, p.configuration) for p in made[:4]] == [
         ("vae", ARMS[0]),
         ("glow", ARMS[0]),
         ("vae", ARMS[1]),
         ("glow", ARMS[1]),
     ]
     assert [p.run.model for p in made[4:]] == ["vae", "glow", "vae", "glow", "vae"]
-    assert [p.run.vanilla for p in made] == [True, True, *[False] * 7]
+    assert [p.run.baseline for p in made] == [True, True, *[False] * 7]
     # without a race every run is a new configuration, with one seed
     assert [(p.run.trial, p.run.configuration) for p in made] == [(k, k) for k in range(9)]
     assert {(p.run.repeat, p.seed) for p in made} == {(0, 0)}
@@ -71,9 +75,9 @@ def test_race_and_sampler_look_at_one_process(monkeypatch: pytest.MonkeyPatch) -
     fits: list[int] = []
 
     class Counted(ShapeSurrogate):
-        def __init__(self, schedules: Sequence[Schedule], *rest: Any, **named: Any) -> None:
-            fits.append(len(schedules))
-            super().__init__(schedules, *rest, **named)
+        def __init__(self, tried: Sequence[Configuration], *rest: Any, **named: Any) -> None:
+            fits.append(len(tried))
+            super().__init__(tried, *rest, **named)
 
     monkeypatch.setattr("mollitune.search.policy.surrogate.ShapeSurrogate", Counted)
     source = SpaceSource({name: FamilySpace(name) for name in ("linear", "edm")}, 8)
@@ -94,7 +98,7 @@ def test_promoted_configurations_get_the_next_seed() -> None:
     assert [p.run.configuration for p in first] == list(range(len(first)))
     for p in made:
         assert p.seed == 9 + p.run.repeat
-        assert p.schedule is first[p.run.configuration].schedule
+        assert p.configuration is first[p.run.configuration].configuration
     repeats = [p.run.repeat for p in made]
     # 25 configurations at least are needed to promote two of them twice
     assert 0 < repeats.count(2) < repeats.count(1) < repeats.count(0)
@@ -143,24 +147,25 @@ def test_a_decision_in_full() -> None:
 
 
 def test_the_expected_fid_promotes_and_not_the_lowest_value() -> None:
-    asked: list[tuple[list[list[float]], list[list[int]]]] = []
+    asked: list[tuple[str, list[list[float]], list[list[int]]]] = []
 
     def expect(
-        schedules: Sequence[Schedule],
+        model: str,
+        tried: Sequence[Configuration],
         values: Sequence[Sequence[float]],
         seeds: Sequence[Sequence[int]],
     ) -> list[float]:
-        asked.append(([list(v) for v in values], [list(s) for s in seeds]))
-        return [s.until for s in schedules]
+        asked.append((model, [list(v) for v in values], [list(s) for s in seeds]))
+        return [c.schedule.until for c in tried]
 
     spaces = {"linear": FamilySpace("linear")}
     sampler = RandomSampler(SpaceSource(spaces, 8), 0)
-    arms = [("vae", Linear(until=u)) for u in (0.9, 0.2, 0.5)]
+    arms = [("vae", c) for c in plain(*(Linear(until=u) for u in (0.9, 0.2, 0.5)))]
     run = Proposer(arms, {"vae": sampler}, 0, 3, 5, expect)
     for fid in (1.0, 3.0, 2.0):
         run.ended(start(run).run.trial, "completed", fid, STEPS)
     assert run.next().run.configuration == 1  # the worst value, and the lowest expected one
-    assert asked[-1] == ([[1.0], [3.0], [2.0]], [[0], [0], [0]])
+    assert asked[-1] == ("vae", [[1.0], [3.0], [2.0]], [[0], [0], [0]])
 
 
 def sequence(seed: int, count: int = 30) -> list[Proposal]:
@@ -171,9 +176,9 @@ def test_one_seed_gives_one_sequence_and_another_seed_another() -> None:
     first = sequence(4)
     assert sequence(4) == first
     other = sequence(5)
-    schedules = [[p.schedule for p in s] for s in (first, other)]
-    assert schedules[0][:4] == schedules[1][:4]  # the arms
-    assert schedules[0][4:] != schedules[1][4:]
+    tried = [[p.configuration for p in s] for s in (first, other)]
+    assert tried[0][:4] == tried[1][:4]  # the arms
+    assert tried[0][4:] != tried[1][4:]
 
 
 def test_several_runs_may_be_open() -> None:
@@ -232,11 +237,11 @@ def test_what_another_processor_proposed_is_taken_as_it_is() -> None:
     run = proposer()
     search(run, 2)
     proposal = run.next()
-    rounded = Linear(until=0.123456)
-    assert run.started(dataclasses.replace(proposal, schedule=rounded)) == ()
+    (rounded,) = plain(Linear(until=0.123456))
+    assert run.started(dataclasses.replace(proposal, configuration=rounded)) == ()
     run.ended(2, "completed", 1.0, STEPS)
     again = run.next()
-    assert (again.run.configuration, again.schedule) == (2, rounded)
+    assert (again.run.configuration, again.configuration) == (2, rounded)
     with pytest.raises(ValueError, match="trial 9 is not the next one, 3"):
         run.started(dataclasses.replace(again, run=dataclasses.replace(again.run, trial=9)))
 
@@ -255,3 +260,64 @@ def test_a_space_of_one_schedule_gets_further_seeds_not_the_same_run_twice() -> 
     run = Proposer([("vae", ARMS[0])], {"vae": RandomSampler(vanilla, 0)}, 0, 3, 5)
     made = search(run, 4)
     assert [(p.run.configuration, p.seed) for p in made] == [(0, 0), (0, 1), (0, 2), (0, 3)]
+
+
+LR = Hyperspace({"lr": Float(1e-4, 1e-2, log=True)}, (("lr", 1e-3),))
+
+
+@pytest.mark.parametrize("share", [0.2, 1 / 3, 0.5])
+@pytest.mark.parametrize("sampler", ["shape", "random", "tpe", "gp"])
+def test_each_side_gets_its_share_of_new_configurations(sampler: str, share: float) -> None:
+    """Also if it is resumed after every run: what is proposed follows from the record alone."""
+    config = SearchConfig.model_validate(
+        {
+            "name": "run",
+            "model": {"name": "vae", "lr": [1e-4, 1e-2]},
+            "families": ["linear", "edm"],
+            "sampler": sampler,
+            "vanilla_share": share,
+            "trials": 40,
+        }
+    )
+    run, made = build_proposer(config, 8), list[Proposal]()
+    for count in range(30):
+        made += search(run, 1)
+        sides = [p.configuration.is_vanilla for p in made if p.run.repeat == 0]
+        least = int(share * len(sides) + 1e-9)
+        assert least <= sum(sides) <= max(1, least)
+        if count % 10 == 9:
+            again = build_proposer(config, 8)
+            for proposal in made:
+                again.started(proposal)
+                fid = fid_of(proposal.schedule, proposal.seed)
+                again.ended(proposal.run.trial, "completed", fid, STEPS)
+            assert again.next() == run.next()
+    tuned = {p.configuration.settings for p in made if p.configuration.is_vanilla}
+    assert len(tuned) >= 3
+    # only the first vanilla is the baseline; the others may be stopped like any configuration
+    assert {p.run.configuration for p in made if p.run.baseline} == {0}
+
+
+def test_neighbours_of_the_best_are_looked_at_where_hyperparameters_are_searched() -> None:
+    """The optimum is at a rate of 3e-3 with until .5: random draws come near it rarely."""
+    source = SpaceSource({"linear": FamilySpace("linear")}, 8, LR)
+    run = Proposer(
+        [("vae", Configuration(s.schedule, LR.first)) for s in ARMS],
+        {"vae": ShapeSampler(source, 0, LR)},
+        seed=0,
+        eta=3,
+        seeds=3,
+        expect=lambda _, tried, fids, seeds: expected_fid(tried, fids, seeds, LR),
+        share={"vae": 1 / 3},
+    )
+
+    def fid(configuration: Configuration) -> float:
+        lr = math.log10(float(dict(configuration.settings)["lr"]))
+        return 20 + 20 * (lr + 2.5) ** 2 + 60 * (configuration.schedule.until - 0.5) ** 2
+
+    found = []
+    for _ in range(40):
+        proposal = start(run)
+        found.append(fid(proposal.configuration))
+        run.ended(proposal.run.trial, "completed", found[-1], STEPS)
+    assert min(found) < 20.3

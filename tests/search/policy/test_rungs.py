@@ -8,7 +8,7 @@ import optuna
 import pytest
 from tests.search.policy.worlds import about, value
 
-from mollitune.search.policy.comparability import Comparability, UnlikeValuesError, Value
+from mollitune.search.policy.comparability import Comparability, UnlikeValuesError, Value, age_of
 from mollitune.search.policy.rungs import RungDecision, Rungs
 
 
@@ -111,8 +111,8 @@ def test_a_protected_value_goes_on_but_counts() -> None:
     )
 
 
-@pytest.mark.parametrize("other", [value(99, model="glow"), value(99, step=41)])
-def test_models_and_steps_have_rungs_of_their_own(other: Value) -> None:
+@pytest.mark.parametrize("other", [value(99, model="glow"), value(99, step=50)])
+def test_models_and_ages_have_rungs_of_their_own(other: Value) -> None:
     rungs = rung(least=2)
     kept(rungs, [1.0, 2.0, 3.0])
     assert rungs.judge(0, other).competitors == 1
@@ -120,11 +120,19 @@ def test_models_and_steps_have_rungs_of_their_own(other: Value) -> None:
     assert rungs.judge(0, value(99)).action == "stop"
 
 
+def test_one_age_has_one_rung_whatever_the_steps() -> None:
+    """Unlike batches take unlike steps for equally many images."""
+    rungs = rung(least=2)
+    for progress in (213 / 320, 320 / 480):
+        found = rungs.judge(0, Value(1.0, "clean", Comparability("vae", age_of(progress))))
+    assert found.competitors == 2
+
+
 @pytest.mark.parametrize("fid", [99.0, math.nan])
 def test_a_value_measured_in_another_way_is_refused(fid: float) -> None:
     rungs = rung(least=2)
     kept(rungs, [1.0, 2.0, 3.0])
-    fewer = Value(fid, "clean", Comparability("vae", 40, samples=500))
+    fewer = Value(fid, "clean", Comparability("vae", value(1).like.age, samples=500))
     with pytest.raises(UnlikeValuesError, match="samples 0 and 500 cannot be ranked"):
         rungs.judge(0, fewer)
     assert rungs.judge(0, value(1)).competitors == 4  # the refused one is not there

@@ -3,6 +3,7 @@ import random
 from collections import Counter
 
 import pytest
+from tests.search.policy.worlds import plain
 
 from mollitune.schedules import (
     SAME_CURVE,
@@ -15,6 +16,8 @@ from mollitune.schedules import (
     curve_distance,
     families,
 )
+from mollitune.search.policy import Hyperspace
+from mollitune.search.policy.configuration import Configuration
 from mollitune.search.policy.source import (
     CANDIDATES,
     ORDER,
@@ -29,8 +32,17 @@ from mollitune.search.policy.tried import TriedCurves
 SEARCHED = [name for name in families() if name != "vanilla"]
 
 
+def offered(
+    source: SpaceSource | PoolSource, seed: int = 0, vanilla: bool = False
+) -> list[Configuration]:
+    return list(source.candidates(random.Random(seed), vanilla))
+
+
 def drawn(source: SpaceSource | PoolSource, seed: int = 0) -> list[Schedule]:
-    return list(source.candidates(random.Random(seed)))
+    """The schedules that are offered, without hyperparameters."""
+    found = offered(source, seed)
+    assert all(configuration.settings == () for configuration in found)
+    return [configuration.schedule for configuration in found]
 
 
 def space_source(entries: list[object]) -> SpaceSource:
@@ -39,10 +51,10 @@ def space_source(entries: list[object]) -> SpaceSource:
 
 
 def test_every_family_is_offered_equally_often() -> None:
-    offered = Counter(s.family for s in drawn(space_source([*SEARCHED])))
-    assert set(offered) == set(SEARCHED)
-    assert sum(offered.values()) == CANDIDATES
-    assert max(offered.values()) - min(offered.values()) <= 1
+    found = Counter(s.family for s in drawn(space_source([*SEARCHED])))
+    assert set(found) == set(SEARCHED)
+    assert sum(found.values()) == CANDIDATES
+    assert max(found.values()) - min(found.values()) <= 1
 
 
 def test_what_is_offered_lies_in_the_space() -> None:
@@ -60,12 +72,12 @@ def test_no_curve_is_offered_twice_in_whatever_parameters() -> None:
     entries: list[object] = ["linear", {"polynomial": {"power": 1.0}}]
     source = space_source(entries)
     tried: list[Schedule] = [Linear(until=k / 20) for k in range(4, 18)]
-    for schedule in tried:
-        source.take(schedule)
-    offered = drawn(source)
-    assert 0 < len(offered) < CANDIDATES
-    assert {s.family for s in offered} == {"linear", "polynomial"}
-    assert all(curve_distance(s, t) > SAME_CURVE for s in offered for t in tried)
+    for configuration in plain(*tried):
+        source.take(configuration)
+    found = drawn(source)
+    assert 0 < len(found) < CANDIDATES
+    assert {s.family for s in found} == {"linear", "polynomial"}
+    assert all(curve_distance(s, t) > SAME_CURVE for s in found for t in tried)
     # without what was tried, both families come as near as that
     fresh = drawn(space_source(entries))
     for family in ("linear", "polynomial"):
@@ -76,9 +88,9 @@ def test_no_curve_is_offered_twice_in_whatever_parameters() -> None:
 
 def test_when_all_was_tried_the_old_is_offered_again() -> None:
     source = space_source([{"linear": {"until": 0.5}}])
-    (only,) = set(drawn(source))
+    (only,) = set(offered(source))
     source.take(only)
-    assert set(drawn(source)) == {only}
+    assert set(offered(source)) == {only}
 
 
 def test_a_corner_that_the_family_refuses_is_drawn_again() -> None:
@@ -94,47 +106,63 @@ def test_a_space_without_any_schedule_says_why() -> None:
         drawn(SpaceSource({"linear": none}, 8))
 
 
-POOL = [
+POOL = plain(
     build("vanilla"),
     *(Linear(until=k / 10) for k in (2, 4, 6, 8)),
     build("blur", sigma_max=2),
-]
+)
 
 
-def test_a_pool_gives_each_schedule_once() -> None:
+def test_a_pool_gives_each_configuration_once() -> None:
     source = PoolSource(POOL)
     assert len(source) == 6
-    assert drawn(source) == POOL
+    # without hyperparameters vanilla is one of many, whichever side is asked for
+    assert offered(source, vanilla=True) == offered(source) == POOL
     source.take(POOL[2])
-    assert drawn(source) == [*POOL[:2], *POOL[3:]]
+    assert offered(source) == POOL[:2] + POOL[3:]
     for left in POOL[:2] + POOL[3:]:
         source.take(left)
     assert len(source) == 0
+    assert offered(source) == offered(source, vanilla=True) == []
+
+
+def test_a_side_of_a_pool_that_is_exhausted_offers_the_other() -> None:
+    lr = Hyperspace({"lr": Float(1e-4, 1e-2, log=True)})
+    pool = [Configuration(own.schedule, (("lr", 1e-3),)) for own in POOL[:3]]
+    source = PoolSource(pool, lr)
+    assert offered(source) == pool[1:]
+    assert offered(source, vanilla=True) == pool[:1]
+    source.take(pool[0])
+    assert offered(source, vanilla=True) == pool[1:]
+    source = PoolSource(pool, lr)
+    for configuration in pool[1:]:
+        source.take(configuration)
+    assert offered(source) == pool[:1]
 
 
 def test_the_nearest_that_is_left() -> None:
     source = PoolSource(POOL)
-    asked = Polynomial(power=1.0, until=0.35)
+    (asked,) = plain(Polynomial(power=1.0, until=0.35))
     assert source.nearest(asked) is POOL[2]
     source.take(POOL[2])
     assert source.nearest(asked) is POOL[1]
-    assert source.nearest(build("blur", sigma_max=3)) is POOL[5]
+    assert source.nearest(*plain(build("blur", sigma_max=3))) is POOL[5]
 
 
 def test_with_none_of_the_kind_left_any_other_is_the_nearest() -> None:
     source = PoolSource(POOL[1:5])
-    asked = build("blur", sigma_max=3)
-    assert math.isinf(curve_distance(asked, POOL[1]))
+    (asked,) = plain(build("blur", sigma_max=3))
+    assert math.isinf(curve_distance(asked.schedule, POOL[1].schedule))
     assert source.nearest(asked) in POOL[1:5]
 
 
 @pytest.mark.parametrize("first", [0, 1])
 def test_equal_schedules_of_a_pool_stay_apart(first: int) -> None:
     """Each has recorded runs of its own, which are found by identity."""
-    twins = [Linear(until=0.5), Linear(until=0.5)]
+    twins = plain(Linear(until=0.5), Linear(until=0.5))
     source = PoolSource(twins)
     source.take(twins[first])
-    (left,) = drawn(source)
+    (left,) = offered(source)
     assert left is twins[1 - first]
 
 

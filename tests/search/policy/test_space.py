@@ -1,11 +1,13 @@
 import math
+from typing import Any
 
 import optuna
 import pyarrow as pa
 import pytest
 
 from mollitune.schedules import Blur, Float, Schedule, Sigmoid, build, families
-from mollitune.search.policy.space import FamilySpace, parameter_types, suggest
+from mollitune.search.policy.space import FamilySpace, parameter_types
+from mollitune.search.policy.study import suggest
 
 SEARCHED = [name for name in families() if name != "vanilla"]
 GRID = [k / 40 for k in range(41)]
@@ -44,10 +46,18 @@ def test_blur_searches_up_to_half_the_side() -> None:
 
 @pytest.mark.parametrize("family", SEARCHED)
 def test_what_is_written_reads_back(family: str) -> None:
-    choice = [{family: {"curve": ["log", "sine"]}}] if family == "blur" else []
-    for entry in (family, {family: {"until": 0.5}}, {family: {"until": [0.25, 0.75]}}, *choice):
+    span = {"low": 0.25, "high": 0.75, "log": False, "int": False}
+    written: list[tuple[Any, Any]] = [
+        (family, family),
+        ({family: {"until": 0.5}}, {family: {"until": 0.5}}),
+        ({family: {"until": [0.25, 0.75]}}, {family: {"until": span}}),
+    ]
+    if family == "blur":
+        names = ["log", "sine"]
+        written.append(({family: {"curve": names}}, {family: {"curve": {"choices": names}}}))
+    for entry, spelled_out in written:
         space = FamilySpace.parse(entry)
-        assert space.to_dict() == entry
+        assert space.to_dict() == spelled_out
         assert FamilySpace.parse(space.to_dict()) == space
         assert FamilySpace.parse(space) is space
 
@@ -61,7 +71,7 @@ def test_what_is_written_reads_back(family: str) -> None:
         ({"linear": 0.5}, "family linear: 0.5 is no mapping"),
         ({"linear": {"tau": 1}}, "linear has no parameter 'tau'; allowed: floor, peak, until"),
         ({"linear": {"until": True}}, "parameter until: True is no number, no range"),
-        ({"linear": {"until": [0.1, 0.2, 0.3]}}, "is no number, no range"),
+        ({"linear": {"until": [0.1, 0.2, 0.3]}}, "is no range .low, high. and no list of names"),
         ({"linear": {"until": math.nan}}, "parameter until: nan is no number"),
         ({"linear": {"until": [0.5, 1.5]}}, r"family linear: until must be in \(0, 1\].*1.5"),
         (
@@ -96,7 +106,7 @@ def test_the_config_moves_the_default_to_its_nearest_end() -> None:
     space = FamilySpace.parse({"sigmoid": {"until": [0.1, 0.4], "end": 5, "start": [1.0, 2.0]}})
     assert space.default(8) == Sigmoid(start=1, end=5, tau=0.7, until=0.4)
     space = FamilySpace.parse({"blur": {"curve": ["log", "linear"], "sigma_max": [1.0, 3.0]}})
-    assert space.default(8) == Blur(sigma_max=2.0, curve="log", until=0.6)
+    assert space.default(8) == Blur(sigma_max=math.sqrt(3), curve="log", until=0.6)  # a log range
 
 
 @pytest.mark.parametrize("family", SEARCHED)
@@ -127,7 +137,7 @@ def test_every_suggestion_is_a_legal_schedule_inside_the_space(side: int) -> Non
     seen = set()
     for _ in range(200):
         asked = study.ask()
-        schedule = suggest(asked, spaces, side)
+        schedule = suggest(asked, spaces, side).schedule
         levels = curve(schedule)
         assert all(math.isfinite(level) for level in levels)
         assert levels == sorted(levels, reverse=True)

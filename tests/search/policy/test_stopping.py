@@ -20,8 +20,8 @@ def cut(rule: str = "late_cut", audit: float = 0.0, seed: int = 0, least: int = 
     return Stopping(rule, (2 / 3,), 3, least, audit, seed)
 
 
-def run(trial: int, repeat: int = 0, vanilla: bool = False) -> Run:
-    return Run(trial, trial, "vae", repeat, vanilla)
+def run(trial: int, repeat: int = 0, baseline: bool = False) -> Run:
+    return Run(trial, trial, "vae", repeat, baseline)
 
 
 def test_decisions_say_what_was_seen() -> None:
@@ -73,7 +73,7 @@ def test_vanilla_is_never_stopped(fid: float) -> None:
     stopping = cut(audit=0.5)
     for trial in range(4):
         evaluated(stopping, run(trial), 40, 1.0)
-    decision = judged(stopping, run(9, vanilla=True), 40, fid)
+    decision = judged(stopping, run(9, baseline=True), 40, fid)
     reason = "vanilla is the baseline and is never stopped"
     assert (decision.action, decision.reason) == ("continue", reason)
 

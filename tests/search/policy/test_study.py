@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from optuna.trial import TrialState
-from tests.search.policy.worlds import completed, taken
+from tests.search.policy.worlds import completed, plain, taken
 
 from mollitune.schedules import Float, Linear, Schedule, build, families
 from mollitune.search.policy.source import PoolSource, SpaceSource
@@ -31,9 +31,9 @@ def study_sampler(
 
 def search(sampler: StudySampler, count: int, fid: Callable[[Schedule], float]) -> list[Schedule]:
     tried = []
-    for configuration in range(count):
-        tried.append(taken(sampler, configuration))
-        completed(sampler, configuration, fid(tried[-1]))
+    for number in range(count):
+        tried.append(taken(sampler, number).schedule)
+        completed(sampler, number, fid(tried[-1]))
     return tried
 
 
@@ -76,10 +76,10 @@ def test_repeats_are_further_observations_of_the_point() -> None:
 @pytest.mark.parametrize("name", ["tpe", "gp"])
 def test_arms_teach_the_study(name: str) -> None:
     sampler = study_sampler(name)
-    for configuration, entry in enumerate(["linear", "sigmoid"]):
-        sampler.tried(configuration, FamilySpace(entry).default(8))
-        completed(sampler, configuration, 7.0 + configuration)
-    sampler.tried(9, build("vanilla"))  # no point of the space: neither run is told
+    for number, configuration in enumerate(plain(*(FamilySpace(n).default(8) for n in NAMES))):
+        sampler.tried(number, configuration)
+        completed(sampler, number, 7.0 + number)
+    sampler.tried(9, *plain(build("vanilla")))  # no point of the space: neither run is told
     completed(sampler, 9, 5.0)
     completed(sampler, 9, 5.0, repeat=1)
     linear, sigmoid = sampler.trials
@@ -128,6 +128,6 @@ def test_an_illegal_proposal_is_asked_again() -> None:
 
 def test_from_a_pool_the_nearest_is_taken_and_none_twice() -> None:
     pool = [Linear(until=k / 10) for k in range(1, 10)]
-    sampler = StudySampler("tpe", spaces(["linear"]), 8, 0, 1, PoolSource(pool))
+    sampler = StudySampler("tpe", spaces(["linear"]), 8, 0, 1, PoolSource(plain(*pool)))
     tried = search(sampler, 9, lambda s: 1 + s.until)
     assert sorted(s.until for s in tried) == [s.until for s in pool]

@@ -1,12 +1,16 @@
 import itertools
+import random
 
 import numpy as np
 import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
+from tests.search.policy.worlds import plain
 
-from mollitune.schedules import Blur, Linear, Schedule, Vanilla, build, families, shape_features
-from mollitune.search.policy.scales import Array, Hyperparameters
+from mollitune.schedules import Blur, Float, Linear, Vanilla, build, families, shape_features
+from mollitune.search.policy.configuration import Configuration
+from mollitune.search.policy.hyperspace import NOTHING, Hyperspace
+from mollitune.search.policy.scales import Array, Draws, Hyperparameters
 from mollitune.search.policy.surrogate import (
     MODELLED,
     MOST,
@@ -18,11 +22,20 @@ from mollitune.search.policy.surrogate import (
 )
 
 LENGTH = (0.4, 0.5, 0.6, 0.7, 0.8)
-SCALES = Hyperparameters(np.array([LENGTH]), *(np.array([s]) for s in (0.9, 0.3, 0.2, 0.25, 0.35)))
-Runs = tuple[list[Schedule], list[list[float]], list[list[int]]]
+LR = Hyperspace({"lr": Float(1e-4, 1e-1, log=True)}, (("lr", 1e-3),))
 
 
-def pool(count: int, rng: np.random.Generator) -> list[Schedule]:
+def scales_of(space: Hyperspace) -> Hyperparameters:
+    """One draw: with hyperparameters a length for each, and what they do by themselves."""
+    length = [*LENGTH, *[0.3] * len(space.dimensions)]
+    rest = (0.9, 0.3, 0.2, 0.25, 0.35, 0.6 if space else 0.0)
+    return Hyperparameters(np.array([length]), *(np.array([s]) for s in rest))
+
+
+Runs = tuple[list[Configuration], list[list[float]], list[list[int]]]
+
+
+def pool(count: int, rng: np.random.Generator) -> list[Configuration]:
     """Schedules of five families, none of them twice."""
     kinds = (
         lambda: build("linear", until=rng.uniform(0.1, 0.9)),
@@ -31,12 +44,12 @@ def pool(count: int, rng: np.random.Generator) -> list[Schedule]:
         lambda: build("blur", sigma_max=rng.uniform(0.5, 8), until=rng.uniform(0.1, 0.9)),
         lambda: build("linear", until=rng.uniform(0.1, 0.9), peak=rng.uniform(0.2, 0.9)),
     )
-    return [kinds[i % len(kinds)]() for i in range(count)]
+    return plain(*(kinds[i % len(kinds)]() for i in range(count)))
 
 
 def some_runs() -> Runs:
     rng = np.random.default_rng(3)
-    schedules = [Vanilla(), *pool(8, rng)]
+    schedules = [*plain(Vanilla()), *pool(8, rng)]
     seeds = [list(range(n)) for n in (2, 1, 1, 3, 1, 1, 2, 1, 1)]
     values = [np.exp(rng.normal(3.5, 0.1, len(own))).tolist() for own in seeds]
     return schedules, values, seeds
@@ -46,7 +59,7 @@ def simulated(seed: int, count: int = 12, unit: float = 0.1) -> tuple[Runs, Arra
     """Runs of a search whose FIDs follow the assumed law, and the expected FIDs."""
     rng = np.random.default_rng(seed)
     schedules = pool(count, rng)
-    x = np.array([coordinates(schedule) for schedule in schedules])
+    x = np.array([coordinates(own.schedule) for own in schedules])
     root = np.linalg.cholesky(Matern(0.5, nu=2.5)(x) + 1e-8 * np.eye(count))
     expected = 0.9 * root @ rng.normal(size=count) + 0.3 * rng.normal(size=count)
     of_seed = [0.3 * rng.normal() + 0.3 * root @ rng.normal(size=count) for _ in range(4)]
@@ -58,54 +71,72 @@ def simulated(seed: int, count: int = 12, unit: float = 0.1) -> tuple[Runs, Arra
     return (schedules, values, seeds), np.exp(4 + unit * expected)
 
 
-def sklearn_belief(runs: Runs, asked: list[Schedule], owners: list[int]) -> tuple[Array, Array]:
+def sklearn_belief(
+    runs: Runs, asked: list[Configuration], owners: list[int], space: Hyperspace
+) -> tuple[Array, Array]:
     """Location and standard deviation of the same belief by scikit-learn.
 
     Schedule and seed are two more coordinates, on which all that differs is far apart.
     """
     schedules, values, seeds = runs
     wide, narrow = 1e7, 1e-3
-    shape, own, seed, seed_shape, run = (float(getattr(SCALES, n)[0]) for n in (
-        "shape", "own", "seed", "seed_shape", "run"))  # fmt: skip
-    apart = [wide] * len(LENGTH)
+    scales = scales_of(space)
+    shape, own, seed, seed_shape, run, settings = (float(getattr(scales, n)[0]) for n in (
+        "shape", "own", "seed", "seed_shape", "run", "settings"))  # fmt: skip
+    length = scales.length[0].tolist()
+    apart = [wide] * len(length)
     kernel = (
         ConstantKernel(1e4)  # nothing is known of the level
-        + ConstantKernel(shape**2) * Matern([*LENGTH, wide, wide], nu=2.5)
+        + ConstantKernel(shape**2) * Matern([*length, wide, wide], nu=2.5)
         + ConstantKernel(own**2) * Matern([*apart, narrow, wide], nu=2.5)
         + ConstantKernel(seed**2) * Matern([*apart, wide, narrow], nu=2.5)
-        + ConstantKernel(seed_shape**2) * Matern([*LENGTH, wide, narrow], nu=2.5)
+        + ConstantKernel(seed_shape**2) * Matern([*length, wide, narrow], nu=2.5)
     )
+    if space:
+        alone = [wide] * len(LENGTH) + length[len(LENGTH) :]
+        kernel += ConstantKernel(settings**2) * Matern([*alone, wide, wide], nu=2.5)
+
+    def place(tried: Configuration) -> tuple[float, ...]:
+        return (*coordinates(tried.schedule), *space.coordinates(tried.settings))
+
     points = [
-        [*coordinates(schedule), i, s]
-        for i, (schedule, own_seeds) in enumerate(zip(schedules, seeds, strict=True))
+        [*place(tried), i, s]
+        for i, (tried, own_seeds) in enumerate(zip(schedules, seeds, strict=True))
         for s in own_seeds
     ]
     logs = np.log([fid for each in values for fid in each])
     y = (logs - logs.mean()) / logs.std()
     process = GaussianProcessRegressor(kernel, alpha=run**2, optimizer=None).fit(points, y)
     fresh_seed = -1
-    new = [[*coordinates(s), i, fresh_seed] for s, i in zip(asked, owners, strict=True)]
+    new = [[*place(c), i, fresh_seed] for c, i in zip(asked, owners, strict=True)]
     mean, deviation = process.predict(new, return_std=True)
     spread = np.sqrt(deviation**2 - seed**2 - seed_shape**2)
     return logs.mean() + logs.std() * mean, logs.std() * spread
 
 
-def test_belief_is_that_of_scikit_learn() -> None:
-    runs = some_runs()
-    surrogate = ShapeSurrogate(*runs, scales=SCALES)
-    others = pool(5, np.random.default_rng(9))
+@pytest.mark.parametrize("space", [NOTHING, LR], ids=["schedules", "hyperparameters too"])
+def test_belief_is_that_of_scikit_learn(space: Hyperspace) -> None:
+    rng = random.Random(1)
+
+    def drawn(schedules: list[Configuration]) -> list[Configuration]:
+        return [Configuration(c.schedule, space.draw(rng)) for c in schedules]
+
+    tried, values, seeds = some_runs()
+    runs = (drawn(tried), values, seeds)
+    surrogate = ShapeSurrogate(*runs, space, scales=Draws(scales_of(space), np.zeros(1)))
+    others = drawn(pool(5, np.random.default_rng(9)))
     for belief, asked, owners in (
         (surrogate.tried(), runs[0], list(range(len(runs[0])))),
         (surrogate.at(others), others, [100 + i for i in range(len(others))]),
     ):
-        location, deviation = sklearn_belief(runs, asked, owners)
+        location, deviation = sklearn_belief(runs, asked, owners, space)
         assert belief.location == pytest.approx(location, abs=1e-5)
         assert np.hypot(belief.scale, belief.level_scale) == pytest.approx(deviation, rel=1e-3)
 
 
 def test_a_lucky_run_is_believed_less_than_many() -> None:
     """One low FID among equal neighbours is pulled back; with many seeds it is believed."""
-    schedules = [Linear(until=u) for u in np.linspace(0.2, 0.8, 9)]
+    schedules = plain(*(Linear(until=u) for u in np.linspace(0.2, 0.8, 9)))
 
     def believed(runs: int) -> float:
         noise = np.random.default_rng(0)
@@ -130,7 +161,7 @@ def test_repeated_runs_tell_the_noise_between_seeds(noise: float) -> None:
 
 def test_what_one_seed_likes_is_not_taken_for_good() -> None:
     """Mollified schedules look good with seed 0 alone; two more seeds of some show otherwise."""
-    schedules = [Linear(until=u) for u in np.linspace(0.1, 0.9, 9)]
+    schedules = plain(*(Linear(until=u) for u in np.linspace(0.1, 0.9, 9)))
     rng = np.random.default_rng(5)
     seeds = [[0, 1, 2] if i in (1, 4, 7) else [0] for i in range(9)]
     values = [
@@ -248,15 +279,15 @@ def test_coordinates_are_those_of_the_shape_in_the_unit_cube() -> None:
     ("schedules", "values", "seeds", "message"),
     [
         ([], [], None, "at least one FID each"),
-        ([Vanilla()], [[]], None, "at least one FID each"),
-        ([Vanilla()], [[0.0]], None, "positive and finite"),
-        ([Vanilla()], [[20.0, float("nan")]], None, "positive and finite"),
-        ([Vanilla()], [[20.0]], [[1, 2]], "one seed"),
-        ([Vanilla()], [[20.0]], [], "one seed"),
+        (plain(Vanilla()), [[]], None, "at least one FID each"),
+        (plain(Vanilla()), [[0.0]], None, "positive and finite"),
+        (plain(Vanilla()), [[20.0, float("nan")]], None, "positive and finite"),
+        (plain(Vanilla()), [[20.0]], [[1, 2]], "one seed"),
+        (plain(Vanilla()), [[20.0]], [], "one seed"),
     ],
 )
 def test_arguments_that_make_no_sense(
-    schedules: list[Schedule],
+    schedules: list[Configuration],
     values: list[list[float]],
     seeds: list[list[int]] | None,
     message: str,
@@ -268,7 +299,7 @@ def test_arguments_that_make_no_sense(
 
 
 def test_one_schedule_with_one_run_is_believed_to_be_what_it_was() -> None:
-    belief = ShapeSurrogate([Vanilla()], [[30.0]]).tried()
+    belief = ShapeSurrogate(plain(Vanilla()), [[30.0]]).tried()
     assert belief.fid == pytest.approx([30.0])
     assert belief.interval()[0] < 30 < belief.interval()[1]
 

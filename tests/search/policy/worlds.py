@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from mollitune.schedules import Schedule, build
-from mollitune.search.policy.comparability import Comparability, Value
+from mollitune.search.policy.comparability import Comparability, Value, age_of
+from mollitune.search.policy.configuration import Configuration
 from mollitune.search.policy.decision import Decision
 from mollitune.search.policy.samplers import Sampler
 from mollitune.search.policy.stopping import Observation, Run, Stopping
@@ -21,7 +22,7 @@ def about(number: float) -> Any:
 
 
 def value(fid: float, model: str = "vae", step: int = 40, phase: str = "clean") -> Value:
-    return Value(fid, phase, Comparability(model, step))
+    return Value(fid, phase, Comparability(model, age_of(step / STEPS)))
 
 
 def evaluated(
@@ -35,7 +36,7 @@ def evaluated(
     """Let a run be judged whose data are mollified until a share of the training."""
     progress = step / STEPS
     phase = "mollified" if progress < until else "clean"
-    like = Comparability(run.model, step)
+    like = Comparability(run.model, age_of(progress))
     return stopping.judge(run, Observation(step, progress, phase, fid, probe, like))
 
 
@@ -46,16 +47,21 @@ def judged(*args: Any, **named: Any) -> Decision:
     return decision
 
 
-def linear(count: int) -> list[Schedule]:
+def plain(*schedules: Schedule) -> list[Configuration]:
+    """Schedules as configurations without hyperparameters."""
+    return [Configuration(schedule) for schedule in schedules]
+
+
+def linear(count: int) -> list[Configuration]:
     """Linear schedules, mollified for longer and longer."""
-    return [build("linear", until=(k + 1) / (count + 1)) for k in range(count)]
+    return plain(*(build("linear", until=(k + 1) / (count + 1)) for k in range(count)))
 
 
-def taken(sampler: Sampler, configuration: int) -> Schedule:
-    """Ask for a schedule and try it."""
-    schedule = sampler.ask(configuration)
-    sampler.tried(configuration, schedule)
-    return schedule
+def taken(sampler: Sampler, number: int) -> Configuration:
+    """Ask for a configuration and try it."""
+    configuration = sampler.ask(number)
+    sampler.tried(number, configuration)
+    return configuration
 
 
 def completed(sampler: Sampler, configuration: int, fid: float, repeat: int = 0) -> None:
@@ -88,7 +94,7 @@ def recording(
     judged = truth or [math.fsum(seeds) / len(seeds) for seeds in finals]
     return Recording(
         model="vae",
-        schedules=tuple(linear(len(finals))),
+        configurations=tuple(linear(len(finals))),
         curves=tuple(map(tuple, runs)),
         truth=tuple((fid,) for fid in judged),
     )

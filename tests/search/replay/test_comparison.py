@@ -1,10 +1,11 @@
 from statistics import mean, stdev
 
 import pytest
-from tests.search.policy.worlds import about, recording
+from tests.search.policy.worlds import about, plain, recording
 
 from mollitune.schedules import Linear, Vanilla, families
 from mollitune.search.config import SearchConfig
+from mollitune.search.policy.hyperspace import NOTHING
 from mollitune.search.policy.source import PoolSource
 from mollitune.search.policy.study import StudySampler
 from mollitune.search.replay.comparison import Row, compare, policies, samplers
@@ -88,9 +89,9 @@ def test_every_sampler_of_the_config_can_be_replayed() -> None:
 
 
 def test_the_studies_search_all_families() -> None:
-    pool = [Vanilla(), *(Linear(until=k / 20) for k in range(1, 20))]
+    pool = plain(Vanilla(), *(Linear(until=k / 20) for k in range(1, 20)))
     for name in ("tpe", "gp"):
-        made = samplers(8)[name](PoolSource(pool), 0)
+        made = samplers(8)[name](PoolSource(pool), 0, NOTHING)
         assert isinstance(made, StudySampler)
         assert set(made._spaces) == set(families()) - {"vanilla"}
         assert made.ask(0) in pool

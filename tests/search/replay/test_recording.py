@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from tests.search.policy.worlds import plain
 
 from mollitune._errors import MollituneError
 from mollitune.analysis import Results, load_results
@@ -102,7 +103,8 @@ def test_the_curves_of_a_search(made: Made) -> None:
     assert [point.phase for point in found.curves[8][0]] == ["mollified", "mollified", "clean"]
     assert found.truth == tuple((10.0 + k,) for k in range(10))
     assert not found.held_out
-    assert (found.seeds, found.arms) == (1, SCHEDULES[:2])
+    assert (found.seeds, found.arms) == (1, plain(*SCHEDULES[:2]))
+    assert found.configurations == tuple(plain(*SCHEDULES))
 
 
 def test_branches_and_values_that_are_no_number_are_recorded(made: Made) -> None:

@@ -5,9 +5,11 @@ import math
 import random
 
 import pytest
-from tests.search.policy.worlds import STEPS, curve, recording
+from tests.search.policy.worlds import STEPS, curve, plain, recording
 
-from mollitune.schedules import Schedule, build
+from mollitune.schedules import build
+from mollitune.search.policy.configuration import Configuration
+from mollitune.search.policy.hyperspace import Hyperspace
 from mollitune.search.policy.samplers import RandomSampler
 from mollitune.search.policy.source import Source
 from mollitune.search.policy.stopping import Run
@@ -18,14 +20,15 @@ from mollitune.search.replay.replay import Policy, Recording, ReplayOutcome, rep
 class InTurn:
     """Takes a pool in the order in which it was recorded, whatever order it is offered in."""
 
-    def __init__(self, source: Source, seed: int) -> None:
+    def __init__(self, source: Source, seed: int, hyperspace: Hyperspace) -> None:
         self._source = source
 
-    def tried(self, configuration: int, schedule: Schedule) -> None:
-        self._source.take(schedule)
+    def tried(self, number: int, configuration: Configuration) -> None:
+        self._source.take(configuration)
 
-    def ask(self, configuration: int) -> Schedule:
-        return min(self._source.candidates(random.Random(0)), key=lambda s: s.until)
+    def ask(self, number: int, vanilla: bool = False) -> Configuration:
+        offered = self._source.candidates(random.Random(0), vanilla)
+        return min(offered, key=lambda c: c.schedule.until)
 
     def tell(self, run: Run, outcome: str, value: float | None, step: int) -> None:
         pass
@@ -133,13 +136,14 @@ def test_each_seed_has_an_order_of_its_own() -> None:
 
 
 def test_arms_are_tried_in_their_order() -> None:
-    pool = [
+    pool = plain(
         build("vanilla"),
         build("blur", sigma_max=3.0),
         build("linear"),
         build("linear", until=0.3),
-    ]
-    record = dataclasses.replace(recording([[4.0], [1.0], [2.0], [3.0]]), schedules=tuple(pool))
+    )
+    finals = [[4.0], [1.0], [2.0], [3.0]]
+    record = dataclasses.replace(recording(finals), configurations=tuple(pool))
     for seed in range(5):
         found = replay(record, Policy("two arms", InTurn, arms=2), 2, seed)
         assert found.chosen == 2  # vanilla and linear, whatever the order; blur would be better
@@ -147,12 +151,13 @@ def test_arms_are_tried_in_their_order() -> None:
 
 def test_arms_seeds_values_and_caveat_of_a_recording() -> None:
     names = ("vanilla", "edm", "knots", "sigmoid", "edm", "cosine")
-    schedules = tuple(map(build, names))
+    pool = tuple(plain(*map(build, names)))
     runs = (tuple(curve(1.0)),)
-    record = Recording("vae", schedules, (runs * 3, runs * 2) * 3, ((1.0, 3.0),) * 6)
+    record = Recording("vae", pool, (runs * 3, runs * 2) * 3, ((1.0, 3.0),) * 6)
     assert (record.seeds, record.values) == (2, [2.0] * 6)
+    assert record.schedules == tuple(c.schedule for c in pool)
     # a family that comes again is a sampler's choice, and so is all that follows
-    assert [s.family for s in record.arms] == ["vanilla", "sigmoid", "edm", "knots"]
+    assert [c.schedule.family for c in record.arms] == ["vanilla", "sigmoid", "edm", "knots"]
     assert record.caveat == "regret in FID, judged by 2 seed(s) that no policy has seen"
     seen = dataclasses.replace(record, held_out=False)
     assert seen.caveat.startswith("regret in FID, judged by the same runs that the policies see")

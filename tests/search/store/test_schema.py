@@ -4,7 +4,7 @@ from tests.search.store.conftest import row
 
 from mollitune.search.store import schema
 from mollitune.search.store.comparable import is_comparable
-from mollitune.search.store.upgrades import upgraded
+from mollitune.search.store.upgrades import one_budget, upgraded
 
 PARAMS = {"until": pa.float64(), "curve": pa.string()}
 
@@ -50,7 +50,7 @@ def test_order_of_params_does_not_matter() -> None:
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"a": pa.int64()}, "params\\['a'\\] must be float64 or string, got int64"),
+        ({"a": pa.int32()}, "params\\['a'\\] must be float64, int64, string or bool, got int32"),
         ({"": pa.float64()}, "params must not have an empty name"),
     ],
 )
@@ -119,11 +119,14 @@ def test_describe_covers_every_column() -> None:
     assert ("reports", "params.*") in described
 
 
-SINCE_2 = ("non_finite_samples", "ema", "extractor_resize")
-SINCE_3 = (
-    *("configuration", "probe_fid", "probe_steps", "policy"),
-    *("shape.share_below_hundredth", "shape.clean_steps"),
-)
+SINCE = {
+    2: ("non_finite_samples", "ema", "extractor_resize"),
+    3: (
+        *("configuration", "probe_fid", "probe_steps", "policy"),
+        *("shape.share_below_hundredth", "shape.clean_steps"),
+    ),
+    4: ("budget",),
+}
 
 
 def present(table: str) -> pa.Table:
@@ -135,11 +138,11 @@ def present(table: str) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=schema.table_schema(table, PARAMS))
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 @pytest.mark.parametrize("table", schema.TABLES)
 def test_older_tables_get_the_columns_that_came_since(table: str, version: int) -> None:
     full = present(table)
-    since = (*SINCE_2, *SINCE_3) if version == 1 else SINCE_3
+    since = [name for later, names in SINCE.items() if later > version for name in names]
     old = full.drop_columns([name for name in since if name in full.column_names])
     if version == 1 and table == "reports":
         old = old.rename_columns({"non_finite_losses": "non_finite"})
@@ -150,6 +153,7 @@ def test_older_tables_get_the_columns_that_came_since(table: str, version: int) 
         **{"probe_fid": [None] * 2, "probe_steps": [0, 0]},
         **{"shape.share_below_hundredth": [None] * 2, "shape.clean_steps": [35, 35]},
         **{"non_finite_samples": [0, 0], "ema": [0.0, 0.0], "extractor_resize": ["", ""]},
+        "budget": [0, 0],
     }
     for name in full.column_names:
         kept = full[name].to_pylist()
@@ -163,6 +167,7 @@ def test_clean_steps_of_older_tables_are_counted_as_a_trial_counts() -> None:
     table = pa.table(
         {
             "trial": range(len(cases) + 1),
+            "family": ["linear"] * len(cases) + ["vanilla"],
             "params.until": [until for until, _ in cases] + [None],  # and vanilla
             "status": ["completed"] * (len(cases) + 1),
             "steps": [steps for _, steps in cases] + [10],
@@ -175,3 +180,10 @@ def test_clean_steps_of_older_tables_are_counted_as_a_trial_counts() -> None:
     assert upgraded(table)["shape.clean_steps"].to_pylist() == [*wanted, 10]
     without = upgraded(table.drop_columns("params.until"))
     assert without["shape.clean_steps"].to_pylist()[-1] == 10
+
+
+def test_older_rows_have_the_budget_of_the_newer_ones_of_their_model() -> None:
+    table = pa.table({"model": ["vae", "glow", "vae", "maf"], "budget": [0, 6400, 12800, 0]})
+    assert one_budget(table)["budget"].to_pylist() == [12800, 6400, 12800, 0]
+    for same in (table.slice(1, 2), table.slice(3), table.slice(0, 0)):
+        assert one_budget(same) is same

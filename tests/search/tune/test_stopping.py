@@ -145,5 +145,5 @@ def test_values_that_do_not_compare_are_refused() -> None:
 
 
 def test_a_run_is_known_by_its_config() -> None:
-    assert run_of(trial_of(3, repeat=2).config) == Run(3, 103, "vae", 2, vanilla=False)
-    assert run_of(trial_of(4, Vanilla(), "glow").config) == Run(4, 104, "glow", 0, vanilla=True)
+    assert run_of(trial_of(3, repeat=2).config) == Run(3, 103, "vae", 2, baseline=False)
+    assert run_of(trial_of(4, Vanilla(), "glow").config) == Run(4, 104, "glow", 0, baseline=True)

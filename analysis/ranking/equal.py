@@ -1,0 +1,72 @@
+"""What a schedule does by itself: at equal hyperparameters, over all that were tried."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from mollitune.analysis.tables.configurations import configurations_of
+from mollitune.analysis.words import fid_text
+from mollitune.schedules import Schedule, build
+from mollitune.search.policy import MODELLED, Configuration, Hyperspace, ShapeSurrogate
+
+
+class Equal(NamedTuple):
+    """FID to expect of a schedule minus that of vanilla at the same hyperparameters.
+
+    Attributes:
+        mean: The mean over all hyperparameters that were tried; negative is better.
+        low: 5 % of them lie below.
+        high: 5 % of them lie above.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def sentence(self) -> str:
+        """It in words."""
+        ends = " to ".join(fid_text(end, signed=True) for end in (self.low, self.high))
+        mean = fid_text(self.mean, signed=True)
+        return f"at equal hyperparameters the schedule changes FID by {mean} ({ends} as they vary)"
+
+
+def equal_hyperparameters(
+    runs: pd.DataFrame, schedule: Schedule, space: Hyperspace
+) -> Equal | None:
+    """Return what a `ShapeSurrogate` believes that a schedule does by itself.
+
+    Args:
+        runs: Comparable rows of ``reports`` of one model, measured alike.
+        schedule: The schedule.
+        space: The hyperparameters that were searched.
+
+    Returns:
+        The difference; None for vanilla, where none were searched, or with fewer than `MODELLED`
+        configurations.
+    """
+    if not space or schedule.family == "vanilla":
+        return None
+    ordered = runs.sort_values(["configuration", "trial"])
+    found, _ = configurations_of(ordered.drop_duplicates("configuration"), space)
+    known = [configuration for configuration in found if configuration is not None]
+    if len(known) < max(MODELLED, len(found)) or (ordered["fid"] <= 0).any():
+        return None
+    bounds = [0, *ordered.groupby("configuration", sort=True).size().cumsum()]
+    fids, seeds = (
+        [ordered[name].tolist()[begin:end] for begin, end in pairwise(bounds)]
+        for name in ("fid", "seed")
+    )
+    surrogate = ShapeSurrogate(known, fids, seeds, space)
+    tried = list(dict.fromkeys(configuration.settings for configuration in known))
+    with_it, without = (
+        surrogate.at([Configuration(own, settings) for settings in tried]).fid
+        for own in (schedule, build("vanilla"))
+    )
+    gaps = with_it - without
+    low, high = np.quantile(gaps, [0.05, 0.95])
+    return Equal(float(gaps.mean()), float(low), float(high))
