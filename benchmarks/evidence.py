@@ -87,6 +87,11 @@ class Setup:
         )
 
 
+def named(data: str) -> str:
+    """Return the name of a data set, whichever folder it lies in."""
+    return Path(data.rpartition(":")[2]).stem
+
+
 def schedule_of(arm: str) -> Schedule:
     """Return what ``vanilla`` or ``sigmoid .6`` names: the paper's curve until that progress."""
     return Vanilla() if arm == "vanilla" else Sigmoid(until=float(arm.split()[1]))
@@ -207,7 +212,7 @@ def run_all(setup: Setup) -> None:
         own.steps = [min(own.steps[0], most)]
     for steps in own.steps:
         for lr in own.lr:
-            how = {"data": own.data, "model": own.model, "steps": steps, "batch": own.batch}
+            how = {"data": named(own.data), "model": own.model, "steps": steps, "batch": own.batch}
             how |= {"lr": lr, "fid_samples": own.fid_samples, "device": own.device}
             run_budget(setup, runs, how)
 
