@@ -213,9 +213,9 @@ class Verdict:
 
         Columns: ``schedule``, ``seeds`` (how many), ``FID`` (mean ± standard error, named after
         the images that it compares with, such as ``test FID``), ``from vanilla`` (the difference
-        ± half of its interval; negative is better), where hyperparameters were searched ``at equal
-        settings`` (the same from vanilla at the arm's own), and ``verdict`` (choice, tied, beats
-        vanilla, or why it is out).
+        ± half of its interval; negative is better), where hyperparameters were searched ``alone``
+        (the same from vanilla at the arm's own: what the schedule alone does), and ``verdict``
+        (choice, tied, beats vanilla, or why it is out).
         """
         choice = self.choice if self.complete else None
         rows = [
@@ -224,7 +224,7 @@ class Verdict:
                 "seeds": str(len(arm.seeds)),
                 f"{self.reference} FID".strip(): _with_error(arm.mean, arm.error),
                 "from vanilla": _with_error(arm.difference, arm.half_width),
-                **({"at equal settings": _with_equal(arm)} if self.joint else {}),
+                **({"alone": _with_equal(arm)} if self.joint else {}),
                 "verdict": _said(arm, arm is choice, len(self.tie_set) > 1),
             }
             for arm in self.arms

@@ -53,19 +53,19 @@ def _winners(verdict: Verdict) -> str | None:
     choice = verdict.choice
     if choice is None or not choice.beats_vanilla:
         return None
-    by = f"by {_interval(choice, -1)} FID ({_evidence(verdict, choice)}){_alone(verdict, choice)}"
-    vanilla = _plain(verdict)
+    by = f"by {_interval(choice, -1)} FID ({_evidence(verdict, choice)})"
+    vanilla, end = _plain(verdict), _alone(verdict, choice)
     tied = [choice, *(a for a in verdict.tie_set if a is not choice and not a.is_vanilla)]
     beating = [arm.text for arm in tied if arm.beats_vanilla]
     if len(tied) == 1:
-        alone = choice.tied and len(verdict.arms) > 2
-        return f"{choice.text} beats {vanilla} {by}" + (", and nothing ties with it" * alone)
+        alone = ", and nothing ties with it" * (choice.tied and len(verdict.arms) > 2)
+        return f"{choice.text} beats {vanilla} {by}{alone}{end}"
     apart = f"{listed([arm.text for arm in tied])} cannot be told apart"
     if len(beating) == len(tied):
-        return f"{apart}; each beats {vanilla}, {choice.text} {by}"
+        return f"{apart}; each beats {vanilla}, {choice.text} {by}{end}"
     if len(beating) == 1:
-        return f"{apart}; only {choice.text} beats {vanilla}, {by}"
-    return f"{apart}; {listed(beating)} beat {vanilla}, {choice.text} {by}"
+        return f"{apart}; only {choice.text} beats {vanilla}, {by}{end}"
+    return f"{apart}; {listed(beating)} beat {vanilla}, {choice.text} {by}{end}"
 
 
 def _alone(verdict: Verdict, arm: Arm) -> str:
@@ -75,6 +75,11 @@ def _alone(verdict: Verdict, arm: Arm) -> str:
     if arm.equal is None:
         return ", at the same hyperparameters"
     return f"; at equal hyperparameters by {_equal(arm, -1)}"
+
+
+def _also_equal(arm: Arm) -> str:
+    """What the schedule does at its own hyperparameters, where vanilla has others."""
+    return "" if arm.equal is None else f"; at equal hyperparameters {_equal(arm)}"
 
 
 def _hollow(verdict: Verdict) -> str | None:
@@ -116,7 +121,7 @@ def _no_winner(verdict: Verdict) -> str:
     largest = max(undecided, key=lambda arm: abs(arm.difference or 0.0))
     shown = (
         f"(largest difference: {_interval(largest)} FID, {largest.text}; "
-        f"{_evidence(verdict, largest)}){_unnoticed(verdict)}"
+        f"{_evidence(verdict, largest)}{_also_equal(largest)}){_unnoticed(verdict)}"
     )
     if len(undecided) == len(verdict.schedules):
         return f"no schedule can be told apart from {_plain(verdict)} {shown}"

@@ -1,10 +1,12 @@
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from pyarrow import fs
 from rich.console import Console
@@ -402,3 +404,56 @@ def test_verdict_file_on_another_file_system(confirm: Confirm) -> None:
     (local.folder / "verdict.json").mkdir()
     with pytest.raises(MollituneError, match=r"^cannot write .*verdict\.json: "):
         write_verdict(local)
+
+
+JOINT = {0: (VANILLA, 0.01), 4: (X, 0.001), 5: (VANILLA, 0.001)}
+TUNED = "On glow, tuned against tuned: "
+
+
+@pytest.mark.parametrize(
+    ("mollified", "twin", "beats", "words"),
+    [
+        (GOOD, BASE, True, r"beats vanilla with lr=0.01 by 14.*ies with it; at equal .* by 14"),
+        (GOOD, GOOD_TOO, False, r"is better than vanilla with lr=0.01 .* nothing shows that"),
+        (GOOD, (), False, r"is better than vanilla .* \(no interval yet\): nothing shows that"),
+        (ALIKE, BAD, False, r"no schedule can be told apart .*; at equal hyperparameters .17"),
+        (BAD, BAD, False, r"vanilla with lr=0.01 beats every schedule"),
+    ],
+)
+def test_tuned_meets_tuned_and_the_schedule_must_help_at_equal_hyperparameters(
+    search: Search, mollified: Sequence[float], twin: Sequence[float], beats: bool, words: str
+) -> None:
+    fids = {0: BASE, 4: mollified, 5: twin}
+    trials = [
+        FakeTrial(
+            CONFIRM_TRIALS + 10 * arm + seed,
+            JOINT[arm][0],
+            fid,
+            stage="confirm",
+            seed=1000 + seed,
+            configuration=arm,
+            model="glow",
+            settings={"lr": JOINT[arm][1]},
+        )
+        for arm, own in fids.items()
+        for seed, fid in enumerate(own)
+    ]
+    arms = [
+        {"configuration": arm, "schedule": schedule.to_dict(), "settings": {"lr": lr}}
+        for arm, (schedule, lr) in JOINT.items()
+    ]
+    plan = planned(4) | {"arms": {"glow": arms}}
+    found = verdict(search(*trials, plan=plan, params={"lr": pa.float64()}))
+    (arm,) = found.schedules
+    assert arm.beats_vanilla == beats
+    assert found.sentence.startswith(TUNED)
+    assert re.search(words, found.sentence)
+    assert found.vanilla is not None
+    assert (found.vanilla.configuration, found.vanilla.settings) == (0, (("lr", 0.01),))
+    assert found.choice == (arm if beats else found.vanilla)
+    cells = dict(zip(found.table()["schedule"], found.table()["alone"], strict=True))
+    assert bool(cells[arm.text]) == bool(twin)
+    assert cells[found.vanilla.text] == ""
+    own = json.loads(json.dumps(found.to_dict(), allow_nan=False))["arms"]
+    rates = {one["configuration"]: one["settings"]["lr"] for one in own}
+    assert rates == {0: 0.01, 4: 1e-3, 5: 1e-3}
