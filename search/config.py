@@ -29,13 +29,14 @@ from mollitune.schedules import families as family_names
 
 from .metrics.extractors.names import INCEPTION, check_extractor_name
 from .plain_yaml import parse_yaml, read_yaml
+from .policy.configuration import with_settings
 from .policy.dimensions import ends, spelled_out
 from .policy.hyperspace import NOTHING, Hyperspace
 from .policy.rules import rule as find_rule
 from .policy.rules import rules, spelled
 from .policy.source import arms_within
 from .policy.space import FamilySpace, parameter_types
-from .training.searchable import split, with_settings
+from .training.searchable import split
 from .training.settings import HalfLife, ModelTraining, Training
 
 _IMAGES = {"digits", "parquet", "folder", "cifar10", "celeba", "mnist", "fashionmnist"}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mollitune._errors import MollituneError
 from mollitune._files import first_line
 from mollitune.analysis.tables.results import Results
+from mollitune.search.policy import with_settings
 
 from .best import best
 
@@ -65,13 +66,8 @@ def _provenance(results: Results, found: "Best", note: str) -> dict[str, Any]:
 def _training(config: Mapping[str, Any], found: "Best") -> dict[str, Any]:
     """How the search trained what goes into production, as far as its config tells."""
     entries = (_mapping(entry) for entry in config.get("model", ()))
-    entry = dict(next((entry for entry in entries if entry.get("name") == found.model), {}))
-    for name, value in found.production_settings.items():
-        start, _, key = name.partition(".")
-        if start == "hparams" and key:
-            entry["hparams"] = {**_mapping(entry.get("hparams")), key: value}
-        else:
-            entry[name] = value
+    entry = next((entry for entry in entries if entry.get("name") == found.model), {})
+    entry = with_settings(entry, found.production_settings)
     known = {name: value for name, value in entry.items() if name not in _NOT_HOW_TRAINED}
     fid = _mapping(config.get("fid"))
     return {**known, "ema": fid["ema"]} if "ema" in fid else known

@@ -18,7 +18,7 @@ decisions, whether Ray Tune asks for them, a replay on recorded curves, or a res
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .configuration import Configuration, Settings, settings_of, settings_text
+from .configuration import Configuration, Settings, settings_of, settings_text, with_settings
 from .dimensions import dimension, nearest
 from .hyperspace import NOTHING, Hyperspace
 
@@ -37,6 +37,7 @@ __all__ = [
     "nearest",
     "settings_of",
     "settings_text",
+    "with_settings",
 ]
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from mollitune.schedules import Option, Schedule
 
+HPARAMS = "hparams"
 Settings = tuple[tuple[str, Option], ...]
 """Searched hyperparameters with their values, sorted by name; ``hparams.NAME`` is a model's."""
 
@@ -35,6 +37,23 @@ class Configuration:
 def settings_of(values: Mapping[str, Option]) -> Settings:
     """Return hyperparameters in their one order."""
     return tuple(sorted(values.items()))
+
+
+def with_settings(entry: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a model's entry of a config with other settings.
+
+    Example:
+        >>> with_settings({"lr": 1.0, "hparams": {"a": 1}}, {"lr": 0.5, "hparams.b": 2})
+        {'lr': 0.5, 'hparams': {'a': 1, 'b': 2}}
+    """
+    found = dict(entry)
+    for name, value in settings.items():
+        start, _, key = name.partition(".")
+        if start == HPARAMS and key:
+            found[HPARAMS] = {**found.get(HPARAMS, {}), key: value}
+        else:
+            found[name] = value
+    return found
 
 
 def settings_text(settings: Settings) -> str:

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from mollitune.schedules import Dimension
-from mollitune.search.policy.configuration import settings_of
+from mollitune.search.policy.configuration import HPARAMS, settings_of
 from mollitune.search.policy.dimensions import dimension, nearest
 from mollitune.search.policy.hyperspace import Hyperspace
 
 from .settings import ModelTraining
 
-HPARAMS = "hparams"
 _FIXED = (HPARAMS, "preset")
 SEARCHABLE = tuple(name for name in ModelTraining.model_fields if name not in _FIXED)
 """Settings that may be searched, besides the model's own ``hparams.NAME``."""
@@ -48,18 +47,6 @@ def _split(entry: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Dimensio
                 searched[f"{HPARAMS}.{key}"] = found
                 del fixed[HPARAMS][key]
     return fixed, dict(sorted(searched.items()))
-
-
-def with_settings(entry: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a model's entry of a config with other settings."""
-    found = dict(entry)
-    for name, value in settings.items():
-        start, _, key = name.partition(".")
-        if start == HPARAMS and key:
-            found[HPARAMS] = {**found.get(HPARAMS, {}), key: value}
-        else:
-            found[name] = value
-    return found
 
 
 def _default_of(name: str) -> object:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.fields import FieldInfo
 
 from mollitune.schedules import Option
+from mollitune.search.policy import with_settings
 
 Precision = Literal["fp32", "tf32", "bf16"]
 Optimiser = Literal["adam", "adamw", "adamax", "sgd"]
@@ -94,14 +95,7 @@ class Training(ModelTraining):
             settings: What holds for this one: fields, and ``hparams.NAME`` for the model's own.
         """
         own = {name: getattr(model, name) for name in ModelTraining.model_fields}
-        hparams = dict(own["hparams"])
-        for name, value in (settings or {}).items():
-            start, _, key = name.partition(".")
-            if start == "hparams" and key:
-                hparams[key] = value
-            else:
-                own[name] = value
-        return cls(**{**own, "hparams": hparams}, ema=ema)
+        return cls(**with_settings(own, settings or {}), ema=ema)
 
 
 def may_be_null(setting: FieldInfo) -> bool:
