@@ -91,7 +91,7 @@ def _hollow(verdict: Verdict) -> str | None:
     return (
         f"{arm.text} is better than {_plain(verdict)} by {_interval(arm, -1)} FID ({evidence}), "
         f"but cannot be told apart from vanilla at the same hyperparameters "
-        f"({_equal(arm)}): nothing shows that the schedule helps"
+        f"({_equal(arm)}): so many seeds do not show that the schedule itself helps"
     )
 
 
