@@ -169,10 +169,8 @@ class Verdict:
     @property
     def length(self) -> str:
         """How long each run trains, in words."""
-        unlike = {
-            setting for arm in self.arms for setting in arm.settings if "batch" in setting[0]
-        }
-        if len(unlike) > 1 and self.budget:
+        batches = {dict(arm.settings).get("batch_size") for arm in self.arms}
+        if len(batches) > 1 and self.budget:
             return f"{self.budget:,} training images"
         return f"{self.steps:,} steps"
 
@@ -272,9 +270,7 @@ def _with_equal(arm: Arm) -> str:
         return ""
     if arm.equal is None:
         return _with_error(arm.difference, arm.half_width)
-    low, high = arm.equal.low, arm.equal.high
-    half = None if low is None or high is None else (high - low) / 2
-    return _with_error(arm.equal.mean, half)
+    return _with_error(arm.equal.mean, arm.equal.half_width)
 
 
 def _said(arm: Arm, chosen: bool, ties: bool) -> str:

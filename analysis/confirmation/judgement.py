@@ -29,6 +29,11 @@ class Difference(NamedTuple):
     high: float | None
     seeds: int
 
+    @property
+    def half_width(self) -> float | None:
+        """Half the width of the interval; None without one."""
+        return None if self.low is None or self.high is None else (self.high - self.low) / 2
+
 
 class Judgement(NamedTuple):
     """What the FIDs say.

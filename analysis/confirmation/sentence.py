@@ -96,10 +96,9 @@ def _hollow(verdict: Verdict) -> str | None:
 
 
 def _equal(arm: Arm, sign: int = 1) -> str:
-    equal = arm.equal
-    if equal is None or equal.low is None or equal.high is None:
+    if arm.equal is None or arm.equal.half_width is None:
         return "no interval yet"
-    return plus_minus(sign * equal.mean, (equal.high - equal.low) / 2)
+    return plus_minus(sign * arm.equal.mean, arm.equal.half_width)
 
 
 def _plain(verdict: Verdict) -> str:
