@@ -12,6 +12,8 @@ import torch
 from paired import FID_SAMPLES, Result, Run, prepared
 
 from mollitune.schedules import Schedule, families, shape_features
+from mollitune.search.policy.dimensions import arrow_type, spelled_out
+from mollitune.search.policy.hyperspace import NOTHING, Hyperspace
 from mollitune.search.policy.space import parameter_types
 from mollitune.search.store.evaluation import measured
 from mollitune.search.store.writer import Store
@@ -20,8 +22,14 @@ from mollitune.search.tune.recorder import clean_steps
 _OF_THE_RUN = ("search", "trial", "configuration", "attempt", "seed", "stage")
 
 
-def write_tables(folder: Path, runs: list[Run], results: dict[str, Result], searched: int) -> None:
-    """Write the seeds of a study that every schedule has; those from ``searched`` on judge.
+def write_tables(
+    folder: Path,
+    runs: list[Run],
+    results: dict[str, Result],
+    searched: int,
+    space: Hyperspace = NOTHING,
+) -> None:
+    """Write the seeds of a study that every configuration has; those from ``searched`` on judge.
 
     An old folder is replaced.
     """
@@ -31,11 +39,13 @@ def write_tables(folder: Path, runs: list[Run], results: dict[str, Result], sear
     folder.mkdir(parents=True)
     schedules = list(dict.fromkeys(int(run.key.split("/")[0]) for run in runs))
     time = datetime.now(UTC).replace(microsecond=0)
-    with Store.open(str(folder), parameter_types(families())) as store:
+    kinds = parameter_types(families())
+    kinds |= {name: arrow_type(found) for name, found in space.dimensions.items()}
+    with Store.open(str(folder), kinds) as store:
         for run in runs:
             start = _start(folder.name, run, len(schedules), searched)
             _write_run(store, run, start, results[run.key], time)
-        store.write_metadata(_metadata(folder.name, runs[0], time))
+        store.write_metadata(_metadata(folder.name, runs[0], time, space))
 
 
 def _start(name: str, run: Run, count: int, searched: int) -> dict[str, Any]:
@@ -53,6 +63,7 @@ def _start(name: str, run: Run, count: int, searched: int) -> dict[str, Any]:
         "family": schedule.family,
         "budget": run.spec.steps * run.spec.training.batch_size,
         **{f"params.{k}": v for k, v in schedule.to_dict()["params"].items()},
+        **{f"params.{k}": v for k, v in run.settings},
     }
 
 
@@ -104,9 +115,12 @@ def _dataset(run: Run) -> str:
     return run.data if run.data == "digits" else Path(run.data).name.replace(".parquet", "")
 
 
-def _metadata(name: str, run: Run, time: datetime) -> dict[str, Any]:
+def _metadata(name: str, run: Run, time: datetime, space: Hyperspace) -> dict[str, Any]:
     splits, _ = prepared(run.data)
-    spec = run.spec
+    spec, length = run.spec, run.spec.steps
+    fixed: dict[str, Any] = {"name": spec.model, "batch_size": spec.training.batch_size}
+    if not space:
+        fixed["steps"] = length
     return {
         "name": name,
         "created": time.isoformat(),
@@ -115,9 +129,7 @@ def _metadata(name: str, run: Run, time: datetime) -> dict[str, Any]:
         "config": {
             "name": name,
             "dataset": _dataset(run),
-            "model": [
-                {"name": spec.model, "steps": spec.steps, "batch_size": spec.training.batch_size}
-            ],
+            "model": [fixed | {name: spelled_out(d) for name, d in space.dimensions.items()}],
             "stopping": {"policy": "none"},
         },
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
@@ -128,5 +140,5 @@ def _metadata(name: str, run: Run, time: datetime) -> dict[str, Any]:
             "shape": list(splits.shape),
             **splits.counts(),
         },
-        "params": sorted(parameter_types(families())),
+        "params": sorted([*parameter_types(families()), *space.dimensions]),
     }

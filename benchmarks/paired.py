@@ -6,7 +6,7 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache
@@ -24,6 +24,8 @@ from mollitune.search.metrics.extractors.extractor import (
     prepare_extractor,
 )
 from mollitune.search.metrics.reference import Reference
+from mollitune.search.policy.configuration import Settings
+from mollitune.search.training.stack import train_together
 from mollitune.search.training.trial import Evaluation, TrainingDivergedError, Trial, TrialSpec
 
 FID_SAMPLES = 2000
@@ -39,27 +41,33 @@ class Run:
         key: What tells this run from the others of the study.
         data: The data set, as in a config.
         spec: What to train.
+        settings: Hyperparameters of it in which the study varies.
     """
 
     key: str
     data: str
     spec: TrialSpec
+    settings: Settings = ()
 
 
-def run_all(runs: Iterable[Run], workers: int, out: Path) -> dict[str, Result]:
-    """Run what ``out`` does not hold yet, add a line for each to it, and return all its lines."""
+def run_all(runs: Iterable[Run], workers: int, out: Path, stack: int = 1) -> dict[str, Result]:
+    """Run what ``out`` does not hold yet, add a line for each to it, and return all its lines.
+
+    Runs that follow each other are trained as one, ``stack`` of them.
+    """
     out.parent.mkdir(parents=True, exist_ok=True)
     done = _read(out)
     left = [run for run in runs if run.key not in done]
     for run in left[:1]:
         prepared(run.data)  # so that the workers find the extractor's weights
+    groups = [left[first : first + stack] for first in range(0, len(left), stack)]
     spawn = get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=spawn) as pool, out.open("a") as file:
-        for finished in as_completed([pool.submit(_execute, run) for run in left]):
-            result = finished.result()
-            file.write(json.dumps(result) + "\n")
+        for finished in as_completed([pool.submit(_execute, group) for group in groups]):
+            for result in finished.result():
+                file.write(json.dumps(result) + "\n")
+                print(result, flush=True)
             file.flush()
-            print(result, flush=True)
     return _read(out)
 
 
@@ -91,23 +99,48 @@ def _extractor(splits: Splits) -> Extractor:
     return prepare_extractor("lenet", None, splits.train, cache_folder())
 
 
-def _execute(run: Run) -> Result:
+def _execute(runs: Sequence[Run]) -> list[Result]:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_num_threads(1)
-    splits, reference = prepared(run.data)
+    splits, reference = prepared(runs[0].data)
     start = time.perf_counter()
+    trials = [Trial(run.spec, splits, reference, FID_SAMPLES, device) for run in runs]
+    curves: list[list[Evaluation]] = [[] for _ in runs]
+    errors: list[TrainingDivergedError | None] = [None for _ in runs]
+    while going := [i for i, t in enumerate(trials) if errors[i] is None and t.next_mark]:
+        for i, error in zip(going, _trained([trials[i] for i in going]), strict=True):
+            errors[i] = error
+            if error is None:
+                curves[i].append(trials[i].report())
+    seconds = (time.perf_counter() - start) / len(runs)
+    every = zip(runs, curves, errors, strict=True)
+    return [_result(run.key, curve, error, seconds) for run, curve, error in every]
+
+
+def _trained(trials: Sequence[Trial]) -> Sequence[TrainingDivergedError | None]:
+    """Train to the next evaluation."""
+    if len(trials) > 1:
+        return train_together(trials)
     try:
-        curve = list(Trial(run.spec, splits, reference, FID_SAMPLES, device).run())
+        trials[0].train()
     except TrainingDivergedError as error:
-        return {"key": run.key, "fid": math.nan, "bpd": math.nan, "curve": [], "error": str(error)}
+        return [error]
+    return [None]
+
+
+def _result(
+    key: str, curve: list[Evaluation], error: TrainingDivergedError | None, seconds: float
+) -> Result:
+    if error is not None:
+        return {"key": key, "fid": math.nan, "bpd": math.nan, "curve": [], "error": str(error)}
     last = curve[-1]
     return {
-        "key": run.key,
+        "key": key,
         "fid": last.fid,
         "bpd": last.bpd,
         "curve": [_point(evaluation) for evaluation in curve],
         "non_finite": last.non_finite_losses + last.non_finite_samples,
-        "seconds": time.perf_counter() - start,
+        "seconds": seconds,
         "error": last.failure,
     }
 

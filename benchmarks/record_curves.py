@@ -1,8 +1,9 @@
-"""Trains a fixed pool of schedules with several seeds, and records every evaluation.
+"""Trains a fixed pool of configurations with several seeds, and records every evaluation.
 
 The result is an ordinary search folder, on which search policies are replayed (`policy.py`, or
 ``mollitune replay``) in seconds instead of hours. The first seeds are recorded with whole curves
-and cooldown probes; the others, which only judge the policies, with their last value alone.
+and cooldown probes; the others, which only judge the policies, with their last value alone. Where
+hyperparameters vary, all seeds of a configuration are trained as one, without probes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from typing import Any
 from curve_tables import write_tables
 from paired import Run, run_all
 
-from mollitune.schedules import Schedule, families
+from mollitune.schedules import Choice, Float, families
+from mollitune.search.policy.configuration import Configuration, settings_of
+from mollitune.search.policy.hyperspace import NOTHING, Hyperspace
 from mollitune.search.policy.space import FamilySpace
 from mollitune.search.training.settings import Training
 from mollitune.search.training.trial import TrialSpec
@@ -38,26 +41,31 @@ class Study:
         model: The model.
         steps: Training steps.
         batch_size: Images per step.
-        schedules: Schedules in the pool: vanilla, the families' defaults, and random ones.
+        configurations: How many are in the pool: vanilla, the families' defaults, and random ones.
         search_seeds: Seeds whose whole curves are recorded; the policies see these.
         held_out_seeds: Seeds that judge.
         points: Evaluations per run of a search seed.
         probes: Where the search seeds are probed.
         hparams: Arguments of the model.
         first_seed: The first seed; the search seeds come first.
+        space: Hyperparameters that vary beside the schedule, vanilla being a third of the pool
+            then; a batch of another size gets as many images in fewer or more steps.
+        families: The families in the pool; all by default.
     """
 
     data: str
     model: str
     steps: int
     batch_size: int = 128
-    schedules: int = 64
+    configurations: int = 64
     search_seeds: int = 3
     held_out_seeds: int = 3
     points: int = 12
     probes: tuple[float, ...] = PROBES
     hparams: dict[str, Any] = field(default_factory=dict)
     first_seed: int = 0
+    space: Hyperspace = NOTHING
+    families: tuple[str, ...] = ()
 
     @property
     def searched(self) -> range:
@@ -70,6 +78,15 @@ class Study:
         return range(self.searched.stop, self.searched.stop + self.held_out_seeds)
 
 
+JOINT = Hyperspace(
+    {
+        "batch_size": Choice((32, 64, 128)),
+        "lr": Float(3e-4, 3e-2, log=True),
+        "lr_decay": Choice(("constant", "cosine")),
+    },
+    settings_of({"batch_size": 64, "lr": 1e-3, "lr_decay": "constant"}),
+)
+SIMPLE = ("sigmoid", "cosine", "linear", "polynomial")
 STUDIES = {
     "digits-realnvp": Study("digits", "realnvp", 240, held_out_seeds=9),
     "digits-vae": Study("digits", "vae", 1000, held_out_seeds=14),
@@ -77,41 +94,56 @@ STUDIES = {
     # seeds that nobody had seen when the number of arms was chosen; final values alone
     "cifar10fresh-vae": Study(CIFAR, "vae", 400, 64, 32, 3, 3, 1, (), first_seed=11),
     "cifar10-glow": Study(CIFAR, "glow", 100, 32, 16, 2, 2, 4, (), {"levels": 2, "steps": 4}),
+    "digitsjoint-realnvp": Study(
+        *("digits", "realnvp", 240, 64, 102, 3, 5, 3, ()), space=JOINT, families=SIMPLE
+    ),
 }
 
 
-def pool(count: int, side: int) -> list[Schedule]:
-    """Vanilla and every family's default, then random schedules, each family in turn."""
-    spaces = [FamilySpace(name) for name in families() if name != "vanilla"]
-    rng = random.Random(0)
-    found = [FamilySpace("vanilla").schedule({})] + [space.default(side) for space in spaces]
-    while len(found) < count:
-        space = spaces[len(found) % len(spaces)]
+def pool(study: Study, side: int) -> list[Configuration]:
+    """Vanilla and every family's default, then random configurations, each family in turn."""
+    names = study.families or [name for name in families() if name != "vanilla"]
+    vanilla, spaces = FamilySpace("vanilla"), [FamilySpace(name) for name in names]
+    rng, first = random.Random(0), study.space.first
+    defaults = [vanilla.schedule({}), *(space.default(side) for space in spaces)]
+    found = [Configuration(schedule, first) for schedule in defaults]
+    while len(found) < study.configurations:
+        plain = bool(study.space) and len(found) % 3 == 0
+        space = vanilla if plain else spaces[len(found) % len(spaces)]
         point = {name: d.sample(rng) for name, d in space.dimensions(side).items()}
-        found.append(space.schedule(point))
-    return found[:count]
+        found.append(Configuration(space.schedule(point), study.space.draw(rng)))
+    return found[: study.configurations]
 
 
 def runs(study: Study, side: int) -> Iterator[Run]:
     """All runs, seed by seed: search seeds and judging ones in turn, so that a part is of use."""
-    schedules = pool(study.schedules, side)
+    configurations = pool(study, side)
     searched, judging = list(study.searched), list(study.judging)
     order = [s for pair in zip(searched, judging, strict=False) for s in pair]
     order += sorted(set(searched + judging) - set(order))
-    for seed in order:
-        whole = seed in searched
-        for number, schedule in enumerate(schedules):
-            spec = TrialSpec(
-                study.model,
-                schedule,
-                seed,
-                study.steps,
-                every=1 / study.points if whole else 1.0,
-                training=Training(batch_size=study.batch_size, hparams=study.hparams),
-                probe_at=study.probes if whole else (),
-                probe_extra=PROBE_EXTRA,
-            )
-            yield Run(f"{number}/{seed}", study.data, spec)
+    numbers = range(study.configurations)
+    turns = [(number, seed) for seed in order for number in numbers]
+    if study.space:  # those that can be trained as one follow each other
+        turns = [(number, seed) for number in numbers for seed in order]
+    for number, seed in turns:
+        own, whole = configurations[number], seed in searched
+        training: dict[str, Any] = {
+            "batch_size": study.batch_size,
+            "hparams": study.hparams,
+            **dict(own.settings),
+        }
+        images = study.steps * study.batch_size
+        spec = TrialSpec(
+            study.model,
+            own.schedule,
+            seed,
+            images // training["batch_size"],
+            every=1 / study.points if whole or study.space else 1.0,
+            training=Training(**training),
+            probe_at=study.probes if whole else (),
+            probe_extra=PROBE_EXTRA,
+        )
+        yield Run(f"{number}/{seed}", study.data, spec, own.settings)
 
 
 def main() -> None:
@@ -124,8 +156,9 @@ def main() -> None:
         study = STUDIES[name]
         side = 8 if study.data == "digits" else 16
         planned = list(runs(study, side))
-        results = run_all(planned, options.workers, options.out / f"{name}.jsonl")
-        write_tables(TABLES / name, planned, results, study.searched.stop)
+        stack = len(study.searched) + len(study.judging) if study.space else 1
+        results = run_all(planned, options.workers, options.out / f"{name}.jsonl", stack)
+        write_tables(TABLES / name, planned, results, study.searched.stop, study.space)
 
 
 if __name__ == "__main__":
