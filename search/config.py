@@ -36,6 +36,9 @@ from .policy.rules import rule as find_rule
 from .policy.rules import rules, spelled
 from .policy.source import arms_within
 from .policy.space import FamilySpace, parameter_types
+from .store.columns import Metric
+from .store.evaluation import MEASURED
+from .store.objective import Objective, objective_of
 from .training.searchable import split
 from .training.settings import HalfLife, ModelTraining, Training
 
@@ -58,6 +61,12 @@ def _extra_name(name: str) -> str:
     from .metrics.extras.registry import check_extra_name
 
     return check_extra_name(name)
+
+
+def _extra_metrics(names: list[str]) -> list[Metric]:
+    from .metrics.extras.registry import extra
+
+    return [metric for name in names for metric in extra(name).columns]
 
 
 class FidConfig(_Section):
@@ -327,6 +336,19 @@ def _unique(names: list[str], key: str) -> None:
         raise ValueError(f"{key} lists {', '.join(twice)} more than once")
 
 
+def _check_objective(config: SearchConfig) -> None:
+    try:
+        found = config.minimised
+    except ValueError as error:
+        raise ValueError(f"objective {config.objective!r}: {error}") from None
+    rule = config.stopping.rule
+    if find_rule(rule).probes and not found.is_fid:
+        raise ValueError(
+            f"objective {config.objective!r}: a cooldown branch measures FID alone; stop by "
+            f"another rule than {rule}"
+        )
+
+
 def _check_budget(config: SearchConfig) -> None:
     given = [name for name in ("steps", "images", "epochs") if name in config.model_fields_set]
     if len([name for name in given if getattr(config, name) is not None]) > 1:
@@ -411,6 +433,10 @@ class SearchConfig(_Section):
         description="share of the new configurations that are vanilla, where hyperparameters are "
         "searched: vanilla is tuned, too",
     )
+    objective: str = Field(
+        "fid",
+        description="the metric that is optimised: fid, bpd, or one of fid.extra",
+    )
     fid: FidConfig = FidConfig()
     confirm: ConfirmConfig = ConfirmConfig()
     resources: ResourcesConfig = ResourcesConfig()
@@ -436,9 +462,20 @@ class SearchConfig(_Section):
             )
         if self.resources.compile:
             _refuse_foreign([entry.name for entry in self.model])
+        _check_objective(self)
         _check_budget(self)
         _check_columns(self)
         return self
+
+    @property
+    def minimised(self) -> Objective:
+        """The objective, as a metric of which lower values are better.
+
+        Raises:
+            ValueError: If it is not measured.
+        """
+        known = self.objective in MEASURED
+        return objective_of(self.objective, () if known else _extra_metrics(self.fid.extra))
 
     @property
     def root(self) -> str:

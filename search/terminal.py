@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
 import threading
 import time
@@ -23,6 +24,7 @@ from mollitune.search.policy import Configuration, settings_of
 
 from .store.evaluation import Evaluation
 from .store.journal import END, REPORT, RESTART, START, Event
+from .store.objective import FID, Objective
 
 _WIDE = 110  # columns of a terminal from which on a trial takes one line
 
@@ -34,7 +36,7 @@ class Line:
     model: str
     schedule: str
     progress: float = 0.0
-    fid: float | None = None
+    value: float | None = None
     phase: str = ""
 
 
@@ -84,12 +86,12 @@ class Tally:
             return None
         return self.elapsed * (self.total - work) / (work - self._before)
 
-    def end(self, trial: int, outcome: str, fid: float | None) -> Line:
-        """Count a trial out and return its last line; a comparable ``fid`` may be the best."""
+    def end(self, trial: int, outcome: str, value: float | None) -> Line:
+        """Count a trial out and return its last line; a comparable ``value`` may be the best."""
         line = self.running.pop(trial)
         self.ended[outcome] += 1
-        if fid is not None and fid < self.best.get(line.model, (float("inf"), ""))[0]:
-            self.best[line.model] = (fid, line.schedule)
+        if value is not None and value < self.best.get(line.model, (float("inf"), ""))[0]:
+            self.best[line.model] = (value, line.schedule)
         return line
 
 
@@ -99,12 +101,20 @@ class ProgressView:
     Arguments:
         total: Trials of the whole search.
         console: Where to write; a terminal gets a live panel, anything else plain lines.
-        lowest: Whether to show the lowest FID of each model; in a confirmation it would mislead.
+        lowest: Whether to show the lowest value of each model; in a confirmation it would mislead.
+        objective: What the search minimises.
     """
 
-    def __init__(self, total: int, console: Console, lowest: bool = True) -> None:
+    def __init__(
+        self,
+        total: int,
+        console: Console,
+        lowest: bool = True,
+        objective: Objective = FID,
+    ) -> None:
         self.tally = Tally(total)
         self._lowest = lowest
+        self._objective = objective
         self._console = console
         self._live: Live | None = None
         self._silent = False
@@ -141,8 +151,10 @@ class ProgressView:
             own = Configuration(schedule, settings_of(config.get("settings", {})))
             self.started(number, config["model"], str(own))
         elif event["event"] == REPORT and "fid" in event["result"]:
-            result = event["result"]
-            self.evaluated(number, result["progress"], result["fid"], result["phase"])
+            result, value = event["result"], self._objective.of(event["result"])
+            self.evaluated(
+                number, result["progress"], math.nan if value is None else value, result["phase"]
+            )
         elif event["event"] == END:
             final = event["value"] if event["outcome"] == "completed" else None
             self.ended(number, event["outcome"], final)
@@ -151,19 +163,21 @@ class ProgressView:
         """Show a trial as running."""
         self.tally.running[trial] = Line(model, schedule)
 
-    def evaluated(self, trial: int, progress: float, fid: float, phase: str) -> None:
+    def evaluated(self, trial: int, progress: float, value: float, phase: str) -> None:
         """Show a trial's last evaluation."""
         line = self.tally.running[trial]
-        line.progress, line.fid, line.phase = progress, fid, phase
+        line.progress, line.value, line.phase = progress, value, phase
 
-    def ended(self, trial: int, outcome: str, fid: float | None) -> None:
+    def ended(self, trial: int, outcome: str, value: float | None) -> None:
         """Count a trial out; without a terminal this prints a line."""
-        line = self.tally.end(trial, outcome, fid)
+        line = self.tally.end(trial, outcome, value)
         if self._live is None and not self._silent:
             self._console.print(self._plain(trial, outcome, line), highlight=False, soft_wrap=True)
 
     def _plain(self, trial: int, outcome: str, line: Line) -> str:
-        value = "" if line.fid is None else f", FID {fid_text(line.fid)} at {line.progress:.0%}"
+        value = ""
+        if line.value is not None:
+            value = f", {self._objective.title} {fid_text(line.value)} at {line.progress:.0%}"
         left = self.tally.left()
         time_left = "" if left is None else f"; {duration(left)} left"
         return (
@@ -185,22 +199,25 @@ class ProgressView:
         return _stacked(head, bar, self._table())
 
     def _table(self) -> Table:
-        """Return the running trials, as many as fit, and the lowest FIDs so far."""
+        """Return the running trials, as many as fit, and the lowest values so far."""
         tally = self.tally
         table = Table(box=None, pad_edge=False)
-        for name in ("", "model", "schedule", "done", "FID"):
+        for name in ("", "model", "schedule", "done", self._objective.title):
             table.add_column(name, no_wrap=name != "schedule", overflow="fold")
         lines = 1 if self._console.width >= _WIDE else 2  # of a schedule
         room = max(1, (self._console.height - 2 * len(tally.best) - 6) // lines)
         running = sorted(tally.running.items())
         for trial, line in running[:room]:
-            fid = "" if line.fid is None else f"{fid_text(line.fid)} ({line.phase})"
-            table.add_row(run_name(trial), line.model, line.schedule, f"{line.progress:.0%}", fid)
+            value = "" if line.value is None else f"{fid_text(line.value)} ({line.phase})"
+            table.add_row(
+                run_name(trial), line.model, line.schedule, f"{line.progress:.0%}", value
+            )
         if running[room:]:
             table.add_row("", "", f"and {len(running) - room} more are running", "", "")
-        for model, (fid_best, schedule) in sorted(tally.best.items()):
+        for model, (lowest, schedule) in sorted(tally.best.items()):
             if self._lowest:
-                row = ("lowest FID", model, schedule, "100%", fid_text(fid_best))
+                what = f"lowest {self._objective.title}"
+                row = (what, model, schedule, "100%", fid_text(lowest))
                 table.add_row(*[Text(cell, "green") for cell in row])
         return table
 

@@ -134,6 +134,7 @@ class Verdict:
         arms: The arms, lowest mean first, those that are out last.
         sentence: The verdict in one honest sentence.
         budget: Training images of each run; 0 for confirmations of an earlier version.
+        metric: What the values are of: FID, or what else the search minimises.
     """
 
     search: str
@@ -150,6 +151,7 @@ class Verdict:
     arms: tuple[Arm, ...]
     sentence: str = ""
     budget: int = 0
+    metric: str = "FID"
 
     @property
     def tie_set(self) -> tuple[Arm, ...]:
@@ -220,7 +222,7 @@ class Verdict:
             {
                 "schedule": arm.text,
                 "seeds": str(len(arm.seeds)),
-                f"{self.reference} FID".strip(): _with_error(arm.mean, arm.error),
+                f"{self.reference} {self.metric}".strip(): _with_error(arm.mean, arm.error),
                 "from vanilla": _with_error(arm.difference, arm.half_width),
                 **({"alone": _with_equal(arm)} if self.joint else {}),
                 "verdict": _said(arm, arm is choice, len(self.tie_set) > 1),
@@ -241,6 +243,7 @@ class Verdict:
             "dataset": self.dataset,
             "steps": self.steps,
             "budget": self.budget,
+            "metric": self.metric,
             "extractor": self.extractor,
             "fid_samples": self.fid_samples,
             "reference": self.reference,

@@ -115,6 +115,6 @@ def _needed(values: NDArray[np.float64], allowed: float) -> NDArray[np.float64]:
 
 def _reason(loss: _Loss, arms: list[int], seeds: int) -> str:
     return (
-        f"after {seeds} seeds its FID is {fid_text(loss.gap)} above that of configuration "
+        f"after {seeds} seeds its mean is {fid_text(loss.gap)} above that of configuration "
         f"{arms[loss.better]}; {fid_text(loss.needed)} was enough to drop it"
     )

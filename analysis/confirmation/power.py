@@ -64,13 +64,13 @@ def power_sentence(
             f"{model}: the search repeated too few seeds to tell in advance which differences "
             f"{seeds} seeds can detect"
         )
-    level = kept_level(level)
+    level, metric = kept_level(level), results.objective.title
     gap = detectable(sd, seeds, comparisons, level, POWER)
     if gap is None:
         return f"{model}: it takes two seeds to detect any difference"
     needed = seeds_needed(gap / 2, sd, comparisons, level, POWER)
     return (
         f"{model}: with {seeds} seeds there is an {100 * POWER:.0f} % chance to detect a true "
-        f"difference from vanilla of {fid_text(gap)} FID; half of that takes {needed} seeds (from "
-        f"one seed to the next, differences vary by {fid_text(sd)} FID)"
+        f"difference from vanilla of {fid_text(gap)} {metric}; half of that takes {needed} seeds "
+        f"(from one seed to the next, differences vary by {fid_text(sd)} {metric})"
     )

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from mollitune._errors import MollituneError
 from mollitune._files import first_line
-from mollitune.analysis.tables.comparable import require_alike
+from mollitune.analysis.tables.comparable import minimised, require_alike
 from mollitune.analysis.tables.configurations import configuration_of, hyperspace_of
 from mollitune.analysis.tables.results import Results
 from mollitune.schedules import Schedule
@@ -24,7 +24,7 @@ from mollitune.search.store import (
 
 from .paired import LEVEL
 
-_NO_FID = "no finite FID on clean data at full budget"
+_NO_VALUE = "no finite value on clean data at full budget"
 
 
 @dataclass
@@ -36,7 +36,7 @@ class ArmRuns:
         what: Its schedule and hyperparameters.
         baseline: Whether it is the vanilla that all others are compared with.
         trials: Number of the complete run of each seed.
-        fids: FID of each seed.
+        fids: FID of each seed, or what else the search minimises.
         failed: What went wrong with each seed that failed.
         dropped: Why it gets no more seeds; None if it does.
     """
@@ -106,7 +106,8 @@ def read_confirmation(results: Results, number: int, model: str) -> Confirmation
         rows[rows["model"] == model].sort_values("trial")
         for rows in (_rows(results, name, number) for name in ("trials", "reports"))
     )
-    comparable = reports[reports["comparable"]]
+    comparable = minimised(reports[reports["comparable"]], results.objective)
+    comparable = comparable[comparable["fid"].notna()]
     require_alike(results, comparable, COMPARABLE_WITHIN, hint="confirm the search again")
     arms, space = dict(plan.arms), hyperspace_of(results, model)
     for row in trials.to_dict("records"):
@@ -117,7 +118,8 @@ def read_confirmation(results: Results, number: int, model: str) -> Confirmation
     # the first vanilla of the plan is the baseline
     for arm in [arm for arm in arms.values() if arm.what.is_vanilla][:1]:
         arm.baseline = True
-    _add_runs(arms, trials, dict(zip(comparable["trial"], comparable["fid"], strict=True)))
+    fids = dict(zip(comparable["trial"], comparable["fid"], strict=True))
+    _add_runs(arms, trials, fids, set(reports.loc[reports["comparable"], "trial"]))
     _add_drops(arms, _rows(results, "decisions", number), set(trials["trial"]))
     most = max(len(arm.fids.keys() | arm.failed.keys()) for arm in arms.values())
     return ConfirmationRuns(
@@ -200,7 +202,7 @@ def _not_built(whose: str, error: ValueError) -> MollituneError:
 
 
 def _add_runs(
-    arms: Mapping[int, ArmRuns], trials: pd.DataFrame, fids: Mapping[int, float]
+    arms: Mapping[int, ArmRuns], trials: pd.DataFrame, fids: Mapping[int, float], seen: set[int]
 ) -> None:
     for row in trials.to_dict("records"):
         arm, seed, trial = arms[int(row["configuration"])], int(row["seed"]), int(row["trial"])
@@ -208,9 +210,9 @@ def _add_runs(
             arm.trials[seed], arm.fids[seed] = trial, float(fids[trial])
         elif row["status"] == "failed":
             arm.failed[seed] = row["error"] if isinstance(row["error"], str) else "failed"
-        elif row["status"] == "completed" and math.isnan(row["final_fid"]):
-            # one with a final FID has only not been seen in the reports yet
-            arm.failed[seed] = _NO_FID
+        elif row["status"] == "completed" and (trial in seen or math.isnan(row["final_fid"])):
+            # one with a final FID may only not have been seen in the reports yet
+            arm.failed[seed] = _NO_VALUE
     for arm in arms.values():  # a run that failed and was made again has not failed
         for seed in arm.fids.keys() & arm.failed.keys():
             del arm.failed[seed]

@@ -53,7 +53,7 @@ def _winners(verdict: Verdict) -> str | None:
     choice = verdict.choice
     if choice is None or not choice.beats_vanilla:
         return None
-    by = f"by {_interval(choice, -1)} FID ({_evidence(verdict, choice)})"
+    by = f"by {_interval(choice, -1)} {verdict.metric} ({_evidence(verdict, choice)})"
     vanilla, end = _plain(verdict), _alone(verdict, choice)
     tied = [choice, *(a for a in verdict.tie_set if a is not choice and not a.is_vanilla)]
     beating = [arm.text for arm in tied if arm.beats_vanilla]
@@ -89,7 +89,8 @@ def _hollow(verdict: Verdict) -> str | None:
         return None
     arm, evidence = better[0], _evidence(verdict, better[0])
     return (
-        f"{arm.text} is better than {_plain(verdict)} by {_interval(arm, -1)} FID ({evidence}), "
+        f"{arm.text} is better than {_plain(verdict)} by {_interval(arm, -1)} "
+        f"{verdict.metric} ({evidence}), "
         f"but cannot be told apart from vanilla at the same hyperparameters "
         f"({_equal(arm)}): so many seeds do not show that the schedule itself helps"
     )
@@ -113,13 +114,13 @@ def _no_winner(verdict: Verdict) -> str:
         if judged:
             evidence = _evidence(verdict, judged[0])
             closest = (
-                f"; the closest, {judged[0].text}, is worse by {_interval(judged[0])} FID "
-                f"({evidence})"
+                f"; the closest, {judged[0].text}, is worse by {_interval(judged[0])} "
+                f"{verdict.metric} ({evidence})"
             )
         return f"{_plain(verdict)} beats every schedule{closest}"
     largest = max(undecided, key=lambda arm: abs(arm.difference or 0.0))
     shown = (
-        f"(largest difference: {_interval(largest)} FID, {largest.text}; "
+        f"(largest difference: {_interval(largest)} {verdict.metric}, {largest.text}; "
         f"{_evidence(verdict, largest)}{_also_equal(largest)}){_unnoticed(verdict)}"
     )
     if len(undecided) == len(verdict.schedules):
@@ -132,7 +133,7 @@ def _unnoticed(verdict: Verdict) -> str:
     """What such a confirmation would have found: no difference found is not no difference."""
     if not verdict.detectable:
         return ""
-    found = f"a true difference of {fid_text(verdict.detectable)} FID"
+    found = f"a true difference of {fid_text(verdict.detectable)} {verdict.metric}"
     return f"; this test had an {100 * POWER:.0f} % chance to detect {found}"
 
 

@@ -124,6 +124,7 @@ def _verdict(results: Results, number: int, model: str) -> Verdict:
         planned=runs.planned,
         complete=all(arm.is_done(runs.planned) for arm in runs.arms),
         arms=tuple(sorted(arms, key=_order)),
+        metric=results.objective.title,
     )
     return replace(found, sentence=sentence(found))
 

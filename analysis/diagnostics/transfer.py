@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mollitune.analysis.ranking.expectation import LEVEL
-from mollitune.analysis.ranking.leaderboard import leaderboard
+from mollitune.analysis.ranking.leaderboard import named, ranked
 from mollitune.analysis.tables.comparable import comparable_reports, require_alike
 from mollitune.analysis.tables.configurations import configuration_of, hyperspace_of
 from mollitune.analysis.tables.results import Results
@@ -86,7 +86,7 @@ def transfer(results: Results) -> pd.DataFrame:
     alone = len(groups) < 2
     models = [] if alone else [_Model(results, str(name), own) for name, own in groups]
     table = [_row(a, b) for a, b in permutations(models, 2)]
-    return pd.DataFrame(table, columns=list(_COLUMNS)).astype(_COLUMNS)
+    return named(pd.DataFrame(table, columns=list(_COLUMNS)).astype(_COLUMNS), results.objective)
 
 
 class _Model:
@@ -95,7 +95,7 @@ class _Model:
     def __init__(self, results: Results, name: str, runs: pd.DataFrame) -> None:
         require_alike(results, runs, COMPARABLE_WITHIN)
         self.name = name
-        self.board = leaderboard(results, name)
+        self.board = ranked(results, name)
         self.expected: list[float] = self.board["fid_expected"].tolist()
         numbers = self.board["configuration"].tolist()
         of_each = dict(iter(runs.groupby("configuration")))
@@ -115,7 +115,7 @@ class _Model:
         configurations = [own for own in self.configurations if own is not None]
         values = [self._runs[i]["fid"].tolist() for i in known]
         seeds = [self._runs[i]["seed"].tolist() for i in known]
-        if len(known) < MODELLED or any(fid <= 0 for own in values for fid in own):
+        if len(known) < MODELLED:
             return None
         return ShapeSurrogate(configurations, values, seeds, self._space)
 

@@ -20,7 +20,7 @@ from mollitune.search.policy import Configuration, Hyperspace
 from mollitune.search.store import COMPARABLE_WITHIN
 
 from .equal import Equal, equal_hyperparameters
-from .leaderboard import leaderboard
+from .leaderboard import ranked
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class Best:
         extractor: Network behind the FID.
         fid_samples: Number of samples behind the FID.
         verdict: What the latest confirmation says of this model; None without one.
+        metric: What all values above are of: FID, or what else the search minimises.
     """
 
     search: str
@@ -96,6 +97,7 @@ class Best:
     extractor: str
     fid_samples: int
     verdict: Verdict | None
+    metric: str = "FID"
 
     @property
     def is_vanilla(self) -> bool:
@@ -130,10 +132,10 @@ class Best:
                 versus = f"{tuned} {fid_text(self.vanilla_expected)}"
             equal = f"; {self.equal.sentence}" if self.equal is not None else ""
             return (
-                f"On {self.model}, {self.text} looks best: expected FID {expected}, {versus}"
-                f"{equal}; not confirmed yet."
+                f"On {self.model}, {self.text} looks best: expected {self.metric} {expected}, "
+                f"{versus}{equal}; not confirmed yet."
             )
-        vanilla = f"{self.text} (expected FID {expected})"
+        vanilla = f"{self.text} (expected {self.metric} {expected})"
         if self.others_finished:
             return (
                 f"On {self.model}, no schedule tried is expected to beat {vanilla}; "
@@ -149,7 +151,7 @@ class Best:
 
     @property
     def _after_the_verdict(self) -> str:
-        expected = f"expected FID {fid_text(self.fid_expected)} on validation images"
+        expected = f"expected {self.metric} {fid_text(self.fid_expected)} on validation images"
         search = f"The search recommended {self.text}, with {expected}."
         if self.confirmed is None:
             return search
@@ -172,7 +174,7 @@ class Best:
         used = "this schedule too"
         if self.lowest_configuration != self.configuration:
             used = f"{self.lowest_text}, which has {count_of(self.lowest_runs, 'run')}"
-        lowest = f"The best single run (FID {fid_text(self.lowest_fid)}) used {used}."
+        lowest = f"The best single run ({self.metric} {fid_text(self.lowest_fid)}) used {used}."
         wider = ""
         if self.at_an_end:
             names = " and ".join(self.at_an_end)
@@ -205,7 +207,7 @@ def best(results: Results, model: str | None = None) -> Best:
     # budgets may differ between models, and their FIDs still compare: same data, same measure
     shared = [column for column in COMPARABLE_WITHIN if column not in ("model", "budget")]
     require_alike(results, rows, shared, hint="name one of them: --model, or model=")
-    board = leaderboard(results, model)
+    board = ranked(results, model)
     first = board.sort_values(["fid_expected", "model"])["model"].iloc[0]
     own = rows[rows["model"] == first]
     require_alike(results, own, COMPARABLE_WITHIN)
@@ -252,7 +254,7 @@ def _recommend(results: Results, rows: pd.DataFrame, board: pd.DataFrame) -> Bes
         vanilla_expected=_known(top["vanilla_expected"]),
         vanilla_text=None if plain is None else str(plain["schedule"]),
         at_an_end=tuple(dict.fromkeys(_ends(rows, (top, plain), space))),
-        equal=equal_hyperparameters(rows, own.schedule, space),
+        equal=equal_hyperparameters(rows, own.schedule, space, results.objective.title),
         vanilla_mean=_known(top["vanilla_mean"]),
         lowest_configuration=int(lowest["configuration"]),
         lowest_text=str(lowest["schedule"]),
@@ -264,6 +266,7 @@ def _recommend(results: Results, rows: pd.DataFrame, board: pd.DataFrame) -> Bes
         extractor=str(top["extractor"]),
         fid_samples=int(top["fid_samples"]),
         verdict=_verdict(results, str(top["model"])),
+        metric=results.objective.title,
     )
 
 

@@ -10,13 +10,13 @@ import pandas as pd
 
 from mollitune._errors import MollituneError
 from mollitune.analysis.confirmation.paired import paired_interval
-from mollitune.analysis.tables.comparable import comparable_reports, require_alike
+from mollitune.analysis.tables.comparable import comparable_reports, minimised, require_alike
 from mollitune.analysis.tables.configurations import configuration_text
 from mollitune.analysis.tables.results import Results
 from mollitune.search.store import COMPARABLE_WITHIN
 
 from .expectation import LEVEL
-from .leaderboard import leaderboard
+from .leaderboard import named, ranked
 
 _FEWEST = 2  # seeds in common: one tells nothing of the spread
 _STAGES = ("search", "confirm")
@@ -103,7 +103,8 @@ def compare(
         }
         for pairs in groups
     ]
-    return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
+    table = pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
+    return named(table, results.objective)
 
 
 def paired_fids(
@@ -127,7 +128,7 @@ def paired_fids(
     """
     groups = list(_alike(results, *_both(results, one, other, model)))
     rows = [row for pairs in groups for row in pairs[list(_PAIRS)].to_dict("records")]
-    return pd.DataFrame(rows, columns=list(_PAIRS)).astype(_PAIRS)
+    return named(pd.DataFrame(rows, columns=list(_PAIRS)).astype(_PAIRS), results.objective)
 
 
 def _both(
@@ -172,7 +173,7 @@ def _configuration(
             f"{', '.join(models)}; name the model"
         )
     require_alike(results, own, COMPARABLE_WITHIN)
-    board = leaderboard(results, models[0])
+    board = ranked(results, models[0])
     return int(board.loc[board["family"] == which, "configuration"].iloc[0])
 
 
@@ -199,7 +200,7 @@ def _text(results: Results, number: int) -> str:
 
 def _alike(results: Results, one: int, other: int) -> Iterator[pd.DataFrame]:
     """Pairs of FIDs by seed, for each stage and way of measuring that has one."""
-    reports = results.reports
+    reports = minimised(results.reports, results.objective)
     runs = reports[reports["comparable"] & reports["configuration"].isin((one, other))]
     for stage in _STAGES:
         of_stage = runs[runs["stage"] == stage]

@@ -21,22 +21,27 @@ class Equal(NamedTuple):
         mean: The mean over all hyperparameters that were tried; negative is better.
         low: 5 % of them lie below.
         high: 5 % of them lie above.
+        metric: What it is of.
     """
 
     mean: float
     low: float
     high: float
+    metric: str = "FID"
 
     @property
     def sentence(self) -> str:
         """It in words."""
         ends = " to ".join(fid_text(end, signed=True) for end in (self.low, self.high))
         mean = fid_text(self.mean, signed=True)
-        return f"at equal hyperparameters the schedule changes FID by {mean} ({ends} as they vary)"
+        return (
+            f"at equal hyperparameters the schedule changes {self.metric} by {mean} "
+            f"({ends} as they vary)"
+        )
 
 
 def equal_hyperparameters(
-    runs: pd.DataFrame, schedule: Schedule, space: Hyperspace
+    runs: pd.DataFrame, schedule: Schedule, space: Hyperspace, metric: str = "FID"
 ) -> Equal | None:
     """Return what a `ShapeSurrogate` believes that a schedule does by itself.
 
@@ -44,6 +49,7 @@ def equal_hyperparameters(
         runs: Comparable rows of ``reports`` of one model, measured alike.
         schedule: The schedule.
         space: The hyperparameters that were searched.
+        metric: What the runs' ``fid`` is.
 
     Returns:
         The difference; None for vanilla, where none were searched, or with fewer than `MODELLED`
@@ -54,7 +60,7 @@ def equal_hyperparameters(
     ordered = runs.sort_values(["configuration", "trial"])
     found, _ = configurations_of(ordered.drop_duplicates("configuration"), space)
     known = [configuration for configuration in found if configuration is not None]
-    if len(known) < max(MODELLED, len(found)) or (ordered["fid"] <= 0).any():
+    if len(known) < max(MODELLED, len(found)):
         return None
     bounds = [0, *ordered.groupby("configuration", sort=True).size().cumsum()]
     fids, seeds = (
@@ -69,4 +75,4 @@ def equal_hyperparameters(
     )
     gaps = with_it - without
     low, high = np.quantile(gaps, [0.05, 0.95])
-    return Equal(float(gaps.mean()), float(low), float(high))
+    return Equal(float(gaps.mean()), float(low), float(high), metric)

@@ -37,7 +37,8 @@ def expectations(
 
     From `MODELLED` configurations on it is the belief of a `ShapeSurrogate`. With fewer, or with a
     configuration that cannot be built here, it is the mean over the runs, with an interval from
-    the spread between seeds that all configurations share, relative to their means.
+    the spread between seeds that all configurations share, relative to their means as far as all
+    values are positive.
 
     Args:
         configurations: The configurations, n of them; None for one that cannot be built.
@@ -46,20 +47,24 @@ def expectations(
         space: The hyperparameters in which they may differ.
     """
     known = [configuration for configuration in configurations if configuration is not None]
-    positive = all(fid > 0 for own in values for fid in own)
-    if not positive or len(known) < max(MODELLED, len(configurations)):
-        return _means(values, positive)
+    if len(known) < max(MODELLED, len(configurations)):
+        return _means(values)
     belief = ShapeSurrogate(known, values, seeds, space).tried()
     low, high = belief.interval(LEVEL)
     return [Expectation(*map(float, row)) for row in zip(belief.fid, low, high, strict=True)]
 
 
-def _means(values: Sequence[Sequence[float]], positive: bool) -> list[Expectation]:
+def _means(values: Sequence[Sequence[float]]) -> list[Expectation]:
     means = [float(np.mean(own)) for own in values]
     degrees = sum(len(own) - 1 for own in values)
-    if not degrees or not positive:
+    if not degrees:
         return [Expectation(mean, math.nan, math.nan) for mean in means]
-    squares = sum(float(np.var(np.log(own))) * len(own) for own in values)
+    linear = any(value <= 0 for own in values for value in own)
+    scaled = [np.asarray(own) if linear else np.log(own) for own in values]
+    squares = sum(float(np.var(own)) * len(own) for own in scaled)
     widest = float(stdtrit(degrees, (1 + LEVEL) / 2)) * math.sqrt(squares / degrees)
-    factors = [math.exp(widest / math.sqrt(len(own))) for own in values]
-    return [Expectation(m, m / f, m * f) for m, f in zip(means, factors, strict=True)]
+    widths = [widest / math.sqrt(len(own)) for own in values]
+    if linear:
+        return [Expectation(m, m - w, m + w) for m, w in zip(means, widths, strict=True)]
+    ends = [(m / math.exp(w), m * math.exp(w)) for m, w in zip(means, widths, strict=True)]
+    return [Expectation(m, low, high) for m, (low, high) in zip(means, ends, strict=True)]

@@ -16,7 +16,7 @@ from .best import best
 if TYPE_CHECKING:
     from .best import Best
 
-_UNCONFIRMED = "lowest expected FID of one search, not yet confirmed on fresh seeds"
+_UNCONFIRMED = "lowest expected {} of one search, not yet confirmed on fresh seeds"
 _CONFIRMED = (
     "chosen by a confirmation on fresh seeds, see verdict; the figures here are the search's"
 )
@@ -30,7 +30,7 @@ _NOT_HOW_TRAINED = ("name", "steps")
 
 def extras_of(results: Results, found: "Best") -> dict[str, Any]:
     """Return ``provenance``, ``rescale`` and ``verdict`` in plain values."""
-    note = _UNCONFIRMED if found.confirmed is None else _CONFIRMED
+    note = _UNCONFIRMED.format(found.metric) if found.confirmed is None else _CONFIRMED
     return {
         "provenance": _provenance(results, found, note),
         "rescale": _rescale(found),

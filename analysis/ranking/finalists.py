@@ -12,7 +12,7 @@ from mollitune.analysis.tables.results import Results
 from mollitune.schedules import SAME_CURVE, curve_distance
 from mollitune.search.policy import Configuration
 
-from .leaderboard import leaderboard
+from .leaderboard import ranked
 
 
 class Finalist(NamedTuple):
@@ -42,7 +42,7 @@ def finalists(results: Results, model: str, top: int, vanilla: bool = False) -> 
         MollituneError: If the search has no such model, none of its trials has finished, or a
             schedule's family is not registered here.
     """
-    board = leaderboard(results, model)
+    board = ranked(results, model)
     if board.empty:
         raise MollituneError(
             f"no trial of model {model!r} of the search {results.name!r} has finished on clean "

@@ -9,7 +9,7 @@ from mollitune.analysis.tables.comparable import comparable_reports
 from mollitune.analysis.tables.configurations import configurations_of, hyperspace_of
 from mollitune.analysis.tables.results import Results
 from mollitune.search.policy import Hyperspace
-from mollitune.search.store import COMPARABLE_WITHIN
+from mollitune.search.store import COMPARABLE_WITHIN, Objective
 
 from .expectation import expectations
 
@@ -36,12 +36,19 @@ _COLUMNS = {
     "extractor": "str",
     "fid_samples": "int64",
 }
+_OF_THE_OBJECTIVE = {name for name in _COLUMNS if name.startswith("fid_")} - {"fid_samples"} | {
+    *("fid_one", "fid_other"),
+}
 
 
 def leaderboard(results: Results, model: str | None = None) -> pd.DataFrame:
     """Rank the configurations of a search by the FID to expect of them on a fresh seed.
 
     The fit behind it is made once per model and kept with the results.
+
+    Where the search optimised another metric than FID, that is what is ranked, and the columns are
+    named after it: ``bpd_expected``, ``kid_mean``. Of one of which higher is better they hold the
+    negative value: ``negative_precision_expected``.
 
     Only comparable evaluations count: full budget, clean data, finite FID. They are ranked
     among those of the same model that were measured in the same way, see `COMPARABLE_WITHIN`.
@@ -66,10 +73,25 @@ def leaderboard(results: Results, model: str | None = None) -> pd.DataFrame:
     Raises:
         MollituneError: If the search has no such model.
     """
+    return named(ranked(results, model), results.objective)
+
+
+def ranked(results: Results, model: str | None = None) -> pd.DataFrame:
+    """Return the `leaderboard` with ``fid_`` before whatever is minimised."""
     rows = comparable_reports(results, model)
     boards = [_fitted(results, str(name), own) for name, own in rows.groupby("model", sort=True)]
     board = pd.concat(boards) if boards else pd.DataFrame(columns=list(_COLUMNS))
     return board[list(_COLUMNS)].astype(_COLUMNS).reset_index(drop=True)
+
+
+def named(table: pd.DataFrame, objective: Objective) -> pd.DataFrame:
+    """Return a table in which the columns of what is minimised are called after it."""
+    if objective.is_fid:
+        return table
+    start = f"{objective.prefix}_"
+    names = {c: start + c.removeprefix("fid_") for c in table if c in _OF_THE_OBJECTIVE}
+    twice = table.columns.intersection(list(names.values()))  # the mean of bpd, once is enough
+    return table.drop(columns=twice).rename(columns=names)
 
 
 def _fitted(results: Results, model: str, runs: pd.DataFrame) -> pd.DataFrame:

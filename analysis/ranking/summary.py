@@ -9,7 +9,7 @@ from mollitune.schedules import Schedule
 
 from .best import Best, best
 
-_COLUMNS = ("model", "best schedule", "expected FID", "vanilla", "difference", "runs")
+_COLUMNS = ("model", "best schedule", "expected {}", "vanilla", "difference", "runs")
 
 
 def summary(results: Results) -> pd.DataFrame:
@@ -28,11 +28,15 @@ def summary(results: Results) -> pd.DataFrame:
     """
     models = dict.fromkeys([*results.trials["model"], *results.reports["model"]])
     rows = [_row(results, str(model)) for model in models]
-    return pd.DataFrame(rows, columns=list(_COLUMNS), dtype="str")
+    return pd.DataFrame(rows, columns=_columns(results), dtype="str")
+
+
+def _columns(results: Results) -> list[str]:
+    return [name.format(results.objective.title) for name in _COLUMNS]
 
 
 def _row(results: Results, model: str) -> dict[str, str]:
-    row = dict.fromkeys(_COLUMNS, "") | {"model": model}
+    row = dict.fromkeys(_columns(results), "") | {"model": model}
     try:
         found = best(results, model)
     except MollituneError:  # nothing has finished, or what has cannot be ranked
@@ -40,7 +44,7 @@ def _row(results: Results, model: str) -> dict[str, str]:
     vanilla = found.vanilla_expected
     return row | {
         "best schedule": _short(found.schedule),
-        "expected FID": _expected(found),
+        f"expected {found.metric}": _expected(found),
         "vanilla": "" if vanilla is None else fid_text(vanilla),
         "difference": ""
         if vanilla is None or found.is_vanilla

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from mollitune._errors import MollituneError
-from mollitune.analysis.ranking.leaderboard import leaderboard
-from mollitune.analysis.tables.comparable import comparable_reports, require_alike
+from mollitune.analysis.ranking.leaderboard import ranked
+from mollitune.analysis.tables.comparable import comparable_reports, minimised, require_alike
 from mollitune.analysis.tables.configurations import (
     configuration_text,
     hyperspace_of,
@@ -130,7 +130,7 @@ class StoppingSummary(NamedTuple):
 
 def fid_curves(results: Results, model: str) -> list[FidCurve]:
     """FID curves of the search's trials of a model, in the order of the trials."""
-    rows = _of_search(results.reports, model)
+    rows = minimised(_of_search(results.reports, model), results.objective)
     finite = rows[np.isfinite(rows["fid"])].sort_values(["trial", "step"])
     starts = np.flatnonzero(np.diff(finite["trial"], prepend=-1))
     texts = [configuration_text(row) for row in finite.iloc[starts].to_dict("records")]
@@ -199,7 +199,7 @@ def shape_points(results: Results, model: str) -> list[ShapePoint]:
     for number, *run in columns.itertuples(index=False, name=None):
         own.setdefault(number, []).append((int(run[0]), int(run[1]), float(run[2])))
     settings = _settings(results, runs, model)
-    board = leaderboard(results, model).to_dict("records")
+    board = ranked(results, model).to_dict("records")
     rows = [row for row in board if row["configuration"] in areas]
     return [_shape_point(row, areas, own[row["configuration"]], settings) for row in rows]
 

@@ -48,7 +48,7 @@ def model_section(
         _fid_card(results, view, number),
         shapes,
         settings_card(results, view, number),
-        board_card(view.board),
+        board_card(view.board, results.objective),
         importance_card(results, view.model),
         stopping,
     ]
@@ -85,40 +85,40 @@ def _facts(results: Results, view: View) -> Markup:
 
 
 def _fid_card(results: Results, view: View, number: int) -> Markup:
-    curves = fid_curves(results, view.model)
+    curves, metric = fid_curves(results, view.model), view.metric
     if not curves:
-        return card("FID during training", "No evaluation with a finite FID yet.")
+        return card(f"{metric} during training", f"No evaluation with a finite {metric} yet.")
     best = [point.median_trial for point in view.points[:_STRONG]]
-    figure = fid_figure(curves, view.trial, best)
+    figure = fid_figure(curves, view.trial, best, metric)
     most, longest = points_each(curves), max(len(curve.fids) for curve in curves)
     strong = f" The best {len(best)} stand out." if len(curves) > MANY_CURVES else ""
     thin = f" Of up to {longest:,} evaluations per run, about {most} are drawn."
     note = (
         "Against clean validation images. While the training data are still mollified (dotted), "
-        "FID measures the leftover noise rather than the model: only the dots at full budget "
-        "count."
+        f"{metric} measures the leftover noise rather than the model: only the dots at full "
+        "budget count."
         f"{strong}{thin if longest > most else ''} Click a curve to see its samples."
     )
-    label = f"FID against training step for {len(curves)} trials of {view.model}"
-    return card(
-        "FID during training", note, rising_note(curves), plot(f"fid-{number}", figure, label)
-    )
+    label = f"{metric} against training step for {len(curves)} trials of {view.model}"
+    drawn = plot(f"fid-{number}", figure, label)
+    return card(f"{metric} during training", note, rising_note(curves, metric), drawn)
 
 
 def _shape_card(view: View, number: int) -> Markup:
-    title = "FID against shape"
+    title = f"{view.metric} against shape"
     if not view.points:
-        return card(title, "No FIDs that can be ranked.")
-    figure = shape_figure(view.points, view.configuration)
+        return card(title, "No values that can be ranked.")
+    figure = shape_figure(view.points, view.configuration, view.metric)
     large = "the lowest diamond is what the search recommends"
     if view.choice is not None:
         large = "the large diamond is what the confirmation chose"
     many = " Intervals are drawn for the ten best." if len(view.points) > MANY_POINTS else ""
     note = (
-        "A dot per run, and a diamond for the FID to expect of the configuration on a new seed. "
-        f"The lowest dot is mostly luck; {large}.{many}"
+        f"A dot per run, and a diamond for the {view.metric} to expect of the configuration on a "
+        f"new seed. The lowest dot is mostly luck; {large}.{many}"
     )
-    label = f"FID against the mean level of {len(view.points)} configurations of {view.model}"
+    drawn = f"{len(view.points)} configurations of {view.model}"
+    label = f"{view.metric} against the mean level of {drawn}"
     return card(title, note, plot(f"shape-{number}", figure, label))
 
 
@@ -126,7 +126,7 @@ def _level_card(results: Results, view: View, number: int) -> Markup:
     curves = level_curves(results, view.model)
     if not curves:
         return card("Schedules", "No schedule that can be drawn.")
-    figure = level_figure(curves, view.configuration)
+    figure = level_figure(curves, view.configuration, view.metric)
     shown = [curve.text for curve in curves if curve.configuration == view.configuration]
     bold = f" Bold: {shown[0]}." if shown else ""
     label = f"Level of mollification over training for {len(curves)} schedules of {view.model}"

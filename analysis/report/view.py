@@ -8,7 +8,7 @@ import pandas as pd
 from mollitune._errors import MollituneError
 from mollitune.analysis.confirmation.arms import Arm, Verdict
 from mollitune.analysis.ranking.best import Best, best
-from mollitune.analysis.ranking.leaderboard import leaderboard
+from mollitune.analysis.ranking.leaderboard import ranked
 from mollitune.analysis.tables.results import Results
 
 from .data import ShapePoint, shape_points
@@ -24,6 +24,7 @@ class View(NamedTuple):
         best: The recommendation; None when there is none.
         board: Its `leaderboard`.
         points: Its `shape_points`.
+        metric: What the search minimises, as texts and axes call it.
     """
 
     model: str
@@ -32,6 +33,7 @@ class View(NamedTuple):
     best: Best | None
     board: pd.DataFrame
     points: list[ShapePoint]
+    metric: str = "FID"
 
     @property
     def expected(self) -> float:
@@ -76,10 +78,10 @@ def view(results: Results, model: str) -> View:
         results: Results of a search.
         model: The model.
     """
-    board = leaderboard(results, model)
+    board, metric = ranked(results, model), results.objective.title
     points = shape_points(results, model)
     try:
         found = best(results, model)
     except MollituneError as error:
-        return View(model, f"On {model}: {error}.", "", None, board, points)
-    return View(model, found.sentence, found.details, found, board, points)
+        return View(model, f"On {model}: {error}.", "", None, board, points, metric)
+    return View(model, found.sentence, found.details, found, board, points, metric)

@@ -5,6 +5,7 @@ queries them; `comparable` says which evaluations may be ranked; `schedules` bui
 a row.
 """
 
+from .comparable import minimised
 from .configurations import configuration_of, hyperspace_of, schedule_of
 from .load import NoResultsYetError, find_search, load_results
 from .results import Results
@@ -16,5 +17,6 @@ __all__ = [
     "find_search",
     "hyperspace_of",
     "load_results",
+    "minimised",
     "schedule_of",
 ]

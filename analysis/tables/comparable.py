@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mollitune._errors import MollituneError
+from mollitune.search.store import Objective
 
 from .results import Results
 
 
 def comparable_reports(results: Results, model: str | None = None) -> pd.DataFrame:
     """The search's evaluations that may be ranked, without those of the confirmation.
+
+    They are as `minimised` returns them.
 
     Raises:
         MollituneError: If the search has no such model.
@@ -34,7 +38,20 @@ def comparable_reports(results: Results, model: str | None = None) -> pd.DataFra
 
     # before the conversion: of a million evaluations few are comparable
     frame: pd.DataFrame = rows["reports"].where(wanted).to_pandas()
-    return frame
+    found = minimised(frame, results.objective)
+    return found if results.objective.is_fid else found[np.isfinite(found["fid"])]
+
+
+def minimised(rows: pd.DataFrame, objective: Objective) -> pd.DataFrame:
+    """Rows of ``reports`` in which ``fid`` is what the search minimises.
+
+    By default that is FID; else the FID itself is the column ``measured_fid``. So nothing that
+    ranks needs to know the metric, only its words.
+    """
+    if objective.is_fid:
+        return rows
+    values = -rows[objective.column] if objective.negated else rows[objective.column]
+    return rows.assign(measured_fid=rows["fid"], fid=values)
 
 
 def require_alike(

@@ -11,7 +11,7 @@ from pyarrow import fs
 
 from mollitune._errors import MollituneError
 from mollitune._folder import Folder, StorageError
-from mollitune.search.store import read_confirmation_file
+from mollitune.search.store import Objective, read_confirmation_file
 
 from .rows import Tables
 from .sql import query
@@ -53,6 +53,12 @@ class Results:
     def trials(self) -> pd.DataFrame:
         """One row per trial, sorted by its number."""
         return self._frame("trials")
+
+    @cached_property
+    def objective(self) -> Objective:
+        """What the search minimises: FID, unless its config says otherwise."""
+        told = self.metadata.get("objective")
+        return Objective(**told) if isinstance(told, Mapping) else Objective()
 
     @cached_property
     def boards(self) -> dict[str, pd.DataFrame]:

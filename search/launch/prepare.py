@@ -174,6 +174,7 @@ def describe(context: Context) -> dict[str, Any]:
         "name": context.config.name,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": context.config.to_dict(),
+        "objective": context.objective.to_dict(),
         "versions": {
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in packages},

@@ -52,10 +52,10 @@ class Comparability:
 
 @dataclass(frozen=True)
 class Value:
-    """A measured FID that may be ranked: on clean data, or at the end of a cooldown branch.
+    """A measured value that may be ranked: on clean data, or at the end of a cooldown branch.
 
     Arguments:
-        fid: The FID; NaN if the samples were not finite.
+        number: FID, or what else is optimised, lower being better; NaN if it is not finite.
         phase: ``mollified`` or ``clean``.
         like: What it may be compared with.
 
@@ -64,7 +64,7 @@ class Value:
             measures the leftover noise: its rank correlation with it is above .9.
     """
 
-    fid: float
+    number: float
     phase: str
     like: Comparability
 
@@ -74,12 +74,12 @@ class Value:
 
     @property
     def finite(self) -> bool:
-        """Whether the FID is a finite number."""
-        return math.isfinite(self.fid)
+        """Whether it is a finite number."""
+        return math.isfinite(self.number)
 
 
 def ranked(values: Iterable[Value]) -> list[float]:
-    """Return the finite FIDs of like values in rising order.
+    """Return the finite ones of like values in rising order.
 
     Raises:
         UnlikeValuesError: If two values differ in anything of `Comparability`.
@@ -87,7 +87,7 @@ def ranked(values: Iterable[Value]) -> list[float]:
     values = list(values)
     for value in values[1:]:
         require_alike(values[0], value)
-    return sorted(value.fid for value in values if value.finite)
+    return sorted(value.number for value in values if value.finite)
 
 
 def require_alike(one: Value, other: Value) -> None:

@@ -91,12 +91,12 @@ class Rungs:
             require_alike(values[0], value)
         if not value.finite:
             action = "stop" if protected is None else "continue"
-            return RungDecision(action, protected or "FID is not finite", None, len(values))
+            return RungDecision(action, protected or "the value is not finite", None, len(values))
         values.append(value)
         if len(values) < self._least:
             few = f"fewer than {self._least} values on this rung"
             return RungDecision("continue", few, None, len(values))
-        found = self._judge(value.fid, [v.fid for v in values], self._eta)
+        found = self._judge(value.number, [v.number for v in values], self._eta)
         goes_on = found.goes_on or protected is not None
         action = "continue" if goes_on else "stop"
         return RungDecision(action, protected or found.reason, found.cutoff, len(values))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from typing import Protocol
@@ -43,7 +44,8 @@ class Sampler(Protocol):
         Arguments:
             run: The run.
             outcome: ``completed``, ``stopped`` or ``failed``.
-            value: FID of the completed run; of a stopped one its last on clean data, if any.
+            value: FID of the completed run, or what else is minimised; of a stopped one its last
+                on clean data, if any.
             step: Training steps at that value.
         """
 
@@ -161,7 +163,7 @@ class ShapeSampler:
             return surrogate, known, fids
         expected = surrogate.at([self._configurations[c] for c in open_runs]).fid
         middle = float(np.median([np.mean(v) for v in values]))
-        floors = [middle if c in self._lost else 0.0 for c in open_runs]
+        floors = [middle if c in self._lost else -math.inf for c in open_runs]
         believed = [[max(float(e), f)] for e, f in zip(expected, floors, strict=True)]
         everything = [*known, *(self._configurations[c] for c in open_runs)]
         first = [[0]] * len(open_runs)

@@ -47,15 +47,15 @@ class Observation:
         step: Training steps.
         progress: Share of the training that is done.
         phase: ``mollified`` or ``clean``.
-        fid: FID.
+        value: What the search minimises, such as FID; NaN if it is not finite.
         probe_fid: FID after a cooldown branch, or None without one.
-        like: What the FID of this step compares with.
+        like: What the value of this step compares with.
     """
 
     step: int
     progress: float
     phase: str
-    fid: float
+    value: float
     probe_fid: float | None
     like: Comparability
 
@@ -98,17 +98,17 @@ class Stopping:
         if rung is None or evaluation.progress >= 1 or run.repeat:
             return None
         probes = self.rule.probes
-        fid = evaluation.probe_fid if probes else evaluation.fid
-        skip = NO_BRANCH if fid is None else self.rule.skips(fid, evaluation.phase)
-        if fid is None or skip is not None:
-            return self._decision(run, evaluation, rung, "skip", fid, None, 0, skip or NO_BRANCH)
+        value = evaluation.probe_fid if probes else evaluation.value
+        skip = NO_BRANCH if value is None else self.rule.skips(value, evaluation.phase)
+        if value is None or skip is not None:
+            return self._decision(run, evaluation, rung, "skip", value, None, 0, skip or NO_BRANCH)
         like = replace(evaluation.like, probe=probes)
-        verdict = self._rungs.judge(rung, Value(fid, evaluation.phase, like), run.protected)
+        verdict = self._rungs.judge(rung, Value(value, evaluation.phase, like), run.protected)
         action, reason = verdict.action, verdict.reason
         if action == "stop" and verdict.cutoff is not None and self._is_audited(run):
             action, reason = "audit", f"{reason}; continues, as a check of the policy"
         return self._decision(
-            run, evaluation, rung, action, fid, verdict.cutoff, verdict.competitors, reason
+            run, evaluation, rung, action, value, verdict.cutoff, verdict.competitors, reason
         )
 
     def _is_audited(self, run: Run) -> bool:

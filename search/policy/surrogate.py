@@ -69,32 +69,37 @@ def _half_life(curve: Sequence[float]) -> float:
 class Belief:
     """What is believed of the expected FID of some schedules, seeds averaged out.
 
-    The beliefs are normal in the logarithm of FID.
+    The beliefs are normal in the logarithm of FID, or on the linear scale in the value itself.
 
     Arguments:
         location: Mean of the logarithm, with shape (n,).
         scale: Standard deviation of the logarithm, given the level m, with shape (n,).
         level_scale: What not knowing m adds to it. That moves all schedules alike, so it counts
             in intervals and not in comparisons.
+        linear: Whether all three are of the value, and not of its logarithm.
     """
 
     location: Array
     scale: Array
     level_scale: Array
+    linear: bool = False
 
     @property
     def fid(self) -> Array:
         """The median of the belief, as an FID."""
-        return np.exp(self.location)
+        return self._value(self.location)
 
     def interval(self, level: float = 0.9) -> tuple[Array, Array]:
         """Lower and upper ends of the central interval of this probability, as FIDs."""
         half = ndtri((1 + level) / 2) * np.hypot(self.scale, self.level_scale)
-        return np.exp(self.location - half), np.exp(self.location + half)
+        return self._value(self.location - half), self._value(self.location + half)
+
+    def _value(self, location: Array) -> Array:
+        return location.copy() if self.linear else np.exp(location)
 
     def improvement(self, best: float) -> Array:
         """Expected fall of the logarithm of FID below that of ``best`` (Jones et al., 1998)."""
-        gap = np.log(best) - self.location
+        gap = (best if self.linear else np.log(best)) - self.location
         scale = np.maximum(self.scale, 1e-12)
         z = gap / scale
         improvement: Array = gap * ndtr(z) + scale * np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
@@ -111,7 +116,7 @@ def expected_fid(
 
     Args:
         configurations: Configurations with complete runs of one model, n of them.
-        values: For each its FIDs, one per run, positive and measured alike.
+        values: For each its FIDs, one per run, measured alike; or what else is minimised.
         seeds: For each the seeds of these runs, see `ShapeSurrogate`.
         hyperspace: The hyperparameters in which they may differ.
 
@@ -169,6 +174,9 @@ class ShapeSurrogate:
     optimum to fall into and stays sound with few runs. With hyperparameters there are too many
     scales for that, and the draws are made anew near the best of them, see `adapted_draws`.
 
+    FID is modelled by its logarithm since seeds move it by a share of its size. Values of another
+    metric may be negative; if one is not positive, all are modelled as they are.
+
     Of more than `MOST` runs those of the best schedules by their means are modelled, up to half
     of that number, and those of schedules spread evenly over the ranks of the rest. What is left
     out is believed to be what it measured, give or take what seeds do.
@@ -178,7 +186,7 @@ class ShapeSurrogate:
 
     Arguments:
         configurations: What was tried, n configurations.
-        values: For each its FIDs, one per complete run, all positive and finite.
+        values: For each its FIDs, one per complete run, all finite; or what else is minimised.
         seeds: For each the seeds of these runs; None: every run has another one.
         hyperspace: The hyperparameters in which they may differ: further coordinates.
         scales: The scales to average over, in units of the standard deviation of all log FIDs;
@@ -187,7 +195,7 @@ class ShapeSurrogate:
             that are still going on.
 
     Raises:
-        ValueError: If there is no schedule, one has no value, a value is not positive, or values
+        ValueError: If there is no schedule, one has no value, a value is not finite, or values
             and seeds differ in number.
     """
 
@@ -206,7 +214,8 @@ class ShapeSurrogate:
         counts = np.array([len(v) for v in values])
         owner = np.repeat(np.arange(len(configurations)), counts)
         flat = range(len(fids)) if seeds is None else [s for each in seeds for s in each]
-        logs = np.log(fids)
+        self._linear = bool((fids <= 0).any())
+        logs = fids if self._linear else np.log(fids)
         self._centre, self._unit = float(logs.mean()), float(logs.std()) or 1.0
         self._counts, self._means = counts, np.bincount(owner, logs) / counts
         self._modelled = np.flatnonzero(_modelled(self._means, counts, always))
@@ -232,7 +241,7 @@ class ShapeSurrogate:
             belief.scale,
             belief.level_scale,
         )
-        return Belief(location, scale, level)
+        return Belief(location, scale, level, self._linear)
 
     def at(self, configurations: Sequence[Configuration], own: bool = True) -> Belief:
         """Return the belief about configurations that were not tried.
@@ -295,7 +304,7 @@ class ShapeSurrogate:
         spread = self._weights @ (variance + location**2) - mean**2
         scale = self._unit * np.sqrt(np.maximum(spread, 0.0))
         level = self._unit * np.sqrt(self._weights @ of_level)
-        return Belief(self._centre + self._unit * mean, scale, level)
+        return Belief(self._centre + self._unit * mean, scale, level, self._linear)
 
 
 def _normalised(evidence: Array) -> Array:
@@ -335,8 +344,8 @@ def _check(
     counts = [len(v) for v in values]
     if not configurations or len(configurations) != len(values) or 0 in counts:
         raise ValueError("a surrogate needs configurations with at least one FID each")
-    if not all(math.isfinite(fid) and fid > 0 for v in values for fid in v):
-        raise ValueError("FIDs must be positive and finite")
+    if not all(math.isfinite(fid) for v in values for fid in v):
+        raise ValueError("FIDs must be finite")
     if seeds is not None and [len(s) for s in seeds] != counts:
         raise ValueError("each FID needs one seed")
 

@@ -10,7 +10,12 @@ from typing import Any
 import pandas as pd
 
 from mollitune._errors import MollituneError
-from mollitune.analysis.tables import Results, configuration_of, hyperspace_of
+from mollitune.analysis.tables import (
+    Results,
+    configuration_of,
+    hyperspace_of,
+    minimised,
+)
 from mollitune.search.policy.comparability import age_of
 from mollitune.search.store.comparable import COMPARABLE_WITHIN
 
@@ -36,8 +41,8 @@ def record(results: Results, model: str) -> Recording:
         MollituneError: If fewer than 8 configurations have a complete run, their runs were
             evaluated at different steps, or the FIDs were not all measured alike.
     """
-    rows = results.reports[results.reports["model"] == model]
-    complete = rows[rows["comparable"]]
+    rows = minimised(results.reports[results.reports["model"] == model], results.objective)
+    complete = rows[rows["comparable"] & rows["fid"].notna()]
     _check_alike(results.name, complete)
     runs: defaultdict[int, list[tuple[Point, ...]]] = defaultdict(list)
     judges: defaultdict[int, list[float]] = defaultdict(list)
@@ -66,6 +71,7 @@ def record(results: Results, model: str) -> Recording:
         held_out=held_out,
         hyperspace=space,
         vanilla_share=config.get("vanilla_share", Recording.vanilla_share),
+        metric=results.objective.title,
     )
 
 

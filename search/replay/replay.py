@@ -51,6 +51,7 @@ class Recording:
         held_out: Whether those are of seeds that no policy sees.
         hyperspace: The hyperparameters that were searched.
         vanilla_share: Share of the new configurations that a search gives to vanilla.
+        metric: What the values are of: FID, or what else the search minimises.
     """
 
     model: str
@@ -60,6 +61,7 @@ class Recording:
     held_out: bool = True
     hyperspace: Hyperspace = NOTHING
     vanilla_share: float = 1 / 3
+    metric: str = "FID"
 
     @property
     def schedules(self) -> tuple[Schedule, ...]:
@@ -80,10 +82,10 @@ class Recording:
         """What the regrets of a replay are worth, in words."""
         seeds = len(self.truth[0])
         if self.held_out:
-            return f"regret in FID, judged by {seeds} seed(s) that no policy has seen"
+            return f"regret in {self.metric}, judged by {seeds} seed(s) that no policy has seen"
         return (
-            "regret in FID, judged by the same runs that the policies see, which flatters all of "
-            "them; confirm the search on fresh seeds and replay again"
+            f"regret in {self.metric}, judged by the same runs that the policies see, which "
+            "flatters all of them; confirm the search on fresh seeds and replay again"
         )
 
     @property

@@ -11,6 +11,7 @@
 `description`        ``search.json``; `resumable` is what resuming needs of it
 `confirmation_file`  ``confirm/1.json``
 `comparable`         which FIDs of the tables may be ranked
+`objective`          what a search minimises: FID, or another metric of `evaluation`
 `upgrades`           what older tables mean; `arrow` is how tables are read fast
 ==================== ====================================================================
 """
@@ -21,6 +22,7 @@ from .arrow import CODED, coded, decode, last_rows, spelled_out
 from .columns import Column
 from .comparable import COMPARABLE_WITHIN
 from .description import confirmation_name, read_confirmation_file, read_description
+from .objective import Objective
 from .schema import (
     CONFIRM_TRIALS,
     KEYS,
@@ -53,6 +55,7 @@ __all__ = [
     "TABLES",
     "TRIALS_FILE",
     "Column",
+    "Objective",
     "coded",
     "columns",
     "confirmation_name",

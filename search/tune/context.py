@@ -11,6 +11,7 @@ from mollitune.schedules import Option, Schedule
 from mollitune.search.config import SearchConfig
 from mollitune.search.data.images import Splits
 from mollitune.search.metrics.reference import Reference
+from mollitune.search.store.objective import Objective
 from mollitune.search.training.settings import Training
 from mollitune.search.training.spec import TrialSpec
 
@@ -36,6 +37,11 @@ class Context:
     folder: str
     plans: dict[str, Plan]
     stage: str = "search"
+
+    @property
+    def objective(self) -> Objective:
+        """What the search minimises."""
+        return self.config.minimised
 
     def trials_per_process(self, runs: int) -> int:
         """Return how many trials a process takes: one, if by its plan no model gains by more.

@@ -24,6 +24,7 @@ from mollitune.search.store.journal import (
     Journal,
     JournalError,
 )
+from mollitune.search.store.objective import FID, Objective
 
 from . import beacon
 from .faults import FAILURES, last_failure, reason
@@ -75,6 +76,7 @@ class Driver(Callback):  # type: ignore[misc]
         watchdog: What kills processes that hang.
         stop: What ends the whole search.
         loggers: What else is told of each run, while it happens only.
+        objective: What the search minimises.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Driver(Callback):  # type: ignore[misc]
         watchdog: Watchdog,
         stop: StopAll,
         loggers: Sequence[RunLogger] = (),
+        objective: Objective = FID,
     ) -> None:
         self._folder = folder
         self._journal = journal
@@ -92,6 +95,7 @@ class Driver(Callback):  # type: ignore[misc]
         self._watchdog = watchdog
         self._stop = stop
         self._loggers = list(loggers)
+        self._objective = objective
         self._again: list[int] = []
         self._waiting: set[int] = set()  # were handed out, and not started by Ray so far
 
@@ -232,7 +236,7 @@ class Driver(Callback):  # type: ignore[misc]
 
     def _end(self, number: int, *, failed: bool = False) -> None:
         run = self._fold.open[number]
-        if self._happened(END, number, **end_of(run.last, failed=failed)):
+        if self._happened(END, number, **end_of(run.last, self._objective, failed=failed)):
             for logger in self._loggers:
                 logger.ended(run.config, failed)
 

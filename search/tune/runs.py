@@ -13,6 +13,7 @@ from mollitune.search.policy.configuration import Configuration, settings_of
 from mollitune.search.policy.decision import Decision
 from mollitune.search.policy.proposer import Proposal
 from mollitune.search.policy.stopping import Run
+from mollitune.search.store.objective import FID, Objective
 
 
 @dataclass
@@ -82,27 +83,34 @@ def run_of(config: Mapping[str, Any]) -> Run:
     )
 
 
-def end_of(last: Mapping[str, Any], *, failed: bool = False) -> dict[str, Any]:
+def end_of(
+    last: Mapping[str, Any], objective: Objective = FID, *, failed: bool = False
+) -> dict[str, Any]:
     """Return what the record says of the end of a run: outcome, value and step.
 
     Args:
         last: Its last result.
+        objective: What the search minimises.
         failed: Whether its process failed for good.
     """
-    fid = last.get("fid")
-    clean = last.get("phase") == "clean" and fid is not None and math.isfinite(fid)
+    clean = last.get("phase") == "clean" and _finite_fid(last)
     return {
-        "outcome": "failed" if failed else outcome_of(last),
-        "value": fid if clean else None,
+        "outcome": "failed" if failed else outcome_of(last, objective),
+        "value": objective.of(last) if clean else None,
         "step": last.get("step", 0),
     }
 
 
-def outcome_of(result: Mapping[str, Any]) -> str:
+def outcome_of(result: Mapping[str, Any], objective: Objective = FID) -> str:
     """Return ``completed``, ``stopped`` or ``failed`` from the last result of a trial."""
-    fid = result.get("fid")
-    if result.get("failure") or fid is None:
+    if result.get("failure") or result.get("fid") is None:
         return "failed"
     if result["progress"] < 1:
         return "stopped"
-    return "completed" if math.isfinite(fid) else "failed"
+    known = _finite_fid(result) and objective.of(result) is not None
+    return "completed" if known else "failed"
+
+
+def _finite_fid(result: Mapping[str, Any]) -> bool:
+    fid = result.get("fid")
+    return fid is not None and math.isfinite(fid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ from mollitune.search.policy.comparability import Comparability, age_of
 from mollitune.search.policy.decision import Decision
 from mollitune.search.policy.stopping import Observation, Run, Stopping
 from mollitune.search.store.journal import END, REPORT, Event
+from mollitune.search.store.objective import FID, Objective
 
 from .runs import OpenRun, run_of
 
@@ -19,14 +21,21 @@ class PolicyScheduler:
 
     Arguments:
         stopping: The rule.
-        like: For each model what its FIDs have in common, besides the age.
+        like: For each model what its values have in common, besides the age.
+        objective: What the search minimises.
 
     Attributes:
         stopped: Numbers of the trials that were stopped and whose end is not recorded yet.
     """
 
-    def __init__(self, stopping: Stopping, like: Mapping[str, Comparability]) -> None:
+    def __init__(
+        self,
+        stopping: Stopping,
+        like: Mapping[str, Comparability],
+        objective: Objective = FID,
+    ) -> None:
         self._stopping = stopping
+        self._objective = objective
         self._like = dict(like)
         self.stopped: set[int] = set()
 
@@ -48,11 +57,12 @@ class PolicyScheduler:
         return (decision,)
 
     def _observation(self, run: Run, result: Mapping[str, Any]) -> Observation:
+        value = self._objective.of(result)
         return Observation(
             step=result["step"],
             progress=result["progress"],
             phase=result["phase"],
-            fid=result["fid"],
+            value=math.nan if value is None else value,
             probe_fid=result["probe_fid"],
             like=replace(self._like[run.model], age=age_of(result["progress"])),
         )

@@ -115,14 +115,15 @@ def run_job(job: Job, console: Console, wait: float, lease: Lease) -> Outcome:
     # before anything else: from here on the job can be resumed
     job.describe(store, "running", 0.0)
     recorder = Recorder(store, context, stop.fail)
-    view = ProgressView(job.runs, console, lowest=context.stage == "search")
+    objective = context.objective
+    view = ProgressView(job.runs, console, context.stage == "search", objective)
     with view, asked_to_stop(_end_tune) as interrupted:
         retry.interrupted = interrupted.is_set
         if len(journal):
             console.print(f"Resuming: replayed {len(journal):,} events.", soft_wrap=True)
         fold = Fold(
             ScheduleSearcher(job.proposer, job.runs),
-            PolicyScheduler(stopping_of(config), _comparability(context)),
+            PolicyScheduler(stopping_of(config), _comparability(context), objective),
             recorder,
             view,
         )
@@ -133,6 +134,7 @@ def run_job(job: Job, console: Console, wait: float, lease: Lease) -> Outcome:
             Watchdog(context.folder, config.resources.hang_seconds),
             stop,
             run_loggers(config, context.folder, console),
+            objective,
         )
         driver.resume()
         if driver.left and not interrupted.is_set():

@@ -64,7 +64,7 @@ def test_time_left_counts_parts_of_running_trials(clock: Clock) -> None:
 def test_ends_are_counted_by_kind(clock: Clock) -> None:
     tally = Tally(4, clock)
     for trial, outcome in enumerate(["completed", "stopped", "stopped", "failed"]):
-        tally.running[trial] = Line("vae", f"linear({trial})", fid=5.0)
+        tally.running[trial] = Line("vae", f"linear({trial})", value=5.0)
         line = tally.end(trial, outcome, None)
         assert line.schedule == f"linear({trial})"
     assert tally.ended == {"completed": 1, "stopped": 2, "failed": 1}

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
+from mollitune.analysis.ranking.leaderboard import named
 from mollitune.analysis.report.html import (
     Cell,
     card,
@@ -20,42 +21,45 @@ from mollitune.analysis.report.html import (
     trial_button,
 )
 from mollitune.analysis.words import fid_text, interval_text, number, signed_share
+from mollitune.search.store import Objective
 
 _SHOWN = 15
 
 
-def board_card(board: pd.DataFrame) -> Markup:
+def board_card(board: pd.DataFrame, objective: Objective) -> Markup:
     """The ranking of the configurations of one model.
 
     Args:
-        board: Their rows of `leaderboard`.
+        board: Their rows of `ranked`.
+        objective: What the search minimises.
     """
+    metric = objective.title
     if board.empty:
-        return card("Leaderboard", "No trial has a comparable FID yet.")
+        return card("Leaderboard", f"No trial has a comparable {metric} yet.")
     note = (
-        "Schedules ranked by the FID to expect on a new seed, with 90 % intervals: the mean of "
-        "their runs, pulled towards schedules of similar shape once there are enough. Only FIDs "
-        "at full budget on clean data count, all against validation images. A rank proves "
+        f"Schedules ranked by the {metric} to expect on a new seed, with 90 % intervals: the mean "
+        "of their runs, pulled towards schedules of similar shape once there are enough. Only "
+        "runs at full budget on clean data count, all against validation images. A rank proves "
         "nothing until it is confirmed on fresh seeds. Click a heading to sort."
     )
     rest: list[str] = []
     largest = float(board["difference"].abs().max())
     if len(board) > _SHOWN:
-        more = _board_table(board.iloc[_SHOWN:], largest, "Rest of the leaderboard")
+        more = _board_table(board.iloc[_SHOWN:], largest, "Rest of the leaderboard", metric)
         rest = [details(f"{len(board) - _SHOWN} more", more)]
-    first = _board_table(board.iloc[:_SHOWN], largest, "Leaderboard")
+    first = _board_table(board.iloc[:_SHOWN], largest, "Leaderboard", metric)
     file = f"leaderboard-{board['model'].iloc[0]}.csv"
-    link = download(board.to_csv(index=False), file, "Download as CSV")
+    link = download(named(board, objective).to_csv(index=False), file, "Download as CSV")
     return Markup('<div class="board">{}</div>').format(
         card("Leaderboard", note, first, *rest, link)
     )
 
 
-def _board_table(board: pd.DataFrame, largest: float, label: str) -> Markup:
+def _board_table(board: pd.DataFrame, largest: float, label: str, metric: str) -> Markup:
     head = [
         Cell(sorter("rank"), number=True),
         Cell(sorter("schedule")),
-        Cell(sorter("expected FID"), number=True),
+        Cell(sorter(f"expected {metric}"), number=True),
         Cell(sorter("difference from vanilla"), number=True),
         Cell(sorter("runs"), number=True),
         Cell(sorter("mean"), number=True),

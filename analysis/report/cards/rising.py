@@ -52,15 +52,15 @@ def _steepness(rise: Rise) -> float:
     return rise.last / rise.lowest if rise.lowest > 0 else 1.0
 
 
-def rising_note(curves: Sequence[FidCurve]) -> Markup:
-    """A warning where FID gets worse towards the end of training."""
+def rising_note(curves: Sequence[FidCurve], metric: str = "FID") -> Markup:
+    """A warning where what is minimised gets worse towards the end of training."""
     found = rises(curves)
     if not found:
         return Markup()
     first, others = found[0], len(found) - 1
     more = f" (as does that of {count_of(others, 'other schedule')})" if others else ""
     return Markup('<p class="warning"><b>Warning:</b> {}</p>').format(
-        f"the FID of {first.text}{more} rises towards the end of training, from "
+        f"the {metric} of {first.text}{more} rises towards the end of training, from "
         f"{fid_text(first.lowest)} at step {first.step:,} to {fid_text(first.last)} at step "
         f"{first.last_step:,}. The ranking may say more about overtraining than about schedules: "
         "compare at fewer steps, and look at bits per dim."

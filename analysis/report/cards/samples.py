@@ -87,7 +87,13 @@ def _shown(
         if picture is not None:
             own = opener(run.trial, image(picture.data, picture.kind, title))
             text = f"{schedule}, {run_name(run.trial)}" if schedule else run_name(run.trial)
-            return _figure(kind, title, f"{run.images} FID {fid_text(run.fid)}", own, text)
+            return _figure(
+                kind,
+                title,
+                f"{run.images} {results.objective.title} {fid_text(run.fid)}",
+                own,
+                text,
+            )
     return Markup()
 
 

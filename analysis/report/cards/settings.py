@@ -14,8 +14,6 @@ from mollitune.analysis.tables.configurations import hyperspace_of
 from mollitune.analysis.tables.results import Results
 from mollitune.analysis.words import fid_text
 
-_TITLE = "FID against hyperparameters"
-
 
 def settings_card(results: Results, view: View, number: int) -> Markup:
     """A figure for each hyperparameter, the learning rate first; nothing without any.
@@ -31,28 +29,29 @@ def settings_card(results: Results, view: View, number: int) -> Markup:
         return Markup()
     plots = []
     for i, name in enumerate(sorted(space, key=lambda own: (own != "lr", own))):
-        figure = setting_figure(points, name, space[name], view.configuration)
+        figure = setting_figure(points, name, space[name], view.configuration, view.metric)
         short = name.removeprefix("hparams.")
-        label = f"FID against {short} for {len(points)} configurations of {view.model}"
+        label = f"{view.metric} against {short} for {len(points)} configurations of {view.model}"
         plots.append(plot(f"setting-{number}-{i}", figure, label))
     grid = Markup('<div class="plots">{}</div>').format(join(plots))
-    return card(_TITLE, _note(view, points), grid)
+    return card(f"{view.metric} against hyperparameters", _note(view, points), grid)
 
 
 def _note(view: View, points: Sequence[ShapePoint]) -> str:
-    how = "A dot per run, and a diamond for the FID to expect of the configuration on a new seed."
+    expected = f"the {view.metric} to expect of the configuration on a new seed"
+    how = f"A dot per run, and a diamond for {expected}."
     compare = "Vanilla is tuned, too: compare the lowest diamond of each colour."
     real = "To see whether their difference is real, run mollitune confirm."
     if view.verdict is not None:
         real = "The verdict compares the two sides on new seeds."
-    return " ".join((how, compare, *_best_of_each(points), real))
+    return " ".join((how, compare, *_best_of_each(points, view.metric), real))
 
 
-def _best_of_each(points: Sequence[ShapePoint]) -> Iterator[str]:
+def _best_of_each(points: Sequence[ShapePoint], metric: str) -> Iterator[str]:
     for side, own in (
         ("mollification", [p for p in points if p.family != "vanilla"]),
         ("vanilla", [p for p in points if p.family == "vanilla"]),
     ):
         if own:
             best = min(own, key=lambda point: point.expected)
-            yield f"The best of {side}: {best.text}, expected FID {fid_text(best.expected)}."
+            yield f"The best of {side}: {best.text}, expected {metric} {fid_text(best.expected)}."

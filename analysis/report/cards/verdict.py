@@ -24,7 +24,7 @@ def verdict_card(verdict: Verdict, details: str = "") -> Markup:
     head = [
         Cell("schedule"),
         Cell("seeds", number=True),
-        Cell(f"mean {verdict.reference} FID ± s.e.", number=True),
+        Cell(f"mean {verdict.reference} {verdict.metric} ± s.e.", number=True),
         Cell("difference from vanilla", number=True),
         Cell(axis(scale), kind="strips"),
         Cell("samples by seed"),

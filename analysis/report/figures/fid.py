@@ -19,7 +19,7 @@ MOST_POINTS = 20_000
 MANY = 60
 """Above so many curves the best are drawn over pale ones."""
 _FEWEST_POINTS = 12
-_HOVER = "%{text}<br>step %{x:,}: FID %{y:.4~r}"
+_HOVER = "%{text}<br>step %{x:,}: %{y:.4~r}"
 
 
 def points_each(curves: Sequence[FidCurve]) -> int:
@@ -28,7 +28,10 @@ def points_each(curves: Sequence[FidCurve]) -> int:
 
 
 def fid_figure(
-    curves: Sequence[FidCurve], winner: int | None = None, strong: Collection[int] = ()
+    curves: Sequence[FidCurve],
+    winner: int | None = None,
+    strong: Collection[int] = (),
+    metric: str = "FID",
 ) -> go.Figure:
     """Draw FID against the training step, one colour per family, on a logarithmic axis.
 
@@ -36,6 +39,7 @@ def fid_figure(
         curves: Curves of the trials of one model.
         winner: Number of the trial to draw bold.
         strong: Numbers of trials that must not drown; above `MANY` curves all others are pale.
+        metric: What the curves are of.
     """
     figure = go.Figure()
     most = points_each(curves)
@@ -56,7 +60,7 @@ def fid_figure(
         if curve.trial == winner:
             _add_bold(figure, curve, most)
     _explain_lines(figure, curves)
-    lay_out(figure, "training step", "FID (lower is better)")
+    lay_out(figure, "training step", f"{metric} (lower is better)")
     _fid_axis(figure, curves)
     return figure
 
@@ -67,8 +71,13 @@ def _opacity(count: int) -> float:
 
 
 def _fid_axis(figure: go.Figure, curves: Sequence[FidCurve]) -> None:
-    """Logarithmic axis over all clean values; the noisiest of the others may leave it."""
+    """Logarithmic axis over all clean values; the noisiest of the others may leave it.
+
+    Where one is not positive, as another metric may be, the axis stays linear.
+    """
     fids = np.concatenate([curve.fids for curve in curves])
+    if fids.min() <= 0:
+        return
     clean = np.concatenate([curve.clean for curve in curves])
     kept = fids[clean] if clean.any() else fids
     log_axis(

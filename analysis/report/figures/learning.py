@@ -42,7 +42,7 @@ def learning_figure(
         raise MollituneError(
             f"no FID of {results.name!r} to draw: none of the runs that were asked for has one"
         )
-    figure = fid_figure(curves)
+    figure = fid_figure(curves, metric=results.objective.title)
     spell_out(
         figure, {curve.trial: f"trial {curve.trial}: {escape(curve.text)}" for curve in curves}
     )

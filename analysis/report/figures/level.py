@@ -17,14 +17,17 @@ _NO_FID = "rgba(138,143,152,0.35)"
 _SHADES = 32
 
 
-def level_figure(curves: Sequence[LevelCurve], winner: int | None = None) -> go.Figure:
-    """Draw the schedules' curves, coloured by expected FID, the winner bold.
+def level_figure(
+    curves: Sequence[LevelCurve], winner: int | None = None, metric: str = "FID"
+) -> go.Figure:
+    """Draw the schedules' curves, coloured by what is expected of them, the winner bold.
 
     Curves of one shade are one trace. The worst come first, so that good ones lie on top.
 
     Args:
         curves: Curves of the configurations of one model.
         winner: Number of the configuration to draw bold.
+        metric: What their values are of.
     """
     figure = go.Figure()
     fids = [curve.fid for curve in curves if curve.fid is not None]
@@ -34,12 +37,13 @@ def level_figure(curves: Sequence[LevelCurve], winner: int | None = None) -> go.
         shades.setdefault(_shade(curve.fid, low, high), []).append(curve)
     for shade in sorted(shades, reverse=True):
         own = sorted(shades[shade], key=lambda c: -np.inf if c.fid is None else -c.fid)
-        _add_curves(figure, own, _color(shade), len(curves))
+        _add_curves(figure, own, _color(shade), len(curves), metric)
     for curve in curves:
         if curve.configuration == winner:
-            _add_curves(figure, [curve], _color(_shade(curve.fid, low, high)), 1, bold=True)
+            color = _color(_shade(curve.fid, low, high))
+            _add_curves(figure, [curve], color, 1, metric, bold=True)
     if fids:
-        _add_colorbar(figure, low, high, clipped=max(fids) > high)
+        _add_colorbar(figure, low, high, max(fids) > high, metric)
     lay_out(figure, "share of training", "level relative to its start")
     figure.update_xaxes(tickformat=".0%", range=[0, 1])
     figure.update_yaxes(range=[-0.02, 1.04])
@@ -47,10 +51,15 @@ def level_figure(curves: Sequence[LevelCurve], winner: int | None = None) -> go.
 
 
 def _add_curves(
-    figure: go.Figure, curves: Sequence[LevelCurve], color: str, count: int, bold: bool = False
+    figure: go.Figure,
+    curves: Sequence[LevelCurve],
+    color: str,
+    count: int,
+    metric: str,
+    bold: bool = False,
 ) -> None:
     figure.add_scatter(
-        **as_trace(map(_line, curves)),
+        **as_trace(_line(curve, metric) for curve in curves),
         mode="lines",
         line={"color": color, "width": 5 if bold else 1.5},
         opacity=1.0 if bold else 0.8 * min(1.0, max(0.35, (100 / count) ** 0.4)),
@@ -59,11 +68,11 @@ def _add_curves(
     )
 
 
-def _line(curve: LevelCurve) -> Line:
+def _line(curve: LevelCurve, metric: str) -> Line:
     kept = thinned_evenly(curve.progress, curve.level)
-    note = "no final FID"
+    note = f"no final {metric}"
     if curve.fid is not None:
-        note = f"expected FID {fid_text(curve.fid)} after {count_of(curve.runs, 'run')}"
+        note = f"expected {metric} {fid_text(curve.fid)} after {count_of(curve.runs, 'run')}"
     return Line(
         curve.trial, [curve.progress[i] for i in kept], [curve.level[i] for i in kept], note
     )
@@ -94,7 +103,7 @@ def _color(shade: int) -> str:
     return str(sample_colorscale(_SCALE, [shade / (_SHADES - 1)])[0])
 
 
-def _add_colorbar(figure: go.Figure, low: float, high: float, clipped: bool) -> None:
+def _add_colorbar(figure: go.Figure, low: float, high: float, clipped: bool, metric: str) -> None:
     ticks = np.linspace(low, high, 4).tolist()
     labels = [fid_text(tick) for tick in ticks]
     if clipped:
@@ -111,7 +120,7 @@ def _add_colorbar(figure: go.Figure, low: float, high: float, clipped: bool) -> 
             "cmax": high,
             "colorscale": [[i / 2, color] for i, color in enumerate(_SCALE)],
             "colorbar": {
-                "title": {"text": "expected FID", "side": "right"},
+                "title": {"text": f"expected {metric}", "side": "right"},
                 "tickvals": ticks,
                 "ticktext": labels,
                 "thickness": 12,

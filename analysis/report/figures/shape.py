@@ -24,21 +24,28 @@ _MOST_TICKS = 6
 _MARGIN = 0.05  # of a logarithmic axis, beyond the values at both ends
 
 
-def shape_figure(points: Sequence[ShapePoint], winner: int | None = None) -> go.Figure:
+def shape_figure(
+    points: Sequence[ShapePoint], winner: int | None = None, metric: str = "FID"
+) -> go.Figure:
     """Draw a dot per run and a diamond with an interval for what is expected of it.
 
     Args:
         points: Configurations of one model, at least one.
         winner: Number of the configuration to draw large.
+        metric: What their values are of.
     """
-    figure = _drawn(points, lambda point: point.area, winner, "mean level over training")
+    figure = _drawn(points, lambda point: point.area, winner, "mean level over training", metric)
     widest = max(point.area for point in points)
     figure.update_xaxes(range=[-0.04 * (widest or 1), 1.06 * (widest or 1)])
     return figure
 
 
 def setting_figure(
-    points: Sequence[ShapePoint], name: str, found: Dimension, winner: int | None = None
+    points: Sequence[ShapePoint],
+    name: str,
+    found: Dimension,
+    winner: int | None = None,
+    metric: str = "FID",
 ) -> go.Figure:
     """Draw the same over a hyperparameter that was searched.
 
@@ -47,9 +54,10 @@ def setting_figure(
         name: Its name.
         found: What was searched: the axis is logarithmic, or one of categories, as that is.
         winner: As for `shape_figure`.
+        metric: As for `shape_figure`.
     """
     at = _place(name, found)
-    figure = _drawn(points, at, winner, name.removeprefix("hparams."))
+    figure = _drawn(points, at, winner, name.removeprefix("hparams."), metric)
     if isinstance(found, Choice):
         _categories(figure, [str(option) for option in found.options])
     elif found.log:
@@ -80,7 +88,9 @@ def _categories(figure: go.Figure, names: Sequence[str]) -> None:
     figure.update_layout(scattermode="group", scattergap=0.5)
 
 
-def _drawn(points: Sequence[ShapePoint], at: At, winner: int | None, title: str) -> go.Figure:
+def _drawn(
+    points: Sequence[ShapePoint], at: At, winner: int | None, title: str, metric: str
+) -> go.Figure:
     figure = go.Figure()
     many = len(points) > MANY
     best = {p.configuration for p in sorted(points, key=lambda p: p.expected)[:_FEW]}
@@ -89,22 +99,25 @@ def _drawn(points: Sequence[ShapePoint], at: At, winner: int | None, title: str)
     families = sorted({p.family for p in points}, key=lambda f: (f != "vanilla", f))
     for family in families:
         _add_key(figure, family)
-        _add_runs(figure, at, [p for p in points if p.family == family], many)
+        _add_runs(figure, at, [p for p in points if p.family == family], many, metric)
     for own in (rest, sure):
         for family in families:
             drawn = [p for p in own if p.family == family]
-            _add_expected(figure, at, drawn, winner, many, own is sure)
+            _add_expected(figure, at, drawn, winner, many, own is sure, metric)
     _explain(figure, points)
-    lay_out(figure, title, "FID at full budget")
+    lay_out(figure, title, f"{metric} at full budget")
     _fid_axis(figure, points)
     return figure
 
 
 def _fid_axis(figure: go.Figure, points: Sequence[ShapePoint]) -> None:
-    """Logarithmic axis over all values; intervals much wider than these may leave it."""
-    fids = [fid for point in points for fid in (*point.fids, point.expected) if fid > 0]
+    """Logarithmic axis over all values; intervals much wider than these may leave it.
+
+    Where one is not positive, as another metric may be, the axis stays linear.
+    """
+    fids = [fid for point in points for fid in (*point.fids, point.expected)]
     ends = [end for point in points for end in (point.low, point.high) if end > 0]
-    if not fids:
+    if min(fids) <= 0:
         return
     low, high = min(fids), max(fids)
     log_axis(
@@ -127,13 +140,15 @@ def _add_key(figure: go.Figure, family: str) -> None:
     )
 
 
-def _add_runs(figure: go.Figure, at: At, points: Sequence[ShapePoint], many: bool) -> None:
+def _add_runs(
+    figure: go.Figure, at: At, points: Sequence[ShapePoint], many: bool, metric: str
+) -> None:
     """One trace of dots of a family, one per run."""
     family = points[0].family
     figure.add_scatter(
         x=[at(point) for point in points for _ in point.fids],
         y=[fid for point in points for fid in point.fids],
-        text=[_run_text(point, i) for point in points for i in range(len(point.fids))],
+        text=[_run_text(point, i, metric) for point in points for i in range(len(point.fids))],
         customdata=[trial for point in points for trial in point.trials],
         mode="markers",
         hovertemplate="%{text}<extra></extra>",
@@ -152,6 +167,7 @@ def _add_expected(
     winner: int | None,
     many: bool,
     intervals: bool,
+    metric: str,
 ) -> None:
     """One trace of diamonds, one per configuration of a family, with or without intervals."""
     if not points:
@@ -160,7 +176,7 @@ def _add_expected(
     figure.add_scatter(
         x=[at(point) for point in points],
         y=[point.expected for point in points],
-        text=[_expected_text(point) for point in points],
+        text=[_expected_text(point, metric) for point in points],
         customdata=[point.median_trial for point in points],
         mode="markers",
         hovertemplate="%{text}<extra></extra>",
@@ -205,14 +221,15 @@ def _explain(figure: go.Figure, points: Sequence[ShapePoint]) -> None:
         )
 
 
-def _run_text(point: ShapePoint, i: int) -> str:
-    run = f"trial {point.trials[i]}, seed {point.seeds[i]}: FID {fid_text(point.fids[i])}"
+def _run_text(point: ShapePoint, i: int, metric: str) -> str:
+    value = f"{metric} {fid_text(point.fids[i])}"
+    run = f"trial {point.trials[i]}, seed {point.seeds[i]}: {value}"
     return f"{run}<br>{_schedule_text(point)}"
 
 
-def _expected_text(point: ShapePoint) -> str:
+def _expected_text(point: ShapePoint, metric: str) -> str:
     runs = count_of(len(point.fids), "run")
-    text = f"expected FID {fid_text(point.expected)} after {runs}"
+    text = f"expected {metric} {fid_text(point.expected)} after {runs}"
     if not math.isnan(point.low):
         text += f"<br>90 % interval {interval_text(point.low, point.high)}"
     return f"{text}<br>{_schedule_text(point)}"

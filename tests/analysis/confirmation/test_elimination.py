@@ -27,7 +27,7 @@ def test_two_arms_are_a_paired_t_test() -> None:
     upper = 0.03 / 2
     needed = (1 - 2 * upper) / math.sqrt(2 * upper * (1 - upper)) / math.sqrt(3)
     assert clearly_out(by_seed([50, 60, 55], [60, 71, 67]), VANILLA, planned=5) == {
-        1: f"after 3 seeds its FID is 11.00 above that of configuration 0; {needed:.2f} was "
+        1: f"after 3 seeds its mean is 11.00 above that of configuration 0; {needed:.2f} was "
         "enough to drop it"
     }
     just = by_seed([50, 60, 55], [49 + needed - 0.01, 60 + needed - 0.01, 56 + needed - 0.01])
@@ -62,7 +62,7 @@ def test_more_arms_pool_their_spread() -> None:
     needed = [factor * math.sqrt(max(variance, pooled) / 4) for variance in own]
     clearest = int(np.argmax(np.subtract(gaps, needed)))
     assert clearly_out(by_seed(*arms), VANILLA, planned=5) == {
-        3: f"after 4 seeds its FID is {gaps[clearest]:.2f} above that of configuration "
+        3: f"after 4 seeds its mean is {gaps[clearest]:.2f} above that of configuration "
         f"{clearest}; {needed[clearest]:.2f} was enough to drop it"
     }
 

@@ -185,7 +185,7 @@ def test_without_a_finite_fid_the_run_has_failed_but_not_before_it_is_seen(
 ) -> None:
     made, none = runs({0: BASE, 4: GOOD}), {"fid": None, "comparable": False}
     found = verdict(confirm(made, last_report=none, last_trial={"final_fid": None}))
-    assert found.arms[-1].out == "no finite FID on clean data at full budget"
+    assert found.arms[-1].out == "no finite value on clean data at full budget"
     found = verdict(confirm(made, last_report={"comparable": False}))
     assert (found.arms[0].out, found.arms[0].fids) == (None, GOOD[:3])
 

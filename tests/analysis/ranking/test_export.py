@@ -49,6 +49,7 @@ def test_round_trip_with_provenance(results: Results, tmp_path: Path) -> None:
         "at_an_end": [],
         # no hyperparameters were searched
         **{"equal": None, "searched": {}},
+        "metric": "FID",
         "extractor": "lenet",
         "fid_samples": 500,
         "steps": 1000,

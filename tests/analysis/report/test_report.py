@@ -198,7 +198,7 @@ def test_trial_without_any_evaluation(search: Search) -> None:
     assert "No schedule that can be drawn." in text
     assert "No decision has been made." in text
     assert "No run was judged before its end, so there is nothing to audit." in text
-    assert "No FIDs that can be ranked." in text
+    assert "No values that can be ranked." in text
 
 
 def test_long_leaderboard_is_folded(search: Search) -> None:
@@ -223,7 +223,7 @@ def test_report_says_whether_stopping_was_safe(results: Results) -> None:
 def test_report_of_values_that_do_not_compare(unlike: Results) -> None:
     text = text_of(unlike)
     assert text.count("cannot be ranked: they differ in fid_samples (500, 50000)") == 3
-    assert "No FIDs that can be ranked." in text
+    assert "No values that can be ranked." in text
 
 
 @pytest.fixture

@@ -93,7 +93,7 @@ def test_nobody_is_stopped_among_equals_whatever_the_order() -> None:
 @pytest.mark.parametrize("fid", [math.nan, math.inf])
 def test_what_is_no_number_stops_and_is_not_recorded(fid: float) -> None:
     rungs = rung(least=2)
-    assert rungs.judge(0, value(fid)) == RungDecision("stop", "FID is not finite", None, 0)
+    assert rungs.judge(0, value(fid)) == RungDecision("stop", "the value is not finite", None, 0)
     assert rungs.judge(0, value(9.0)).competitors == 1
     assert rungs.judge(0, value(fid)).competitors == 1
 

@@ -158,7 +158,7 @@ def test_a_value_that_is_no_number_is_never_audited() -> None:
     for trial in range(6):
         decision = judged(stopping, run(trial), 40, math.nan)
         assert (decision.action, decision.competitors) == ("stop", 0)
-        assert decision.reason == "FID is not finite"
+        assert decision.reason == "the value is not finite"
 
 
 # Where FID measures noise.
