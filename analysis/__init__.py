@@ -12,6 +12,7 @@ Nothing here needs Ray, prints or shows: functions return data frames, figures a
 `best`              which schedule to use, and how sure that is
 `summary`           the same for all models, as the table that a search ends with
 `leaderboard`       all configurations, ranked by the FID to expect of them
+`pareto`            which configurations are best in FID given bits per dim, or in two others
 `compare`           two configurations over the seeds that both have; `paired_fids` lists them
 `importance`        which parameters and features of the shape move the FID
 `transfer`          whether the winner on one model wins on another
@@ -57,6 +58,7 @@ from .ranking import (
     export_best,
     leaderboard,
     paired_fids,
+    pareto,
     summary,
 )
 from .report import learning_figure, watch_report, write_report
@@ -91,6 +93,7 @@ __all__ = [
     "load_results",
     "paired_fids",
     "paired_interval",
+    "pareto",
     "schedule_of",
     "seeds_needed",
     "summary",

@@ -2,7 +2,7 @@
 
 `expectation` says which FID to expect of each configuration, `leaderboard` ranks by it, `best` and
 `finalists` choose from that, `summary` is the table at the end of a search, `export` writes the
-choice to a file, `compare` sets two configurations side by side.
+choice to a file, `compare` sets two configurations side by side, `pareto` weighs two metrics.
 """
 
 from .best import Best, best
@@ -10,6 +10,7 @@ from .compare import compare, paired_fids
 from .export import export_best
 from .finalists import finalists, tried
 from .leaderboard import leaderboard
+from .pareto import pareto
 from .summary import summary
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "finalists",
     "leaderboard",
     "paired_fids",
+    "pareto",
     "summary",
     "tried",
 ]

@@ -6,6 +6,7 @@ from mollitune.analysis.tables.results import Results
 from mollitune.analysis.words import count_of, signed_share
 
 from .cards.failures import failed_models, failures_card
+from .cards.front import front_card
 from .cards.importance import importance_card
 from .cards.leaderboard import board_card
 from .cards.rising import rising_note
@@ -48,6 +49,7 @@ def model_section(
         _fid_card(results, view, number),
         shapes,
         settings_card(results, view, number),
+        front_card(results, view, number),
         board_card(view.board, results.objective),
         importance_card(results, view.model),
         stopping,

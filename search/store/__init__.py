@@ -22,6 +22,7 @@ from .arrow import CODED, coded, decode, last_rows, spelled_out
 from .columns import Column
 from .comparable import COMPARABLE_WITHIN
 from .description import confirmation_name, read_confirmation_file, read_description
+from .evaluation import better_of
 from .objective import Objective
 from .schema import (
     CONFIRM_TRIALS,
@@ -56,6 +57,7 @@ __all__ = [
     "TRIALS_FILE",
     "Column",
     "Objective",
+    "better_of",
     "coded",
     "columns",
     "confirmation_name",

@@ -7,6 +7,8 @@ import pyarrow as pa
 
 STRING, INT, FLOAT, BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 TIME = pa.timestamp("us", tz="UTC")
+_BETTER: tuple[Literal["lower", "higher"], ...] = ("lower", "higher")
+_DIRECTION = "; {} is better"
 
 
 @dataclass(frozen=True)
@@ -55,5 +57,11 @@ class Metric(Column):
     @property
     def text(self) -> str:
         """The description with unit and direction."""
-        direction = f"; {self.better} is better" if self.better else ""
+        direction = _DIRECTION.format(self.better) if self.better else ""
         return f"{self.description}{f', {self.unit}' if self.unit else ''}{direction}"
+
+
+def told_better(field: pa.Field) -> Literal["lower", "higher"] | None:
+    """Read `Metric.better` back from a column's description in a table."""
+    text = (field.metadata or {}).get(b"description", b"").decode()
+    return next((better for better in _BETTER if text.endswith(_DIRECTION.format(better))), None)

@@ -15,8 +15,9 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-from .columns import FLOAT, INT, STRING, Metric
+from .columns import FLOAT, INT, STRING, Metric, told_better
 
 EXTRA_PREFIX = "extra."
 """Start of the name of each column that holds a metric of ``fid.extra`` outside `OPTIONAL`."""
@@ -151,6 +152,20 @@ def extra_metric(
 ) -> Metric:
     """Return a metric of ``fid.extra`` with a column, ``extra.NAME``, where it is asked for."""
     return Metric(EXTRA_PREFIX + name, FLOAT, description, nullable=True, unit=unit, better=better)
+
+
+def better_of(field: pa.Field) -> Literal["lower", "higher"] | None:
+    """Return whether lower or higher values of a column are better; None: neither.
+
+    A metric of ``fid.extra`` is declared where it is measured; a table that has it says so.
+
+    Args:
+        field: A column of ``reports``, as it stands in a table.
+    """
+    known = {**MEASURED, **OPTIONAL}.get(field.name)
+    if known is not None:
+        return known.better
+    return told_better(field) if field.name.startswith(EXTRA_PREFIX) else None
 
 
 def measured(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def _drawn(
     rest = [p for p in points if many and p.configuration not in best | {winner}]
     families = sorted({p.family for p in points}, key=lambda f: (f != "vanilla", f))
     for family in families:
-        _add_key(figure, family)
+        add_key(figure, family)
         _add_runs(figure, at, [p for p in points if p.family == family], many, metric)
     for own in (rest, sure):
         for family in families:
@@ -127,7 +127,7 @@ def _fid_axis(figure: go.Figure, points: Sequence[ShapePoint]) -> None:
     )
 
 
-def _add_key(figure: go.Figure, family: str) -> None:
+def add_key(figure: go.Figure, family: str) -> None:
     """The family in the legend, whatever of it is drawn."""
     figure.add_scatter(
         x=[None],

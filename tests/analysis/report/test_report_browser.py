@@ -161,6 +161,7 @@ def test_click_on_a_figure_shows_the_samples(
         # where the line of trial 4 ends
         ("fid-0", 600, TRIALS[4].report(0.6)["fid"], 4),
         ("level-0", 0.2, 1 - 0.2 / 0.5, 1),  # on the curve of trial 1
+        ("front-0", 3.25, 25, 1),
     ]
     for figure, x, y, trial in places:
         place = browser.evaluate(PLACE.format(figure=figure, x=x, y=y))

@@ -4,6 +4,7 @@ from tests.search.store.conftest import row
 
 from mollitune.search.store import schema
 from mollitune.search.store.comparable import is_comparable
+from mollitune.search.store.evaluation import better_of, extra_metric
 from mollitune.search.store.upgrades import one_budget, upgraded
 
 PARAMS = {"until": pa.float64(), "curve": pa.string()}
@@ -79,6 +80,16 @@ def test_unknown_table() -> None:
 )
 def test_is_comparable(progress: float, phase: str, fid: float | None, expected: bool) -> None:
     assert is_comparable(progress, phase, fid) is expected
+
+
+def test_tables_say_which_values_of_a_metric_are_better() -> None:
+    own = [extra_metric("a", "a", better="higher"), extra_metric("b", "b; lower is better than c")]
+    table = schema.table_schema("reports", {}, own)
+    found = {field.name: better for field in table if (better := better_of(field))}
+    assert found == {
+        **dict.fromkeys(("fid", "kid", "fid_infinity", "bpd"), "lower"),
+        **dict.fromkeys(("precision", "recall", "extra.a"), "higher"),
+    }
 
 
 def test_part_names_sort_by_number_and_ignore_others() -> None:
