@@ -38,7 +38,7 @@ from .policy.source import arms_within
 from .policy.space import FamilySpace, parameter_types
 from .store.columns import Metric
 from .store.evaluation import MEASURED
-from .store.objective import Objective, objective_of
+from .store.objective import Constraint, Objective, constraint_of, objective_of
 from .training.searchable import split
 from .training.settings import HalfLife, ModelTraining, Training
 
@@ -341,6 +341,12 @@ def _check_objective(config: SearchConfig) -> None:
         found = config.minimised
     except ValueError as error:
         raise ValueError(f"objective {config.objective!r}: {error}") from None
+    try:
+        bounded = config.bounded
+        if bounded is not None and bounded.metric == found:
+            raise ValueError("it bounds the objective itself; name another metric")
+    except ValueError as error:
+        raise ValueError(f"constraint {config.constraint}: {error}") from None
     rule = config.stopping.rule
     if find_rule(rule).probes and not found.is_fid:
         raise ValueError(
@@ -437,6 +443,11 @@ class SearchConfig(_Section):
         "fid",
         description="the metric that is optimised: fid, bpd, or one of fid.extra",
     )
+    constraint: dict[str, str] | None = Field(
+        None,
+        description="what a second metric must keep to be recommended, such as "
+        "{bpd: <= vanilla + 0.02} or {bpd: <= 3.5}",
+    )
     fid: FidConfig = FidConfig()
     confirm: ConfirmConfig = ConfirmConfig()
     resources: ResourcesConfig = ResourcesConfig()
@@ -474,8 +485,24 @@ class SearchConfig(_Section):
         Raises:
             ValueError: If it is not measured.
         """
-        known = self.objective in MEASURED
-        return objective_of(self.objective, () if known else _extra_metrics(self.fid.extra))
+        return self._metric(self.objective)
+
+    @property
+    def bounded(self) -> Constraint | None:
+        """The constraint; None without one.
+
+        Raises:
+            ValueError: If it cannot be read, or its metric is not measured.
+        """
+        if self.constraint is None:
+            return None
+        if len(self.constraint) != 1:
+            raise ValueError("must name one metric, as in {bpd: <= vanilla + 0.02}")
+        ((name, text),) = self.constraint.items()
+        return constraint_of(self._metric(name), text)
+
+    def _metric(self, name: str) -> Objective:
+        return objective_of(name, () if name in MEASURED else _extra_metrics(self.fid.extra))
 
     @property
     def root(self) -> str:

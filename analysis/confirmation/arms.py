@@ -12,6 +12,7 @@ import pandas as pd
 from mollitune.analysis.words import fid_text, plus_minus
 from mollitune.schedules import Schedule
 from mollitune.search.policy import Settings
+from mollitune.search.store import Constraint
 
 from .judgement import Difference, kept_level
 from .paired import detectable, standard_deviation
@@ -48,6 +49,9 @@ class Arm:
         baseline: Whether it is the vanilla that the others are compared with.
         equal: Difference from vanilla at the arm's own hyperparameters: what the schedule alone
             does; None where these were not searched, or are those of the baseline.
+        second: What the constraint bounds, the mean over its runs, or with a bound that is
+            measured from vanilla the mean difference from the baseline; None without one.
+        allowed: Whether it keeps the constraint.
     """
 
     configuration: int
@@ -67,6 +71,8 @@ class Arm:
     failed: bool = False
     baseline: bool = False
     equal: Difference | None = None
+    second: float | None = None
+    allowed: bool = True
 
     @property
     def is_vanilla(self) -> bool:
@@ -108,6 +114,8 @@ class Arm:
             "high": self.high,
             "equal": None if self.equal is None else self.equal._asdict(),
             "beats_vanilla": self.beats_vanilla,
+            "second": self.second,
+            "allowed": self.allowed,
             "tied": self.tied,
             "out": self.out,
             "failed": self.failed,
@@ -135,6 +143,7 @@ class Verdict:
         sentence: The verdict in one honest sentence.
         budget: Training images of each run; 0 for confirmations of an earlier version.
         metric: What the values are of: FID, or what else the search minimises.
+        constraint: What a second metric must keep; None without such a bound.
     """
 
     search: str
@@ -152,6 +161,7 @@ class Verdict:
     sentence: str = ""
     budget: int = 0
     metric: str = "FID"
+    constraint: Constraint | None = None
 
     @property
     def tie_set(self) -> tuple[Arm, ...]:
@@ -185,10 +195,11 @@ class Verdict:
     def choice(self) -> Arm | None:
         """The arm to use in production.
 
-        Of the arms that beat vanilla and cannot be told apart from the best, the one with the
-        lowest mean FID; the baseline if none beats it; None only as long as that has no trial.
+        Of the arms that beat vanilla, keep the constraint and cannot be told apart from the best,
+        the one with the lowest mean; the baseline if none beats it; None only as long as that has
+        no trial.
         """
-        beating = [arm for arm in self.arms if arm.beats_vanilla]
+        beating = [arm for arm in self.arms if arm.beats_vanilla and arm.allowed]
         best = [arm for arm in beating if arm.tied]
         return next(iter(best or beating), self.vanilla)
 
@@ -225,11 +236,18 @@ class Verdict:
                 f"{self.reference} {self.metric}".strip(): _with_error(arm.mean, arm.error),
                 "from vanilla": _with_error(arm.difference, arm.half_width),
                 **({"alone": _with_equal(arm)} if self.joint else {}),
+                **self._bounded(arm),
                 "verdict": _said(arm, arm is choice, len(self.tie_set) > 1),
             }
             for arm in self.arms
         ]
         return pd.DataFrame(rows, dtype="str")
+
+    def _bounded(self, arm: Arm) -> dict[str, str]:
+        if self.constraint is None:
+            return {}
+        shown = "" if arm.second is None else fid_text(arm.second, self.constraint.bound.relative)
+        return {str(self.constraint): shown}
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain JSON values; None instead of NaN."""
@@ -244,6 +262,7 @@ class Verdict:
             "steps": self.steps,
             "budget": self.budget,
             "metric": self.metric,
+            "constraint": None if self.constraint is None else str(self.constraint),
             "extractor": self.extractor,
             "fid_samples": self.fid_samples,
             "reference": self.reference,
@@ -280,7 +299,12 @@ def _said(arm: Arm, chosen: bool, ties: bool) -> str:
     """What the verdict says of an arm, in a few words."""
     if arm.out is not None:
         return f"failed: {arm.out}" if arm.failed else "dropped: clearly worse"
-    said = {"choice": chosen, "tied": arm.tied and ties, "beats vanilla": arm.beats_vanilla}
+    said = {
+        "breaks the constraint": not arm.allowed,
+        "choice": chosen,
+        "tied": arm.tied and ties,
+        "beats vanilla": arm.beats_vanilla,
+    }
     return ", ".join(word for word, holds in said.items() if holds)
 
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from mollitune._errors import MollituneError
 from mollitune._files import first_line
-from mollitune.analysis.tables.comparable import minimised, require_alike
+from mollitune.analysis.tables.comparable import minimised, require_alike, second_metric
 from mollitune.analysis.tables.configurations import configuration_of, hyperspace_of
 from mollitune.analysis.tables.results import Results
 from mollitune.schedules import Schedule
@@ -37,6 +37,7 @@ class ArmRuns:
         baseline: Whether it is the vanilla that all others are compared with.
         trials: Number of the complete run of each seed.
         fids: FID of each seed, or what else the search minimises.
+        second: What the constraint bounds, of each seed; empty without one.
         failed: What went wrong with each seed that failed.
         dropped: Why it gets no more seeds; None if it does.
     """
@@ -46,6 +47,7 @@ class ArmRuns:
     baseline: bool = False
     trials: dict[int, int] = field(default_factory=dict)
     fids: dict[int, float] = field(default_factory=dict)
+    second: dict[int, float] = field(default_factory=dict)
     failed: dict[int, str] = field(default_factory=dict)
     dropped: str | None = None
 
@@ -120,6 +122,11 @@ def read_confirmation(results: Results, number: int, model: str) -> Confirmation
         arm.baseline = True
     fids = dict(zip(comparable["trial"], comparable["fid"], strict=True))
     _add_runs(arms, trials, fids, set(reports.loc[reports["comparable"], "trial"]))
+    if results.constraint is not None:
+        seconds = second_metric(comparable, results.constraint)
+        columns = comparable["configuration"], comparable["seed"], seconds
+        for number, seed, value in zip(*columns, strict=True):
+            arms[int(number)].second[int(seed)] = float(value)
     _add_drops(arms, _rows(results, "decisions", number), set(trials["trial"]))
     most = max(len(arm.fids.keys() | arm.failed.keys()) for arm in arms.values())
     return ConfirmationRuns(

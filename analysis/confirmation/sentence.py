@@ -12,7 +12,7 @@ from .paired import POWER
 
 def sentence(verdict: Verdict) -> str:
     """One honest sentence on what the confirmation of a model has shown."""
-    found = _winners(verdict) or _hollow(verdict) or _no_winner(verdict)
+    found = _winners(verdict) or _not_allowed(verdict) or _hollow(verdict) or _no_winner(verdict)
     words = _nothing(verdict) or _so_far(verdict) + found
     tuned = "tuned against tuned: " if verdict.joint else ""
     return f"On {verdict.model}, {tuned}{words}{_failures(verdict)}."
@@ -54,7 +54,7 @@ def _winners(verdict: Verdict) -> str | None:
     if choice is None or not choice.beats_vanilla:
         return None
     by = f"by {_interval(choice, -1)} {verdict.metric} ({_evidence(verdict, choice)})"
-    vanilla, end = _plain(verdict), _alone(verdict, choice)
+    vanilla, end = _plain(verdict), _alone(verdict, choice) + _bounded(verdict, choice)
     tied = [choice, *(a for a in verdict.tie_set if a is not choice and not a.is_vanilla)]
     beating = [arm.text for arm in tied if arm.beats_vanilla]
     if len(tied) == 1:
@@ -75,6 +75,28 @@ def _alone(verdict: Verdict, arm: Arm) -> str:
     if arm.equal is None:
         return ", at the same hyperparameters"
     return f"; at equal hyperparameters by {_equal(arm, -1)}"
+
+
+def _bounded(verdict: Verdict, arm: Arm) -> str:
+    """What an arm makes of the constraint."""
+    constraint = verdict.constraint
+    if constraint is None or arm.second is None:
+        return ""
+    relative = constraint.bound.relative
+    found = fid_text(arm.second, signed=relative) + " from vanilla" * relative
+    limit = fid_text(constraint.bound.limit, signed=relative)
+    return f"; {constraint.metric.title} {found}, allowed {limit}"
+
+
+def _not_allowed(verdict: Verdict) -> str | None:
+    """The case that only what breaks the constraint beats vanilla; None otherwise."""
+    better = [arm for arm in _judged(verdict) if arm.beats_vanilla]
+    if not better:
+        return None
+    arm = better[0]
+    by = f"by {_interval(arm, -1)} {verdict.metric} ({_evidence(verdict, arm)})"
+    broken = _bounded(verdict, arm).removeprefix("; ")
+    return f"{arm.text} beats {_plain(verdict)} {by}, but breaks the constraint ({broken})"
 
 
 def _also_equal(arm: Arm) -> str:

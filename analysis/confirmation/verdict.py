@@ -11,6 +11,7 @@ import numpy as np
 
 from mollitune._errors import MollituneError
 from mollitune.analysis.tables.results import Results
+from mollitune.search.store import Constraint
 
 from .arms import FORMAT, VERSION, Arm, Verdict
 from .judgement import Judgement, judge
@@ -110,6 +111,11 @@ def _verdict(results: Results, number: int, model: str) -> Verdict:
         dict(_twins(runs.arms, baseline)),
     )
     arms = [_arm(arm, judgement) for arm in runs.arms]
+    if results.constraint is not None:
+        arms = [
+            _bounded(arm, own, baseline, results.constraint)
+            for arm, own in zip(arms, runs.arms, strict=True)
+        ]
     found = Verdict(
         search=results.name,
         number=number,
@@ -125,6 +131,7 @@ def _verdict(results: Results, number: int, model: str) -> Verdict:
         complete=all(arm.is_done(runs.planned) for arm in runs.arms),
         arms=tuple(sorted(arms, key=_order)),
         metric=results.objective.title,
+        constraint=results.constraint,
     )
     return replace(found, sentence=sentence(found))
 
@@ -136,6 +143,18 @@ def _twins(arms: Sequence[ArmRuns], baseline: ArmRuns | None) -> Iterator[tuple[
         twin = plain.get(arm.what.settings)
         if twin is not None and not arm.what.is_vanilla and twin is not baseline:
             yield arm.configuration, twin.configuration
+
+
+def _bounded(arm: Arm, runs: ArmRuns, baseline: ArmRuns | None, constraint: Constraint) -> Arm:
+    """Say what an arm makes of the constraint: on paired seeds where vanilla sets the bound."""
+    bound, base = constraint.bound, {} if baseline is None else baseline.second
+    values = list(runs.second.values())
+    if bound.relative:
+        values = [value - base[seed] for seed, value in runs.second.items() if seed in base]
+    if not values:
+        return arm
+    mean = float(np.mean(values))
+    return replace(arm, second=mean, allowed=bound.allows(mean, 0.0))
 
 
 def _arm(runs: ArmRuns, judgement: Judgement) -> Arm:

@@ -63,6 +63,8 @@ class Best:
         fid_samples: Number of samples behind the FID.
         verdict: What the latest confirmation says of this model; None without one.
         metric: What all values above are of: FID, or what else the search minimises.
+        constraint: What is recommended keeps a bound on another metric: how, in one sentence;
+            None without a constraint.
     """
 
     search: str
@@ -98,6 +100,7 @@ class Best:
     fid_samples: int
     verdict: Verdict | None
     metric: str = "FID"
+    constraint: str | None = None
 
     @property
     def is_vanilla(self) -> bool:
@@ -179,7 +182,8 @@ class Best:
         if self.at_an_end:
             names = " and ".join(self.at_an_end)
             wider = f" The best lies at an end of the range of {names}: search a wider one."
-        return f"{sure} {measured}. {lowest}{wider}"
+        bound = "" if self.constraint is None else f" {self.constraint}"
+        return f"{sure} {measured}. {lowest}{wider}{bound}"
 
 
 def best(results: Results, model: str | None = None) -> Best:
@@ -208,7 +212,7 @@ def best(results: Results, model: str | None = None) -> Best:
     shared = [column for column in COMPARABLE_WITHIN if column not in ("model", "budget")]
     require_alike(results, rows, shared, hint="name one of them: --model, or model=")
     board = ranked(results, model)
-    first = board.sort_values(["fid_expected", "model"])["model"].iloc[0]
+    first = board[board["rank"] == 1].sort_values(["fid_expected", "model"])["model"].iloc[0]
     own = rows[rows["model"] == first]
     require_alike(results, own, COMPARABLE_WITHIN)
     return _recommend(results, own, board[board["model"] == first])
@@ -267,7 +271,18 @@ def _recommend(results: Results, rows: pd.DataFrame, board: pd.DataFrame) -> Bes
         fid_samples=int(top["fid_samples"]),
         verdict=_verdict(results, str(top["model"])),
         metric=results.objective.title,
+        constraint=_kept(results, board),
     )
+
+
+def _kept(results: Results, board: pd.DataFrame) -> str | None:
+    """How many configurations keep the constraint, in one sentence; None without one."""
+    if results.constraint is None:
+        return None
+    kept, of = int(board["allowed"].sum()), count_of(len(board), "configuration")
+    if not kept:
+        return f"None of {of} keeps {results.constraint}: the recommendation breaks it, too."
+    return f"{kept} of {of} keep{'s' if kept == 1 else ''} {results.constraint}."
 
 
 def _others_tried(results: Results, model: str) -> int:

@@ -30,7 +30,8 @@ class Finalist(NamedTuple):
 def finalists(results: Results, model: str, top: int, vanilla: bool = False) -> list[Finalist]:
     """Return the configurations of a model with the lowest expected FID, the best one first.
 
-    Of two that are the same curve at the same hyperparameters the worse is left out.
+    Of two that are the same curve at the same hyperparameters the worse is left out, and so is
+    what breaks the constraint, unless everything does.
 
     Args:
         results: Results of a search.
@@ -43,6 +44,8 @@ def finalists(results: Results, model: str, top: int, vanilla: bool = False) -> 
             schedule's family is not registered here.
     """
     board = ranked(results, model)
+    if "allowed" in board and board["allowed"].any():
+        board = board[board["allowed"]]
     if board.empty:
         raise MollituneError(
             f"no trial of model {model!r} of the search {results.name!r} has finished on clean "

@@ -5,11 +5,11 @@ from typing import Any
 
 import pandas as pd
 
-from mollitune.analysis.tables.comparable import comparable_reports
+from mollitune.analysis.tables.comparable import comparable_reports, second_metric
 from mollitune.analysis.tables.configurations import configurations_of, hyperspace_of
 from mollitune.analysis.tables.results import Results
 from mollitune.search.policy import Hyperspace
-from mollitune.search.store import COMPARABLE_WITHIN, Objective
+from mollitune.search.store import COMPARABLE_WITHIN, Constraint, Objective
 
 from .expectation import expectations
 
@@ -50,6 +50,9 @@ def leaderboard(results: Results, model: str | None = None) -> pd.DataFrame:
     named after it: ``bpd_expected``, ``kid_mean``. Of one of which higher is better they hold the
     negative value: ``negative_precision_expected``.
 
+    With a ``constraint`` what keeps it comes first, and one more column says so, ``allowed``. A
+    bound that is measured from vanilla is measured from the best vanilla configuration.
+
     Only comparable evaluations count: full budget, clean data, finite FID. They are ranked
     among those of the same model that were measured in the same way, see `COMPARABLE_WITHIN`.
     Re-runs of the confirmation are not part of the ranking.
@@ -80,8 +83,9 @@ def ranked(results: Results, model: str | None = None) -> pd.DataFrame:
     """Return the `leaderboard` with ``fid_`` before whatever is minimised."""
     rows = comparable_reports(results, model)
     boards = [_fitted(results, str(name), own) for name, own in rows.groupby("model", sort=True)]
-    board = pd.concat(boards) if boards else pd.DataFrame(columns=list(_COLUMNS))
-    return board[list(_COLUMNS)].astype(_COLUMNS).reset_index(drop=True)
+    columns = _COLUMNS | ({} if results.constraint is None else {"allowed": "bool"})
+    board = pd.concat(boards) if boards else pd.DataFrame(columns=list(columns))
+    return board[list(columns)].astype(columns).reset_index(drop=True)
 
 
 def named(table: pd.DataFrame, objective: Objective) -> pd.DataFrame:
@@ -99,11 +103,13 @@ def _fitted(results: Results, model: str, runs: pd.DataFrame) -> pd.DataFrame:
     if model not in results.boards:
         groups = runs.groupby(COMPARABLE_WITHIN, sort=True)
         space = hyperspace_of(results, model)
-        results.boards[model] = pd.concat([_ranked(alike, space) for _, alike in groups])
+        results.boards[model] = pd.concat(
+            [_ranked(alike, space, results.constraint) for _, alike in groups]
+        )
     return results.boards[model]
 
 
-def _ranked(alike: pd.DataFrame, space: Hyperspace) -> pd.DataFrame:
+def _ranked(alike: pd.DataFrame, space: Hyperspace, constraint: Constraint | None) -> pd.DataFrame:
     """Rows of the leaderboard for runs that were measured alike, best first."""
     board = _configurations(alike, space)
     vanilla = board["family"] == "vanilla"
@@ -111,8 +117,23 @@ def _ranked(alike: pd.DataFrame, space: Hyperspace) -> pd.DataFrame:
     board["vanilla_mean"] = plain["fid_mean"].mean()
     board["vanilla_expected"] = plain["fid_expected"].mean()
     board["difference"] = board["fid_expected"] - board["vanilla_expected"]
-    board["rank"] = board["fid_expected"].rank(method="min").astype("int64")
+    board["allowed"] = _allowed(alike, board, plain, constraint)
+    # what keeps the constraint comes first, whatever the rest is worth
+    order = board["fid_expected"].rank(method="min") + len(board) * ~board["allowed"]
+    board["rank"] = order.rank(method="min").astype("int64")
     return board.sort_values(["rank", "configuration"])
+
+
+def _allowed(
+    runs: pd.DataFrame, board: pd.DataFrame, plain: pd.DataFrame, constraint: Constraint | None
+) -> pd.Series:
+    """Tell which configurations keep the constraint, by the means over their runs."""
+    if constraint is None:
+        return pd.Series(True, board.index)
+    means = second_metric(runs, constraint).groupby(runs["configuration"]).mean()
+    vanilla = means.get(plain["configuration"].iloc[0]) if len(plain) else None
+    allows = constraint.bound.allows
+    return board["configuration"].map(lambda number: allows(means.get(number), vanilla))
 
 
 def _configurations(alike: pd.DataFrame, space: Hyperspace) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mollitune._errors import MollituneError
-from mollitune.search.store import Objective
+from mollitune.search.store import Constraint, Objective
 
 from .results import Results
 
@@ -52,6 +52,14 @@ def minimised(rows: pd.DataFrame, objective: Objective) -> pd.DataFrame:
         return rows
     values = -rows[objective.column] if objective.negated else rows[objective.column]
     return rows.assign(measured_fid=rows["fid"], fid=values)
+
+
+def second_metric(rows: pd.DataFrame, constraint: Constraint) -> pd.Series:
+    """What a constraint bounds, of rows that are `minimised`; lower is better."""
+    metric = constraint.metric
+    real = "measured_fid" if metric.is_fid and "measured_fid" in rows else metric.column
+    values: pd.Series = rows[real].astype(float)
+    return -values if metric.negated else values
 
 
 def require_alike(

@@ -11,7 +11,7 @@ from pyarrow import fs
 
 from mollitune._errors import MollituneError
 from mollitune._folder import Folder, StorageError
-from mollitune.search.store import Objective, read_confirmation_file
+from mollitune.search.store import Constraint, Objective, read_confirmation_file
 
 from .rows import Tables
 from .sql import query
@@ -59,6 +59,12 @@ class Results:
         """What the search minimises: FID, unless its config says otherwise."""
         told = self.metadata.get("objective")
         return Objective(**told) if isinstance(told, Mapping) else Objective()
+
+    @cached_property
+    def constraint(self) -> Constraint | None:
+        """What a second metric must keep; None without such a bound."""
+        told = self.metadata.get("constraint")
+        return Constraint.from_dict(told) if isinstance(told, Mapping) else None
 
     @cached_property
     def boards(self) -> dict[str, pd.DataFrame]:

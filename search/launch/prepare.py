@@ -175,6 +175,7 @@ def describe(context: Context) -> dict[str, Any]:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": context.config.to_dict(),
         "objective": context.objective.to_dict(),
+        "constraint": None if context.config.bounded is None else context.config.bounded.to_dict(),
         "versions": {
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in packages},

@@ -36,6 +36,7 @@ def proposer(config: SearchConfig, side: int) -> Proposer:
         seeds=stopping.max_seeds,
         expect=lambda model, tried, fids, seeds: expected_fid(tried, fids, seeds, spaces[model]),
         share=shares(config),
+        bound=None if config.bounded is None else config.bounded.bound,
     )
 
 

@@ -109,9 +109,17 @@ class Confirmation:
         return ()
 
     def ended(
-        self, trial: int, outcome: str, value: float | None, step: int
+        self,
+        trial: int,
+        outcome: str,
+        value: float | None,
+        step: int,
+        second: float | None = None,
     ) -> Sequence[Decision]:
-        """Learn how a run ended, and return who is dropped; one that failed takes its arm out."""
+        """Learn how a run ended, and return who is dropped; one that failed takes its arm out.
+
+        Who breaks a bound on a second metric is not dropped: the verdict says so.
+        """
         run = self._runs[trial]
         contest = self._contests[run.model]
         contest.ended[run.configuration].add(run.repeat)

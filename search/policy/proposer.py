@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 from mollitune.schedules import Schedule
 
+from .bound import Bound, Bounded
 from .configuration import Configuration
 from .decision import Decision
 from .race import Promotion, Race
@@ -71,6 +73,7 @@ class Proposer:
         expect: The FID to expect of each configuration, see `expected_fid`.
         share: Share of the new configurations of a model that are vanilla, for models whose
             hyperparameters are searched; without them vanilla is one configuration.
+        bound: What a second metric must keep; what does not is neither promoted nor looked around.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class Proposer:
         seeds: int = 1,
         expect: Expect = lambda _, *told: expected_fid(*told),
         share: Mapping[str, float] | None = None,
+        bound: Bound | None = None,
     ) -> None:
         self._arms = list(arms)
         self._samplers = dict(samplers)
@@ -89,6 +93,8 @@ class Proposer:
         self._seed = seed
         self._expect = expect
         self._share = dict(share or {})
+        self._bounded = {} if bound is None else {name: Bounded(bound) for name in samplers}
+        self._values: dict[str, dict[int, dict[int, float]]] = {name: {} for name in samplers}
         self._configurations: list[_Tried] = []
         self._runs: list[Run] = []
         self._last: dict[int, tuple[Run, int]] = {}
@@ -137,24 +143,59 @@ class Proposer:
         return decisions
 
     def ended(
-        self, trial: int, outcome: str, value: float | None, step: int
+        self,
+        trial: int,
+        outcome: str,
+        value: float | None,
+        step: int,
+        second: float | None = None,
     ) -> Sequence[Decision]:
-        """Learn how a run ended, see `Sampler.tell`; return what was decided on that: nothing."""
+        """Learn how a run ended, see `Sampler.tell`; return what was decided on that: nothing.
+
+        Args:
+            trial: Number of the run.
+            outcome: As for `Sampler.tell`.
+            value: As for `Sampler.tell`.
+            step: As for `Sampler.tell`.
+            second: Of a complete run the metric that is bounded.
+        """
         run = self._runs[trial]
         self._last[run.configuration] = run, step
         final = value if outcome == "completed" else None
         self._races[run.model].end(run.configuration, run.repeat, final)
+        if final is not None and run.model in self._bounded:
+            value = self._kept(run, final, second)
         self._samplers[run.model].tell(run, outcome, value, step)
         return ()
+
+    def _kept(self, run: Run, value: float, second: float | None) -> float:
+        """Return what a sampler is told of a complete run: nothing good if it breaks the bound."""
+        bounded, values = self._bounded[run.model], self._values[run.model]
+        values.setdefault(run.configuration, {})[run.repeat] = value
+        if second is not None:
+            bounded.note(run.configuration, run.repeat, second)
+        means = {number: statistics.fmean(own.values()) for number, own in values.items()}
+        kept = bounded.worth(means, self._best_vanilla(means))[run.configuration]
+        return value if kept == means[run.configuration] else max(value, kept)
+
+    def _best_vanilla(self, worth: Mapping[int, float]) -> int | None:
+        plain = [c for c in worth if self._configurations[c].configuration.is_vanilla]
+        return min(plain, key=lambda number: (worth[number], number), default=None)
 
     def worth(
         self, model: str, complete: Mapping[int, Mapping[int, float]]
     ) -> Mapping[int, float]:
-        """Return the FID to expect of configurations of one model with complete runs."""
+        """Return the FID to expect of configurations of one model with complete runs.
+
+        What breaks the bound is worth no more than the worst.
+        """
         tried = [self._configurations[c].configuration for c in complete]
         values = [list(runs.values()) for runs in complete.values()]
         fids = self._expect(model, tried, values, [list(runs) for runs in complete.values()])
-        return dict(zip(complete, fids, strict=True))
+        found = dict(zip(complete, fids, strict=True))
+        if model not in self._bounded:
+            return found
+        return self._bounded[model].worth(found, self._best_vanilla(found))
 
     def _is_vanillas(self, model: str) -> bool:
         """Whether vanilla has the next new configuration: its share is rounded down."""

@@ -23,7 +23,7 @@ from .columns import Column
 from .comparable import COMPARABLE_WITHIN
 from .description import confirmation_name, read_confirmation_file, read_description
 from .evaluation import better_of
-from .objective import Objective
+from .objective import Constraint, Objective
 from .schema import (
     CONFIRM_TRIALS,
     KEYS,
@@ -56,6 +56,7 @@ __all__ = [
     "TABLES",
     "TRIALS_FILE",
     "Column",
+    "Constraint",
     "Objective",
     "better_of",
     "coded",

@@ -1,11 +1,14 @@
-"""What a search minimises: one metric of an evaluation."""
+"""What a search minimises, and what it bounds: metrics of an evaluation."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
+
+from mollitune.search.policy.bound import Bound
 
 from .columns import Metric
 from .evaluation import EXTRA_PREFIX, MEASURED, OPTIONAL
@@ -84,3 +87,62 @@ def objective_of(name: str, extras: Iterable[Metric] = ()) -> Objective:
         raise ValueError(f"{name} is not measured in this search; add it to fid.extra")
     directed = [n for n, metric in measured.items() if metric.better is not None]
     raise ValueError(f"must be one of {', '.join(directed)}, or another metric of fid.extra")
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """A bound on a second metric.
+
+    Arguments:
+        metric: The metric.
+        bound: What its values must keep.
+    """
+
+    metric: Objective
+    bound: Bound
+
+    def __str__(self) -> str:
+        limit = self.bound.limit
+        if not self.bound.relative:
+            return f"{self.metric.title} <= {limit:.4g}"
+        sign = "-" if limit < 0 else "+"
+        return f"{self.metric.title} <= vanilla {sign} {abs(limit):.4g}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as ``search.json`` has it."""
+        return {"metric": self.metric.to_dict(), "bound": asdict(self.bound)}
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> Constraint:
+        """Return what `to_dict` has written."""
+        return cls(Objective(**told["metric"]), Bound(**told["bound"]))
+
+
+_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_BOUND = re.compile(rf"(<=|>=)\s*(?:(vanilla)\s*(?:([+-])\s*({_NUMBER}))?|({_NUMBER}))")
+
+
+def constraint_of(metric: Objective, text: str) -> Constraint:
+    """Return a bound as it stands in a config.
+
+    Args:
+        metric: The metric.
+        text: ``<= 3.5``, ``<= vanilla`` or ``<= vanilla + 0.02``; with ``>=`` where higher values
+            are better.
+
+    Raises:
+        ValueError: If it is nothing of that kind, or bounds the metric on its good side.
+
+    Example:
+        >>> str(constraint_of(objective_of("bpd"), "<= vanilla + .02"))
+        'bits per dim <= vanilla + 0.02'
+    """
+    found = _BOUND.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(f"{text!r} is no bound; write <= 3.5 or <= vanilla + 0.02")
+    side, vanilla, sign, more, plain = found.groups()
+    if side != (">=" if metric.negated else "<="):
+        better, other = ("higher", ">=") if metric.negated else ("lower", "<=")
+        raise ValueError(f"of {metric.column} {better} values are better: bound it with {other}")
+    limit = float(more or plain or 0.0) * (-1 if sign == "-" else 1)
+    return Constraint(metric, Bound(-limit if metric.negated else limit, bool(vanilla)))

@@ -24,7 +24,7 @@ from mollitune.search.store.journal import (
     Journal,
     JournalError,
 )
-from mollitune.search.store.objective import FID, Objective
+from mollitune.search.store.objective import FID, Constraint, Objective
 
 from . import beacon
 from .faults import FAILURES, last_failure, reason
@@ -77,6 +77,7 @@ class Driver(Callback):  # type: ignore[misc]
         stop: What ends the whole search.
         loggers: What else is told of each run, while it happens only.
         objective: What the search minimises.
+        constraint: What it bounds.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Driver(Callback):  # type: ignore[misc]
         stop: StopAll,
         loggers: Sequence[RunLogger] = (),
         objective: Objective = FID,
+        constraint: Constraint | None = None,
     ) -> None:
         self._folder = folder
         self._journal = journal
@@ -95,7 +97,7 @@ class Driver(Callback):  # type: ignore[misc]
         self._watchdog = watchdog
         self._stop = stop
         self._loggers = list(loggers)
-        self._objective = objective
+        self._aims = objective, constraint
         self._again: list[int] = []
         self._waiting: set[int] = set()  # were handed out, and not started by Ray so far
 
@@ -236,7 +238,7 @@ class Driver(Callback):  # type: ignore[misc]
 
     def _end(self, number: int, *, failed: bool = False) -> None:
         run = self._fold.open[number]
-        if self._happened(END, number, **end_of(run.last, self._objective, failed=failed)):
+        if self._happened(END, number, **end_of(run.last, *self._aims, failed=failed)):
             for logger in self._loggers:
                 logger.ended(run.config, failed)
 

@@ -13,7 +13,7 @@ from mollitune.search.policy.configuration import Configuration, settings_of
 from mollitune.search.policy.decision import Decision
 from mollitune.search.policy.proposer import Proposal
 from mollitune.search.policy.stopping import Run
-from mollitune.search.store.objective import FID, Objective
+from mollitune.search.store.objective import FID, Constraint, Objective
 
 
 @dataclass
@@ -84,13 +84,18 @@ def run_of(config: Mapping[str, Any]) -> Run:
 
 
 def end_of(
-    last: Mapping[str, Any], objective: Objective = FID, *, failed: bool = False
+    last: Mapping[str, Any],
+    objective: Objective = FID,
+    constraint: Constraint | None = None,
+    *,
+    failed: bool = False,
 ) -> dict[str, Any]:
     """Return what the record says of the end of a run: outcome, value and step.
 
     Args:
         last: Its last result.
         objective: What the search minimises.
+        constraint: What it bounds; then the record has the value of that, too, as ``second``.
         failed: Whether its process failed for good.
     """
     clean = last.get("phase") == "clean" and _finite_fid(last)
@@ -98,6 +103,7 @@ def end_of(
         "outcome": "failed" if failed else outcome_of(last, objective),
         "value": objective.of(last) if clean else None,
         "step": last.get("step", 0),
+        **({} if constraint is None else {"second": constraint.metric.of(last)}),
     }
 
 

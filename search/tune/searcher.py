@@ -27,7 +27,12 @@ class Proposing(Protocol):
         """Learn that a run was started, here or by an earlier driver; return why, if known."""
 
     def ended(
-        self, trial: int, outcome: str, value: float | None, step: int
+        self,
+        trial: int,
+        outcome: str,
+        value: float | None,
+        step: int,
+        second: float | None = None,
     ) -> Sequence[Decision]:
         """Learn how a run ended, and return what was decided on that."""
 
@@ -74,7 +79,9 @@ class ScheduleSearcher:
             outcome, value = event["outcome"], event["value"]
             if outcome == "completed" and value is None:
                 outcome = "failed"  # mollified to the very end: its FID measures the noise
-            return self._proposer.ended(event["trial"], outcome, value, event["step"])
+            return self._proposer.ended(
+                event["trial"], outcome, value, event["step"], event.get("second")
+            )
         return ()
 
     def _started(self, event: Event) -> Sequence[Decision]:

@@ -135,6 +135,7 @@ def run_job(job: Job, console: Console, wait: float, lease: Lease) -> Outcome:
             stop,
             run_loggers(config, context.folder, console),
             objective,
+            config.bounded,
         )
         driver.resume()
         if driver.left and not interrupted.is_set():

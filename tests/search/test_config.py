@@ -138,6 +138,13 @@ BAD = {
     "fid: {weights: a.pth}": "weights belongs to inception-v3-compat",
     "loggers: [mlflw]": "key 'loggers.0' is 'mlflw': .*'tensorboard', 'mlflow' or 'wandb'",
     "loggers: [wandb, wandb]": "loggers lists wandb more than once",
+    "objective: kid": "objective 'kid': kid is not measured in this search; add it to fid.extra",
+    "objective: loss": "objective 'loss': must be one of fid, bpd,",
+    "objective: bpd\nstopping: {policy: probe}": "'bpd': a cooldown branch measures FID alone",
+    "constraint: {bpd: 3}": "constraint.bpd.*string",
+    "constraint: {bpd: < 3}": "constraint {'bpd': '< 3'}: '< 3' is no bound",
+    "constraint: {fid: <= 3}": "it bounds the objective itself; name another metric",
+    "constraint: {}": "must name one metric, as in",
     "resources: {stack: 2}\nfid: {ema: 0.1}": (
         r"search\.yaml: resources\.stack trains no averaged weights; leave it out, or fid\.ema$"
     ),

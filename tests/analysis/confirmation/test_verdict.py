@@ -457,3 +457,45 @@ def test_tuned_meets_tuned_and_the_schedule_must_help_at_equal_hyperparameters(
     own = json.loads(json.dumps(found.to_dict(), allow_nan=False))["arms"]
     rates = {one["configuration"]: one["settings"]["lr"] for one in own}
     assert rates == {0: 0.01, 4: 1e-3, 5: 1e-3}
+
+
+def bounded(search: Search, extra: Mapping[int, float], limit: float = 0.05) -> Results:
+    """A confirmation in which arms have more bits per dim than vanilla on every seed."""
+    made = runs({0: BASE, 4: GOOD, 7: [fid + 3 for fid in GOOD]})
+    rows = [
+        {**run.report(1.0), "bpd": 3.0 + run.seed / 1000 + extra.get(run.group, 0.0)}
+        for run in made
+    ]
+    told = {"metric": {"column": "bpd", "negated": False}}
+    constraint = {**told, "bound": {"limit": limit, "relative": True}}
+    return search(*made, reports=rows, metadata={"constraint": constraint})
+
+
+def test_the_choice_keeps_the_constraint(search: Search) -> None:
+    found = verdict(bounded(search, {4: 0.1, 7: 0.02}))
+    assert found.choice is not None
+    assert (found.choice.schedule, found.choice.allowed) == (Y, True)
+    assert found.choice.second == pytest.approx(0.02)
+    assert found.sentence.endswith("; bits per dim +0.0200 from vanilla, allowed +0.0500.")
+    shown = found.table()["bits per dim <= vanilla + 0.05"].tolist()
+    assert shown == ["+0.100", "+0.0200", "+0.00"]
+    assert found.table()["verdict"][0].startswith("breaks the constraint")
+
+
+def test_what_only_breaks_the_constraint_is_not_chosen(search: Search) -> None:
+    found = verdict(bounded(search, {4: 0.1, 7: 0.2}))
+    assert found.choice is found.vanilla
+    assert found.sentence.endswith(
+        "but breaks the constraint (bits per dim +0.100 from vanilla, allowed +0.0500)."
+    )
+
+
+def test_the_verdict_is_on_what_was_optimised(search: Search) -> None:
+    made = runs({0: BASE, 4: GOOD})
+    rows = [{**run.report(1.0), "bpd": 5.0 - run.final / 100} for run in made]
+    metadata = {"objective": {"column": "bpd", "negated": False}}
+    found = verdict(search(*made, reports=rows, metadata=metadata))
+    assert found.choice is found.vanilla  # which has more FID, and fewer bits per dim
+    assert "is worse by 0.14" in found.sentence
+    assert " bits per dim (4 paired seeds, 95 %)" in found.sentence
+    assert "test bits per dim" in found.table()

@@ -49,7 +49,7 @@ def test_round_trip_with_provenance(results: Results, tmp_path: Path) -> None:
         "at_an_end": [],
         # no hyperparameters were searched
         **{"equal": None, "searched": {}},
-        "metric": "FID",
+        **{"metric": "FID", "constraint": None},
         "extractor": "lenet",
         "fid_samples": 500,
         "steps": 1000,

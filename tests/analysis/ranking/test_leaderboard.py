@@ -11,6 +11,7 @@ from mollitune._errors import MollituneError
 from mollitune.analysis import Results, write_report
 from mollitune.analysis.ranking import best, leaderboard
 from mollitune.analysis.ranking.expectation import Expectation, expectations
+from mollitune.analysis.ranking.finalists import finalists
 from mollitune.schedules import build
 
 
@@ -126,3 +127,55 @@ def test_tied_configurations_share_a_rank(search: Search) -> None:
     board = leaderboard(search(*TRIALS[:2], dataclasses.replace(TRIALS[1], number=20)))
     assert board["rank"].tolist() == [1, 1, 3]
     assert board["configuration"].tolist() == [1, 20, 0]
+
+
+BPD: dict[str, Any] = {"objective": {"column": "bpd", "negated": False}}
+KEPT: dict[str, Any] = {
+    "constraint": {
+        "metric": {"column": "bpd", "negated": False},
+        "bound": {"limit": 0.05, "relative": True},
+    }
+}
+
+
+def with_bits(trial: FakeTrial, bpd: float) -> dict[str, Any]:
+    return {**trial.report(1.0), "bpd": bpd}
+
+
+def test_another_metric_is_ranked_and_named(search: Search) -> None:
+    """The lowest FID has the most bits per dim."""
+    bits = [with_bits(TRIALS[0], 3.0), with_bits(TRIALS[1], 2.5), with_bits(TRIALS[2], 4.0)]
+    found = search(*TRIALS[:3], reports=bits, metadata=BPD)
+    board = leaderboard(found)
+    assert board["configuration"].tolist() == [1, 0, 2]
+    assert board["bpd_expected"].tolist() == board["bpd_mean"].tolist() == [2.5, 3.0, 4.0]
+    assert board["difference"].tolist() == [-0.5, 0.0, 1.0]
+    assert not [
+        name for name in map(str, board) if name.startswith("fid_") and name != "fid_samples"
+    ]
+    assert best(found).sentence == (
+        "On glow, linear(until=0.5) looks best: expected bits per dim 2.50, vanilla 3.00; not "
+        "confirmed yet."
+    )
+    higher = {"objective": {"column": "bpd", "negated": True}}
+    turned = leaderboard(search(*TRIALS[:3], reports=bits, metadata=higher))
+    assert turned["configuration"].tolist() == [2, 0, 1]
+    assert turned["negative_bpd_expected"].tolist() == [-4.0, -3.0, -2.5]
+
+
+def test_what_keeps_the_constraint_comes_first(search: Search) -> None:
+    bits = [with_bits(TRIALS[0], 3.0), with_bits(TRIALS[1], 3.04), with_bits(TRIALS[2], 3.2)]
+    found = search(*TRIALS[:3], reports=bits, metadata=KEPT)
+    board = leaderboard(found)
+    assert board["configuration"].tolist() == [1, 0, 2]
+    assert board["allowed"].tolist() == [True, True, False]
+    assert board["rank"].tolist() == [1, 2, 3]
+    own = best(found)
+    assert (own.configuration, own.lowest_configuration) == (1, 2)
+    assert own.details.endswith("2 of 3 configurations keep bits per dim <= vanilla + 0.05.")
+    assert [one.number for one in finalists(found, "glow", 5)] == [1]
+    nobody = {"constraint": {**KEPT["constraint"], "bound": {"limit": 1.0, "relative": False}}}
+    none = search(*TRIALS[:3], reports=bits, metadata=nobody)
+    assert best(none).configuration == 2
+    assert "None of 3 configurations keeps bits per dim <= 1: the" in best(none).details
+    assert [one.number for one in finalists(none, "glow", 5)] == [2, 1]

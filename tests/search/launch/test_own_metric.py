@@ -15,7 +15,7 @@ from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
 from tests.search.launch.conftest import TINY, Place
 
-from mollitune.analysis import Results
+from mollitune.analysis import Results, best, leaderboard
 
 pytestmark = pytest.mark.slow
 TOY = '''
@@ -43,6 +43,8 @@ CONFIG = {
         **{"extractor": "file:pooled.pt", "samples": 120, "every": 0.5},
         "extra": ["toy_metric:Spread", "kid", "prc", "fid_infinity", "toy_metric:gap"],
     },
+    "objective": "spread",
+    "constraint": {"kid": "<= 1000"},
     "loggers": ["tensorboard"],
     "resources": {"stack": 2},
 }
@@ -117,6 +119,16 @@ def test_what_is_in_one_file_arrives_everywhere(place: Place, results: Results) 
     assert results.sql('select max("extra.gap") as x from reports')["x"].item() > 0
     page = place.folder / "results" / "toy" / "report.html"
     assert "vanilla" in page.read_text(encoding="utf-8")
+
+
+def test_it_can_be_what_is_optimised(place: Place, results: Results) -> None:
+    finals = results.reports[results.reports["comparable"]]
+    board = leaderboard(results)
+    assert board["negative_spread_expected"].iloc[0] == -finals["extra.spread"].max()
+    assert board["allowed"].all()
+    said = place.run("best", "toy").stdout
+    assert "expected -spread" in said.replace("\n", " ")
+    assert best(results).details.endswith("3 of 3 configurations keep KID <= 1000.")
 
 
 def test_tensorboard_has_each_trial_of_a_search(place: Place, results: Results) -> None:

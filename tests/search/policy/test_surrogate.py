@@ -150,6 +150,23 @@ def test_a_lucky_run_is_believed_less_than_many() -> None:
     assert often == pytest.approx(40, rel=0.015)
 
 
+def test_values_that_are_not_positive_are_modelled_as_they_are() -> None:
+    """What is believed of -log FID is what is believed of FID, turned round."""
+    schedules, values, seeds = some_runs()
+    logs = [(np.log(own) - 9).tolist() for own in values]
+    fids, shifted = (ShapeSurrogate(schedules, v, seeds) for v in (values, logs))
+    for one, other in (
+        (fids.tried(), shifted.tried()),
+        (fids.at(schedules), shifted.at(schedules)),
+    ):
+        np.testing.assert_allclose(np.log(one.fid), other.fid + 9, rtol=1e-6)
+        for end, linear in zip(one.interval(), other.interval(), strict=True):
+            np.testing.assert_allclose(np.log(end), linear + 9, rtol=1e-6)
+        np.testing.assert_allclose(
+            one.improvement(40.0), other.improvement(float(np.log(40.0)) - 9), atol=1e-9
+        )
+
+
 @pytest.mark.parametrize("noise", [0.05, 0.1, 0.3])
 def test_repeated_runs_tell_the_noise_between_seeds(noise: float) -> None:
     rng = np.random.default_rng(1)
