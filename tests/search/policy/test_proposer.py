@@ -237,9 +237,6 @@ def test_a_proposal_changes_nothing_until_it_was_started() -> None:
 def test_what_breaks_a_bound_is_neither_promoted_nor_looked_around() -> None:
     """Bits per dim rise with ``until``, FID falls with it: half of the space is not allowed."""
 
-    def second(schedule: Schedule) -> float:
-        return 3.0 + schedule.until
-
     spaces = SpaceSource({"linear": FamilySpace("linear")}, 8)
     run = Proposer(
         [("vae", arm) for arm in ARMS],
@@ -251,9 +248,7 @@ def test_what_breaks_a_bound_is_neither_promoted_nor_looked_around() -> None:
     for _ in range(40):
         made.append(start(run))
         until = made[-1].schedule.until
-        run.ended(
-            made[-1].run.trial, "completed", 50 - 30 * until, STEPS, second(made[-1].schedule)
-        )
+        run.ended(made[-1].run.trial, "completed", 50 - 30 * until, STEPS, 3 + until)
     again = [p.schedule.until for p in made if p.run.repeat]
     chosen = [p.schedule.until for p in made[15:] if not p.run.repeat]
     assert again
