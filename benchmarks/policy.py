@@ -21,14 +21,14 @@ import stock
 from scipy.stats import spearmanr
 
 from mollitune.analysis import load_results
-from mollitune.search.policy.source import arms_within
+from mollitune.search.policy.source import arms_within, distance
 from mollitune.search.policy.surrogate import ShapeSurrogate, expected_fid
 from mollitune.search.replay.comparison import policies
 from mollitune.search.replay.recording import record
-from mollitune.search.replay.replay import Recording, ReplayOutcome, replay
+from mollitune.search.replay.replay import Policy, Recording, ReplayOutcome, replay
 
 TABLES = Path(__file__).parent / "curves"
-SIDES = {"digits": 8, "cifar10": 16, "cifar10fresh": 16}
+SIDES = {"digits": 8, "digitsjoint": 8, "cifar10": 16, "cifar10fresh": 16}
 SEEN = {"digits-realnvp": 3, "digits-vae": 8, "cifar10-vae": 4, "cifar10-glow": 0}
 """Judging seeds, the first ones, that were looked at while the default policy was chosen. Those of
 glow were too, but there are no others."""
@@ -55,10 +55,61 @@ def plays(recording: Recording, budget: float, side: int) -> dict[str, Play]:
         policy.name: partial(replay, recording, policy, budget) for policy in [*ours, *bare[:1]]
     }
     every = stocks | replays
+    if recording.hyperspace:
+        every |= {
+            "race, shape, vanilla alone": partial(vanilla_alone, recording, ours[0], budget),
+            "one after the other": partial(one_after_the_other, recording, ours[0], budget),
+        }
+        every = {name: p for name, p in every.items() if "probe" not in name}  # not recorded
     if len(recording.curves[0][0]) == 1:  # only ends were recorded: nothing can look at a rung
         rungs = ("late_cut", "probe", "asha", "ASHA", "first evaluation")
         return {name: p for name, p in every.items() if not any(r in name for r in rungs)}
     return every
+
+
+def vanilla_alone(recording: Recording, policy: Policy, budget: float, seed: int) -> ReplayOutcome:
+    """Search the hyperparameters without mollification."""
+    plain = [i for i, own in enumerate(recording.configurations) if own.is_vanilla]
+    return replayed_in(recording, plain, replace(policy, arms=1), budget, seed)
+
+
+def one_after_the_other(
+    recording: Recording, policy: Policy, budget: float, seed: int
+) -> ReplayOutcome:
+    """Tune vanilla with half of the runs, then the schedule near what came of it.
+
+    The pool has few schedules at the very same hyperparameters: the nearest third counts.
+    """
+    first = vanilla_alone(recording, policy, budget / 2, seed)
+    tuned, space = recording.configurations[first.chosen], recording.hyperspace
+
+    def away(number: int) -> float:
+        own = recording.configurations[number]
+        return distance(replace(own, schedule=tuned.schedule), tuned, space)
+
+    mollified = [i for i, own in enumerate(recording.configurations) if not own.is_vanilla]
+    near = sorted(mollified, key=away)[: len(mollified) // 3]
+    second = replayed_in(recording, near, replace(policy, arms=0), budget / 2, seed)
+    return replace(
+        second,
+        cost=first.cost + second.cost,
+        configurations=first.configurations + second.configurations,
+        runs=first.runs + second.runs,
+    )
+
+
+def replayed_in(
+    recording: Recording, numbers: Sequence[int], policy: Policy, budget: float, seed: int
+) -> ReplayOutcome:
+    """Replay a policy on a part of the pool; the outcome has the numbers of the whole pool."""
+    part = replace(
+        recording,
+        configurations=tuple(recording.configurations[i] for i in numbers),
+        curves=tuple(recording.curves[i] for i in numbers),
+        truth=tuple(recording.truth[i] for i in numbers),
+    )
+    found = replay(part, policy, budget, seed)
+    return replace(found, chosen=numbers[found.chosen], lowest=numbers[found.lowest])
 
 
 def table(recording: Recording, played: dict[str, list[ReplayOutcome]]) -> list[str]:
@@ -104,7 +155,7 @@ def limits(recording: Recording, others: Sequence[Sequence[float]]) -> str:
     runs = [[curve[-1].fid for curve in curves] for curves in recording.curves]
     seeds = [list(range(len(r))) for r in runs]
     by_mean = min(range(len(runs)), key=lambda i: statistics.mean(runs[i]))
-    worth = expected_fid(recording.configurations, runs, seeds)
+    worth = expected_fid(recording.configurations, runs, seeds, recording.hyperspace)
     by_shape = worth.index(min(worth))
     most = [[*own, *more] for own, more in zip(runs, others, strict=True)]
     by_most = min(range(len(most)), key=lambda i: statistics.mean(most[i]))
@@ -128,7 +179,9 @@ def foretold(recording: Recording) -> str:
         first, second = rng.sample(range(recording.seeds), 2)
         tried, others = order[:TRIED], order[TRIED:]
         surrogate = ShapeSurrogate(
-            [recording.configurations[i] for i in tried], [[finals[i][first]] for i in tried]
+            [recording.configurations[i] for i in tried],
+            [[finals[i][first]] for i in tried],
+            hyperspace=recording.hyperspace,
         )
         believed = surrogate.at([recording.configurations[i] for i in others]).fid
         by_shape.append(spearmanr(believed, [values[i] for i in others]).statistic)
@@ -172,7 +225,7 @@ def main() -> None:
                 futures = {n: pool.map(p, orders, chunksize=10) for n, p in every.items()}
                 played = {n: list(found) for n, found in futures.items()}
                 judges = f"{len(recording.truth[0])} judging seeds"
-                size = f"{len(recording.schedules)} schedules, {judges}"
+                size = f"{len(recording.configurations)} configurations, {judges}"
                 print(f"\n### {name}: {size}, {budget:g} runs, {options.orders} orders\n")
                 print("\n".join(table(recording, played)))
                 print(f"\n{limits(recording, others)}\n\n{foretold(recording)}", flush=True)

@@ -15,7 +15,9 @@ import optuna
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.schedulers.async_hyperband import _Bracket
 
-from mollitune.schedules import Schedule, curve_distance
+from mollitune.search.policy.configuration import Configuration
+from mollitune.search.policy.hyperspace import Hyperspace
+from mollitune.search.policy.source import distance
 from mollitune.search.policy.space import FamilySpace
 from mollitune.search.policy.study import parameter_key, suggest
 from mollitune.search.replay.replay import Point, Recording, ReplayOutcome
@@ -34,8 +36,10 @@ def asha_with_optuna(
     whose last FID is the lowest.
     """
     draws = _Draws(recording, seed)
+    space = recording.hyperspace
     spaces = {s.family: FamilySpace(s.family) for s in recording.schedules}
-    spaces.pop("vanilla", None)
+    if not space:  # with hyperparameters vanilla is a family to be tuned, like any
+        spaces.pop("vanilla", None)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
     points = len(recording.curves[0][0])
     bracket = _Bracket(GRACE, points, REDUCTION, 0)
@@ -45,7 +49,7 @@ def asha_with_optuna(
     while used < budget:
         asked = study.ask()
         try:
-            proposed = suggest(asked, spaces, side).schedule
+            proposed = suggest(asked, spaces, side, space)
         except ValueError:
             proposed = None
         if proposed is not None:
@@ -55,7 +59,7 @@ def asha_with_optuna(
             stopped += point.progress < 1
             runs += 1
             lowest[number] = min(point.fid, lowest.get(number, math.inf))
-            _teach(study, recording.schedules[number], point.fid, spaces, side)
+            _teach(study, recording.configurations[number], point.fid, spaces, side, space)
         study.tell(asked, state=optuna.trial.TrialState.FAIL)
     best = min(lowest, key=lambda n: lowest[n])
     return ReplayOutcome(best, best, used, len(lowest), runs, stopped)
@@ -63,20 +67,22 @@ def asha_with_optuna(
 
 def _teach(
     study: optuna.Study,
-    schedule: Schedule,
+    own: Configuration,
     fid: float,
     spaces: dict[str, FamilySpace],
     side: int,
+    hyperspace: Hyperspace,
 ) -> None:
-    """Tell the study of the schedule that was trained, which is only near the one it proposed."""
+    """Tell the study of what was trained, which is only near what it proposed."""
+    schedule = own.schedule
     space = spaces.get(schedule.family)
     point = None if space is None else space.point(schedule, side)
     if point is None:
         return
     keys = {parameter_key(schedule.family, name): value for name, value in point.items()}
-    study.enqueue_trial({"family": schedule.family, **keys})
+    study.enqueue_trial({"family": schedule.family, **keys, **dict(own.settings)})
     trained = study.ask()
-    suggest(trained, spaces, side)
+    suggest(trained, spaces, side, hyperspace)
     study.tell(trained, fid)
 
 
@@ -126,13 +132,13 @@ class _Draws:
         self._seeds = rng.sample(range(recording.seeds), recording.seeds)
         self._fill()
 
-    def take(self, proposed: Schedule) -> tuple[int, tuple[Point, ...]]:
-        """Return number and curve of the schedule next to a proposed one."""
+    def take(self, proposed: Configuration) -> tuple[int, tuple[Point, ...]]:
+        """Return number and curve of the configuration next to a proposed one."""
         if not self._left:
             self._seeds = self._seeds[1:] + self._seeds[:1]
             self._fill()
-        pool = self._recording.schedules
-        number = min(self._left, key=lambda n: curve_distance(pool[n], proposed))
+        pool, space = self._recording.configurations, self._recording.hyperspace
+        number = min(self._left, key=lambda n: distance(pool[n], proposed, space))
         self._left.remove(number)
         return number, self.curve(number)
 

@@ -159,21 +159,19 @@ class PoolSource:
 
         A blur and noise have no distance; with none of the kind left, any other is taken.
         """
-        return min(self._left, key=lambda left: self._distance(left, wanted))
+        return min(self._left, key=lambda left: distance(left, wanted, self._hyperspace))
 
     def take(self, configuration: Configuration) -> None:
         """Remove a configuration from the pool."""
         # by identity, since the pool may hold equal ones with runs of their own
         del self._left[next(i for i, left in enumerate(self._left) if left is configuration)]
 
-    def _distance(self, one: Configuration, other: Configuration) -> float:
-        places = zip(
-            self._hyperspace.coordinates(one.settings),
-            self._hyperspace.coordinates(other.settings),
-            strict=True,
-        )
-        between = sum((a - b) ** 2 for a, b in places)
-        return math.hypot(curve_distance(one.schedule, other.schedule), math.sqrt(between))
+
+def distance(one: Configuration, other: Configuration, hyperspace: Hyperspace) -> float:
+    """Return how far apart two configurations are, in curves and in hyperparameters."""
+    places = (hyperspace.coordinates(own.settings) for own in (one, other))
+    between = sum((a - b) ** 2 for a, b in zip(*places, strict=True))
+    return math.hypot(curve_distance(one.schedule, other.schedule), math.sqrt(between))
 
 
 ORDER = ("vanilla", "sigmoid", "exponential", "polynomial", "cosine", "linear", "edm", "blur")
