@@ -461,6 +461,7 @@ def _file_name(model: str) -> str:
 
 
 _NARROW = 20  # characters to which a long cell may be folded
+_LEAST_TEXT = 16  # ... and what it keeps where a table has no room
 
 
 def _least_width(name: object, cells: list[str]) -> int:
@@ -503,9 +504,14 @@ def _print_frame(frame: pd.DataFrame, console: Console) -> None:
     columns = [list(map(_cell, frame.iloc[:, i])) for i in range(len(frame.columns))]
     for name, cells in zip(frame.columns, columns, strict=True):
         short = max(map(len, cells), default=0) <= _least_width(name, cells)
-        table.add_column(Text(str(name)), overflow="fold", no_wrap=short)
+        # else many short columns would leave a schedule no room at all
+        least = 0 if short else min(_LEAST_TEXT, max(map(len, cells)))
+        table.add_column(Text(str(name)), overflow="fold", no_wrap=short, min_width=least)
     for row in zip(*columns, strict=True):
         table.add_row(*map(Text, row))
+    if not console.is_terminal:  # in a pipe or a file a row stays one line
+        width = console.measure(table, options=console.options.update(max_width=10_000)).maximum
+        console = Console(file=console.file, width=max(width, console.width))
     console.print(table)
 
 

@@ -225,8 +225,9 @@ class Verdict:
         Columns: ``schedule``, ``seeds`` (how many), ``FID`` (mean ± standard error, named after
         the images that it compares with, such as ``test FID``), ``from vanilla`` (the difference
         ± half of its interval; negative is better), where hyperparameters were searched ``alone``
-        (the same from vanilla at the arm's own: what the schedule alone does), and ``verdict``
-        (choice, tied, beats vanilla, or why it is out).
+        (the same from vanilla at the arm's own: what the schedule alone does), with a constraint
+        the mean of its metric (from vanilla, if the bound is), and ``verdict`` (choice, tied,
+        beats vanilla, not allowed, or why it is out).
         """
         choice = self.choice if self.complete else None
         rows = [
@@ -247,7 +248,7 @@ class Verdict:
         if self.constraint is None:
             return {}
         shown = "" if arm.second is None else fid_text(arm.second, self.constraint.bound.relative)
-        return {str(self.constraint): shown}
+        return {self.constraint.metric.title: shown}
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain JSON values; None instead of NaN."""
@@ -300,7 +301,7 @@ def _said(arm: Arm, chosen: bool, ties: bool) -> str:
     if arm.out is not None:
         return f"failed: {arm.out}" if arm.failed else "dropped: clearly worse"
     said = {
-        "breaks the constraint": not arm.allowed,
+        "not allowed": not arm.allowed,
         "choice": chosen,
         "tied": arm.tied and ties,
         "beats vanilla": arm.beats_vanilla,
