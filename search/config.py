@@ -30,7 +30,7 @@ from mollitune.schedules import families as family_names
 from .metrics.extractors.names import INCEPTION, check_extractor_name
 from .plain_yaml import parse_yaml, read_yaml
 from .policy.configuration import with_settings
-from .policy.dimensions import ends, spelled_out
+from .policy.dimensions import contains, ends, spelled_out
 from .policy.hyperspace import NOTHING, Hyperspace
 from .policy.rules import rule as find_rule
 from .policy.rules import rules, spelled
@@ -82,7 +82,9 @@ class FidConfig(_Section):
         1 / 6, gt=0, le=1, description="share of the training between two evaluations"
     )
     weights: str | None = Field(None, description="weights file of inception-v3-compat")
-    ema: HalfLife = None
+    ema: HalfLife = Field(
+        None, description="`ema` of each model without one; read for the sake of older configs"
+    )
     extra: list[Annotated[str, AfterValidator(_extra_name)]] = Field(
         default_factory=list,
         description="more metrics per evaluation: kid, prc (precision and recall), fid_infinity, "
@@ -299,6 +301,12 @@ class ModelConfig(ModelTraining, _Entry):
         """What is searched."""
         return self._hyperspace
 
+    @property
+    def always_averages(self) -> bool:
+        """Whether every training of the model has averaged weights."""
+        found = self._hyperspace.dimensions.get("ema")
+        return self.ema is not None if found is None else not contains(found, 0)
+
     @model_validator(mode="wrap")
     @classmethod
     def _with_dimensions(cls, raw: object, handler: Any) -> Self:
@@ -320,7 +328,7 @@ class ModelConfig(ModelTraining, _Entry):
         return with_settings(handler(self), searched)
 
 
-def _models(value: object) -> object:
+def _models(value: object) -> list[object]:
     entries = value if isinstance(value, list) else [value]
     return [{"name": entry} if isinstance(entry, str) else entry for entry in entries]
 
@@ -460,6 +468,25 @@ class SearchConfig(_Section):
     storage: str | None = Field(None, description="file system URI that replaces results")
     address: str | None = Field(None, description="Ray cluster to join; null: this machine")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _averages_of_models(cls, raw: object) -> object:
+        """Move ``fid.ema`` to the models, whose setting it is; nothing behind here knows it."""
+        if not isinstance(raw, dict) or not {"fid", "model"} <= raw.keys():
+            return raw
+        try:
+            fid = FidConfig.model_validate(raw["fid"])
+        except ValidationError:
+            return raw  # it is refused in its place
+        if fid.ema is None:
+            return raw
+        entries = [
+            entry.model_dump(exclude_unset=True) if isinstance(entry, ModelConfig) else entry
+            for entry in _models(raw["model"])
+        ]
+        models = [{"ema": fid.ema, **e} if isinstance(e, dict) else e for e in entries]
+        return {**raw, "fid": fid.model_copy(update={"ema": None}), "model": models}
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.root.rstrip("/").endswith(":"):
@@ -467,9 +494,10 @@ class SearchConfig(_Section):
         _unique([entry.name for entry in self.model], "model")
         _unique([entry.family for entry in self.families], "families")
         _unique(list(self.loggers), "loggers")
-        if self.resources.stack != 1 and self.fid.ema is not None:
+        if self.resources.stack != 1 and all(entry.always_averages for entry in self.model):
             raise ValueError(
-                "resources.stack trains no averaged weights; leave it out, or fid.ema"
+                "resources.stack trains no averaged weights, and every model has ema; leave one "
+                "of the two out"
             )
         if self.resources.compile:
             _refuse_foreign([entry.name for entry in self.model])
@@ -588,7 +616,7 @@ class SearchConfig(_Section):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the resolved configuration as plain JSON values."""
-        plain = self.model_dump(exclude={"families"})
+        plain = self.model_dump(exclude={"families": True, "fid": {"ema"}})
         # resolved, so that a search that is extended keeps the arms that it had
         plain["arms"] = self.arms_of_each
         plain["families"] = [family.to_dict() for family in self.families]
@@ -679,7 +707,7 @@ def _extremes(entry: ModelConfig) -> Iterator[ModelTraining]:
     yield entry
     own = [name for name in entry.hyperspace.dimensions if name.startswith("hparams.")]
     for corner in entry.hyperspace.corners(own) if own else ():
-        yield Training.of(entry, None, corner)
+        yield Training.of(entry, corner)
 
 
 def _read_mapping(path: Path) -> dict[str, Any]:

@@ -69,8 +69,9 @@ def _training(config: Mapping[str, Any], found: "Best") -> dict[str, Any]:
     entry = next((entry for entry in entries if entry.get("name") == found.model), {})
     entry = with_settings(entry, found.production_settings)
     known = {name: value for name, value in entry.items() if name not in _NOT_HOW_TRAINED}
-    fid = _mapping(config.get("fid"))
-    return {**known, "ema": fid["ema"]} if "ema" in fid else known
+    # a search of before the average was a setting of the model says it once for all
+    of_all = {name: value for name, value in _mapping(config.get("fid")).items() if name == "ema"}
+    return {**of_all, **known}
 
 
 def _steps(found: "Best") -> int:

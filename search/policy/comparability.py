@@ -36,7 +36,6 @@ class Comparability:
         extractor: Network, weights and resizing behind the FID.
         samples: Generated images.
         reference: What they were compared with.
-        ema: Half-life of the averaged weights, 0 without.
         budget: Training images of the full budget.
     """
 
@@ -46,7 +45,6 @@ class Comparability:
     extractor: str = ""
     samples: int = 0
     reference: str = ""
-    ema: float = 0.0
     budget: int = 0
 
 

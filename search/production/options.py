@@ -42,7 +42,7 @@ def _option(field: FieldInfo) -> Any:
     kinds = [kind for kind in get_args(field.annotation) if kind is not NoneType]
     kind = kinds[0] if may_be_null(field) else field.annotation
     plain: Any = str if get_origin(kind) is Literal else kind
-    text = (field.description or "").replace("null:", "0:")
+    text = (field.description or "").replace("null or 0:", "0:").replace("null:", "0:")
     default = "" if field.default is None else f", or {field.default}"
     help_text = f"{text[:1].upper()}{text[1:]}; {AS_SEARCHED}{default}."
     return Annotated[plain | None, typer.Option(help=help_text, show_default=False)]

@@ -54,7 +54,7 @@ class TrainSettings(Training, _What):
             seed=self.seed,
             steps=self.steps,
             every=1 / self.evaluations,
-            training=Training.of(self, self.ema),
+            training=Training.of(self),
         )
 
     def folder(self, schedule: Schedule) -> str:

@@ -28,7 +28,6 @@ COMPARABLE_WITHIN = [
     "extractor",
     "extractor_sha256",
     "extractor_resize",
-    "ema",
     "fid_samples",
     "fid_reference",
     "fid_reference_size",

@@ -51,7 +51,9 @@ def _split(entry: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Dimensio
 
 def _default_of(name: str) -> object:
     field = ModelTraining.model_fields.get(name)
-    return None if field is None else field.default
+    if field is None:
+        return None
+    return 0 if field.default is None else field.default  # as an alternative says it
 
 
 def _dimension(name: str, value: object) -> Dimension | None:

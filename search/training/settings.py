@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import NoneType
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 from pydantic.fields import FieldInfo
 
 from mollitune.schedules import Option
@@ -20,15 +20,14 @@ Optimiser = Literal["adam", "adamw", "adamax", "sgd"]
 Decay = Literal["constant", "cosine", "linear"]
 LOG: dict[str, JsonValue] = {"log": True}
 """Marks a setting of which a range is searched in the logarithm."""
-HalfLife = Annotated[
-    float | None,
-    Field(
-        gt=0,
-        lt=1,
-        description="half-life of the averaged weights that are evaluated, as a share of the "
-        "training; null: the last weights",
-    ),
-]
+
+
+def _none_for_zero(half_life: float | None) -> float | None:
+    return half_life or None
+
+
+# 0 says none, too: an alternative of a searched setting cannot be null
+HalfLife = Annotated[float | None, Field(ge=0, lt=1), AfterValidator(_none_for_zero)]
 
 
 class ModelTraining(BaseModel):
@@ -76,26 +75,27 @@ class ModelTraining(BaseModel):
         description="of the networks in training: fp32, tf32 (products and convolutions on GPUs), "
         "or bf16 (autocast; densities stay in fp32); evaluations are in fp32",
     )
+    ema: HalfLife = Field(
+        None,
+        description="half-life of the averaged weights that are evaluated, as a share of the "
+        "training; null or 0: the last weights",
+        json_schema_extra=LOG,
+    )
 
 
 class Training(ModelTraining):
-    """All of it: what a training is besides model, schedule, seed and steps."""
-
-    ema: HalfLife = None
+    """What a training is besides model, schedule, seed and steps."""
 
     @classmethod
-    def of(
-        cls, model: ModelTraining, ema: float | None, settings: Mapping[str, Option] | None = None
-    ) -> Training:
-        """Return the training of a model under the averaging of the whole search.
+    def of(cls, model: ModelTraining, settings: Mapping[str, Option] | None = None) -> Training:
+        """Return a training of a model.
 
         Args:
             model: What holds for all trainings of the model.
-            ema: Half-life of the averaged weights.
             settings: What holds for this one: fields, and ``hparams.NAME`` for the model's own.
         """
         own = {name: getattr(model, name) for name in ModelTraining.model_fields}
-        return cls(**with_settings(own, settings or {}), ema=ema)
+        return cls(**with_settings(own, settings or {}))
 
 
 def may_be_null(setting: FieldInfo) -> bool:

@@ -30,7 +30,6 @@ from .trial import TrainingDivergedError, Trial
 
 EACH_ITS_OWN = {
     *("lr", "beta1", "beta2", "weight_decay", "warmup", "lr_decay", "lr_floor", "clip_norm"),
-    "ema",
 }
 """Settings in which the trials of a stack may differ; averaged weights it has none."""
 
@@ -233,7 +232,7 @@ def _check(trials: Sequence[Trial]) -> None:
     if any(alike(trial) != alike(trials[0]) for trial in trials):
         raise ValueError(
             "trials that are trained together may differ in schedule, seed and "
-            f"{', '.join(sorted(EACH_ITS_OWN - {'ema'}))} only"
+            f"{', '.join(sorted(EACH_ITS_OWN))} only"
         )
     if any(trial.averaged is not None for trial in trials):
         raise ValueError("trials with averaged weights cannot be trained together; leave out ema")

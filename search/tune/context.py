@@ -90,5 +90,5 @@ class Context:
             seed=seed,
             steps=self.config.steps_of(entry.name, settings),
             every=1.0,
-            training=Training.of(entry, self.config.fid.ema, settings),
+            training=Training.of(entry, settings),
         )

@@ -68,7 +68,7 @@ class Recorder:
             row = self._rows[event["trial"]] = self._new_row(run.config, time)
         row = self._rows[event["trial"]]
         if kind == REPORT:
-            self._evaluated(row, event["result"], time)
+            self._evaluated(row, event["result"], run, time)
             return
         if kind == RESTART:
             row["attempt"] += 1
@@ -106,12 +106,14 @@ class Recorder:
                 self._store.trial(row)
         self._store.close()
 
-    def _evaluated(self, row: dict[str, Any], result: Mapping[str, Any], time: datetime) -> None:
+    def _evaluated(
+        self, row: dict[str, Any], result: Mapping[str, Any], run: OpenRun, time: datetime
+    ) -> None:
         row["step"] = result["step"]
         known = (row["search"], row["trial"], result["step"]) in self._reported
         # without FID the training diverged between two evaluations
         if "fid" in result and not known:
-            self._guard(lambda: self._store.report(self._report(row, result, time)))
+            self._guard(lambda: self._store.report(self._report(row, result, run, time)))
 
     def _end(self, row: dict[str, Any], outcome: str, run: OpenRun, time: datetime) -> None:
         last = run.last
@@ -153,7 +155,7 @@ class Recorder:
         }
 
     def _report(
-        self, row: dict[str, Any], result: Mapping[str, Any], time: datetime
+        self, row: dict[str, Any], result: Mapping[str, Any], run: OpenRun, time: datetime
     ) -> dict[str, Any]:
         reference = self._context.reference
         return {
@@ -165,7 +167,7 @@ class Recorder:
             "extractor_sha256": reference.extractor.sha256,
             "extractor_resize": reference.extractor.resize,
             "fid_samples": self._context.plans[row["model"]].samples,
-            "ema": self._context.config.fid.ema or 0.0,
+            "ema": self._context.spec(run.config).training.ema or 0.0,
             "fid_reference": reference.split,
             "fid_reference_size": reference.count,
             "device": result["device"],

@@ -187,7 +187,6 @@ def _comparability(context: Context) -> dict[str, Comparability]:
             extractor=reference.extractor.identity,
             samples=plan.samples,
             reference=f"{reference.count} {reference.split} images",
-            ema=context.config.fid.ema or 0.0,
             budget=context.config.images_of(name),
         )
         for name, plan in context.plans.items()

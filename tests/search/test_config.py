@@ -8,6 +8,7 @@ from mollitune.models import models
 from mollitune.schedules import Choice, Float, Int, families
 from mollitune.search.config import (
     MODELS,
+    FidConfig,
     SearchConfig,
     StoppingConfig,
     check_models,
@@ -134,7 +135,8 @@ BAD = {
     ),
     "fid: {extra: [kid, kid]}": "extra lists kid more than once",
     "fid: {extra: [fad]}": "fid.extra.*'kid', 'prc' or 'fid_infinity'",
-    "fid: {ema: 100}": "ema.*less than 1",
+    "fid: {ema: 100}": r"key 'fid\.ema' is 100: .*less than 1",
+    "model: {name: vae, ema: 1}": r"key 'model\.0\.ema' is 1: .*less than 1",
     "fid: {weights: a.pth}": "weights belongs to inception-v3-compat",
     "loggers: [mlflw]": "key 'loggers.0' is 'mlflw': .*'tensorboard', 'mlflow' or 'wandb'",
     "loggers: [wandb, wandb]": "loggers lists wandb more than once",
@@ -146,7 +148,8 @@ BAD = {
     "constraint: {fid: <= 3}": "it bounds the objective itself; name another metric",
     "constraint: {}": "must name one metric, as in",
     "resources: {stack: 2}\nfid: {ema: 0.1}": (
-        r"search\.yaml: resources\.stack trains no averaged weights; leave it out, or fid\.ema$"
+        r"search\.yaml: resources\.stack trains no averaged weights, and every model has ema; "
+        r"leave one of the two out$"
     ),
     "resources: {stack: 0}": (
         "key 'resources.stack' is 0: must be auto, or a whole number from 1 to 1024"
@@ -262,6 +265,34 @@ def test_hyperparameters_are_searched_in_the_notation_of_schedules(tmp_path: Pat
     assert again.model[0].hyperspace == entry.hyperspace
     assert again.to_dict() == config.to_dict()
     assert not read(tmp_path, BASE).model[0].hyperspace
+
+
+def test_an_average_is_a_setting_like_others_and_zero_is_none(tmp_path: Path) -> None:
+    for searched, dimension, first in [
+        ("{choices: [0.1, 0, 0.05]}", Choice((0.1, 0, 0.05)), 0),
+        ("[0.02, 0.2]", Float(0.02, 0.2, log=True), 0.02),
+    ]:
+        (entry,) = read(tmp_path, f"name: run\nmodel: {{name: vae, ema: {searched}}}\n").model
+        assert entry.hyperspace.dimensions == {"ema": dimension}
+        assert dict(entry.hyperspace.first) == {"ema": first}
+        assert entry.ema == (first or None)
+
+
+def test_an_average_for_all_models_goes_to_those_without_their_own(tmp_path: Path) -> None:
+    models = "[vae, {name: maf, ema: 0}, {name: glow, ema: {choices: [0, 0.2]}}, {name: hvae}]"
+    older = read(tmp_path, f"name: run\nmodel: {models}\nfid: {{ema: 0.1, samples: 50}}\n")
+    assert [entry.ema for entry in older.model] == [0.1, None, None, 0.1]
+    assert list(older.model[2].hyperspace.dimensions) == ["ema"]
+    assert (older.fid.ema, older.fid.samples) == (None, 50)
+    plain = older.to_dict()
+    assert "ema" not in plain["fid"]
+    assert SearchConfig.model_validate(plain).to_dict() == plain
+    # the same in Python, and in a search of before
+    made = SearchConfig(name="run", model=list(older.model[1:3]), fid=FidConfig(ema=0.1))
+    assert [entry.ema for entry in made.model] == [None, None]
+    del plain["model"][0]["ema"]
+    again = SearchConfig.model_validate(plain | {"fid": plain["fid"] | {"ema": 0.3}})
+    assert [entry.ema for entry in again.model] == [0.3, None, None, 0.1]
 
 
 def test_unlike_batches_see_equally_many_images(tmp_path: Path) -> None:

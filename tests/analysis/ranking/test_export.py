@@ -76,6 +76,12 @@ def test_it_tells_how_the_search_trained(search: Search, tmp_path: Path) -> None
     assert provenance["extractor_resize"] == "none"
 
 
+def test_the_average_of_an_older_search_is_told(search: Search, tmp_path: Path) -> None:
+    older = {"model": [{"name": "glow", "lr": 0.01}], "fid": {"samples": 50, "ema": 0.1}}
+    document = exported(search(*TRIALS, metadata={"config": older}), tmp_path, "glow")
+    assert document["provenance"]["training"] == {"ema": 0.1, "lr": 0.01}
+
+
 def test_it_tells_how_to_rescale(results: Results, tmp_path: Path) -> None:
     rescale = exported(results, tmp_path, "glow")["rescale"]
     assert "progress = step / total_steps" in rescale["rule"]

@@ -21,6 +21,7 @@ JOINT: dict[str, Any] = {
         "lr": [1e-3, 1e-2],
         "batch_size": {"choices": [32, 64]},
         "lr_decay": ["constant", "cosine"],
+        "ema": {"choices": [0, 0.1]},
         "hparams": {"hidden": [8, 16]},
     },
     "families": ["linear", "sigmoid"],
@@ -31,7 +32,8 @@ JOINT: dict[str, Any] = {
     "confirm": {"top": 1, "seeds": 3, "samples": 50},
     "resources": {"stack": 2},
 }
-SEARCHED = ["params.batch_size", "params.hparams.hidden", "params.lr", "params.lr_decay"]
+NAMES = ["batch_size", "ema", "hparams.hidden", "lr", "lr_decay"]
+SEARCHED = [f"params.{name}" for name in NAMES]
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +63,16 @@ def test_both_sides_are_tuned_on_equally_many_images(place: Place, joint: Result
     assert set(trials["params.batch_size"]) == {32, 64}
     assert set(trials["budget"]) == {256}
     assert trials["params.lr"].between(1e-3, 1e-2).all()
+    # averaged weights and last ones in one race, and in one stack
+    assert set(joint.reports["ema"]) == {0.0, 0.1}
+    assert (joint.reports["ema"] == joint.reports["params.ema"]).all()
     new = trials.drop_duplicates("configuration")
     assert (new["family"] == "vanilla").sum() == len(new) // 3
     board = leaderboard(joint)
     assert len(board) == len(new)
-    assert board["schedule"].str.contains(r" with batch_size=(?:32|64) hidden=\d+ lr=").all()
+    assert (
+        board["schedule"].str.contains(r" with batch_size=(?:32|64) ema=\S+ hidden=\d+ lr=").all()
+    )
     vanilla = board[board["family"] == "vanilla"]["fid_expected"]
     assert set(board["vanilla_expected"]) == {vanilla.min()}
     named = set(importance(joint, kind="parameter").query("within == 'all'")["name"])
@@ -73,7 +80,7 @@ def test_both_sides_are_tuned_on_equally_many_images(place: Place, joint: Result
     page = (place.folder / "results" / "joint" / "report.html").read_text()
     assert "The best of vanilla: vanilla with batch_size=" in page
     found = best(joint)
-    assert found.settings.keys() == {name.removeprefix("params.") for name in SEARCHED}
+    assert found.settings.keys() == set(NAMES)
     assert found.vanilla_text in set(board["schedule"])
     assert (found.equal is None) == found.is_vanilla
 
@@ -106,10 +113,12 @@ def test_the_verdict_is_tuned_against_tuned_and_its_choice_is_trained(
     assert Configuration(load(export), choice.settings).schedule == choice.schedule
     training = document["provenance"]["training"]
     own = dict(choice.settings)
-    assert training["lr"] == own["lr"]
+    assert (training["lr"], training["ema"]) == (own["lr"], own["ema"])
     assert training["hparams"] == {"hidden": own["hparams.hidden"]}
     assert document["provenance"]["steps"] * training["batch_size"] == 256
     place.run("train", "--schedule", str(export), "--output", "out", "--fid-samples", "50")
     trained = json.loads((place.folder / "out" / "train.json").read_text())
     assert trained["settings"]["lr"] == own["lr"]
     assert trained["settings"]["batch_size"] == own["batch_size"]
+    assert trained["settings"]["ema"] == (own["ema"] or None)
+    assert trained["result"]["weights"] == ("ema" if own["ema"] else "last")

@@ -143,9 +143,16 @@ def test_a_search_that_goes_on_keeps_what_was_measured() -> None:
     assert [plan.as_one for plan in plans.values()] == [False, True]
 
 
-@pytest.mark.parametrize(("gain", "groups"), [(0.9, 0), (2.0, 2), (None, 2)])
-def test_a_process_trains_as_one_what_gains(
-    context: Context, gain: float | None, groups: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("gain", "averages", "sizes"),
+    [(0.9, [0, 0, 0], []), (2.0, [0, 0, 0], [3, 3]), (None, [0, 0.1, 0], [2, 2])],
+)
+def test_a_process_trains_as_one_what_gains_and_can_be(
+    make: Make,
+    gain: float | None,
+    averages: list[float],
+    sizes: list[int],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     trained: list[int] = []
 
@@ -156,6 +163,7 @@ def test_a_process_trains_as_one_what_gains(
     monkeypatch.setattr(stacked_trainable, "train_together", counting)
     # Ray alone knows what the driver has ended
     monkeypatch.setattr(beacon, "get", lambda *_: None)
+    context = make(model=VAE | {"ema": {"choices": [0, 0.1]}})
     own = replace(context, plans={"vae": Plan(0.5, 20, gain=gain)})
 
     class Own(RunsTrainable):
@@ -163,9 +171,16 @@ def test_a_process_trains_as_one_what_gains(
             super().setup(config, own)
 
     schedule = Vanilla().to_dict()
-    trials = [{"trial": k, "model": "vae", "schedule": schedule, "seed": k} for k in range(3)]
+    shared = {"model": "vae", "schedule": schedule}
+    trials = [
+        {"trial": k, "seed": k, "settings": {"ema": average}, **shared}
+        for k, average in enumerate(averages)
+    ]
     process = Own({"trials": trials})
-    results = [process.step(), process.step()]
-    assert trained == [3] * groups
+    results = [process.step()]
+    averaged = {one.number: one.trial.averaged is not None for one in process._running}
+    assert averaged == {k: average > 0 for k, average in enumerate(averages)}
+    results.append(process.step())
+    assert trained == sizes
     assert [r["done"] for r in results] == [False, True]
     assert [one["step"] for r in results for one in r["results"]] == [3] * 3 + [6] * 3

@@ -13,7 +13,7 @@ from mollitune.search.policy.comparability import (
     require_alike,
 )
 
-LIKE = Comparability("vae", 0.65, False, "lenet 12ab", 2000, "360 validation images", 0.0, 7680)
+LIKE = Comparability("vae", 0.65, False, "lenet 12ab", 2000, "360 validation images", 7680)
 OTHERS: dict[str, Any] = {
     "model": "glow",
     "age": 0.7,
@@ -21,7 +21,6 @@ OTHERS: dict[str, Any] = {
     "extractor": "lenet 34cd",
     "samples": 1000,
     "reference": "360 test images",
-    "ema": 0.05,
     "budget": 15360,
 }
 

@@ -54,10 +54,17 @@ def test_limits_of_retries_and_hanging(values: dict[str, Any]) -> None:
 
 
 def test_averaged_weights_do_not_go_with_a_stack() -> None:
-    values = {"name": "x", "model": ["vae"], "fid": {"ema": 0.1}}
-    SearchConfig.model_validate(values)
-    with pytest.raises(ValidationError, match="trains no averaged weights"):
-        SearchConfig.model_validate({**values, "resources": {"stack": 2}})
+    def stacked(*averages: object) -> SearchConfig:
+        models = [{"name": f"pkg:M{n}", "ema": ema} for n, ema in enumerate(averages)]
+        values = {"name": "x", "model": models, "resources": {"stack": 2}}
+        return SearchConfig.model_validate(values)
+
+    always: list[object] = [0.1, [0.1, 0.2], {"choices": [0.05, 0.1]}]
+    # as long as there is something that can be stacked
+    for other in (0, None, {"choices": [0, 0.1]}):
+        stacked(*always, other)
+    with pytest.raises(ValidationError, match="averaged weights, and every model has ema"):
+        stacked(*always)
 
 
 def test_only_known_models_are_compiled() -> None:
