@@ -17,12 +17,13 @@ from mollitune.analysis.tables.configurations import parameters
 from mollitune.analysis.tables.results import Results
 from mollitune.search.store import COMPARABLE_WITHIN, PARAMS_PREFIX, SHAPE_PREFIX
 
-from .fanova import shares
+from .fanova import Pair, shares
 
 FEWEST = 8
 """Configurations with a complete run below which nothing is said."""
 _KINDS = ("parameter", "shape")
 _ALL = "all"
+_OF_SCHEDULES = ("until", "family")  # what all schedules have
 _REDUNDANT = f"{SHAPE_PREFIX}clean_steps"  # the clean share once more, in steps
 _COLUMNS = {
     "model": "str",
@@ -42,12 +43,12 @@ def importance(
 ) -> pd.DataFrame:
     """Tell which share of the variance of log FID each parameter and shape feature explains alone.
 
-    By fANOVA through Optuna: of a forest of regression trees over the configurations, the share
-    of the variance that is left when all other features are averaged out. What features do only
-    together belongs to none of them, so shares need not add up to 1. The target is the logarithm
-    of FID, averaged over the seeds of a configuration; not the expected FID, which leans on the
-    shapes already. Numbers enter by their ranks, so no unit, logarithm or outlier matters, and a
-    share is over what was tried, evenly.
+    By fANOVA: of a forest of regression trees over the configurations, the share of the variance
+    that is left when all other features are averaged out. What features do only together belongs
+    to none of them, so shares need not add up to 1. The target is the logarithm of FID, averaged
+    over the seeds of a configuration; not the expected FID, which leans on the shapes already.
+    Numbers enter by their ranks, so no unit, logarithm or outlier matters, and a share is over
+    what was tried, evenly.
 
     fANOVA needs parameters that every configuration has, but those of a schedule depend on its
     family. So there are three questions:
@@ -55,7 +56,10 @@ def importance(
     - ``shape``: features of the curve, which every schedule has. They go together, and two that
       tell the same share what they explain.
     - ``parameter`` within all: the family, ``until``, the share of training that is mollified (0
-      for vanilla), which all schedules have, and the hyperparameters that were searched.
+      for vanilla), which all schedules have, and the hyperparameters that were searched. Each of
+      these is also looked at together with ``until`` and with the family, in rows such as ``lr x
+      until``: the share that both explain beyond what each explains alone. It is large if the
+      best ``until`` depends on the learning rate.
     - ``parameter`` within one family: its own, named ``sigmoid.tau``, with shares of the variance
       within that family.
 
@@ -76,7 +80,7 @@ def importance(
             8 configurations, that with the lowest mean FID of one.
 
     Returns:
-        One row per feature that took more than one value, sorted by ``model``, ``kind``,
+        One row per feature that took more than one value, or pair, sorted by ``model``, ``kind``,
         ``within`` (``all`` first) and falling ``importance``: ``model``, ``kind``, ``within``
         (``all``, or a family), ``name``, ``importance`` (in [0, 1]), its 90 % interval ``low`` to
         ``high``, ``chance`` (exceeded by 5 % of 20 shuffles) and ``configurations`` (how many are
@@ -101,12 +105,13 @@ def importance(
 
 
 class _Question(NamedTuple):
-    """Features of some configurations, and what they are to explain."""
+    """Features of some configurations and pairs of them, and what they are to explain."""
 
     kind: str
     within: str
     features: Mapping[str, Sequence[float]]
     target: Sequence[float]
+    pairs: Sequence[Pair] = ()
 
 
 def _check_family(results: Results, model: str | None, family: str | None) -> None:
@@ -126,7 +131,8 @@ def _questions(
     require_alike(results, runs, COMPARABLE_WITHIN)
     table = _configurations(results, runs)
     if kind in (None, "parameter"):
-        yield _Question("parameter", _ALL, _common(table), table["target"].tolist())
+        common = _common(table)
+        yield _Question("parameter", _ALL, common, table["target"].tolist(), _pairs(common))
         own = table[table["family"] == (family or _leading_family(table))]
         if not own.empty:
             name = str(own["family"].iloc[0])
@@ -139,7 +145,7 @@ def _answer(model: str, question: _Question) -> Iterator[dict[str, Any]]:
     count = len(question.target)
     if count < FEWEST or not question.features:
         return
-    found = shares(question.features, question.target)
+    found = shares(question.features, question.target, question.pairs)
     for name, share in sorted(found.items(), key=lambda item: -item[1].importance):
         shared = {"model": model, "kind": question.kind, "within": question.within}
         yield {**shared, "name": name, **share._asdict(), "configurations": count}
@@ -167,6 +173,12 @@ def _common(table: pd.DataFrame) -> dict[str, list[float]]:
     first = table.iloc[0].to_dict() if len(table) else {}
     settings = {name: table[f"{PARAMS_PREFIX}{name}"] for name in _settings(first)}
     return _varying({"family": table["family"], "until": until, **settings})
+
+
+def _pairs(features: Mapping[str, object]) -> list[Pair]:
+    """Each hyperparameter with each of what all schedules have."""
+    settings = [name for name in features if name not in _OF_SCHEDULES]
+    return [(own, of) for own in settings for of in _OF_SCHEDULES if of in features]
 
 
 def _settings(row: Mapping[Any, Any]) -> list[str]:

@@ -7,6 +7,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from mollitune._errors import MollituneError
+from mollitune.analysis.diagnostics.fanova import TOGETHER
 from mollitune.analysis.diagnostics.importance import FEWEST, importance
 from mollitune.analysis.report.html import Cell, card, small, table
 from mollitune.analysis.report.strip import Scale, axis, bar, interval, strip, upright
@@ -19,9 +20,13 @@ _TOO_LITTLE = (
     "mollitune extend adds trials."
 )
 _NOTE = (
-    "How much of the variance of log FID each one explains by itself, with a 90 % interval. The "
-    "dotted line is what chance explains in shuffled FIDs: a bar that does not reach it (grey) "
+    "How much of the variance of {} each one explains by itself, with a 90 % interval. The "
+    "dotted line is what chance explains in shuffled values: a bar that does not reach it (grey) "
     "means nothing. Features that go together share what they explain."
+)
+_ON_PAIRS = (
+    " A pair such as lr x until has what both explain beyond what each explains alone: beyond "
+    "chance, the best value of one depends on the other."
 )
 _SHAPES = {
     "area": "mean level",
@@ -44,28 +49,39 @@ def importance_card(results: Results, model: str) -> Markup:
         found = importance(results, model)
     except MollituneError as error:
         return card(_TITLE, f"{error}.")
-    return shares_card(found)
+    return shares_card(found, results.objective.title)
 
 
-def shares_card(found: pd.DataFrame) -> Markup:
+def shares_card(found: pd.DataFrame, metric: str = "FID") -> Markup:
     """Draw what `importance` found for one model, or say that it is too little.
 
     Args:
         found: Its rows.
+        metric: What the search minimises.
     """
     if found.empty:
         return card(_TITLE, _TOO_LITTLE)
     highest = float(found[["importance", "high", "chance"]].to_numpy(float).max())
     scale = Scale(0.0, max(104 * highest, 1.0))
+    paired = found["name"].str.contains(TOGETHER, regex=False)
     # the shape first: it is what all families have in common
-    groups = sorted(found.groupby(["kind", "within"]), key=lambda group: group[0][0] != "shape")
-    tables = (_table(str(kind), str(within), rows, scale) for (kind, within), rows in groups)
-    return Markup('<div class="importance">{}</div>').format(card(_TITLE, _NOTE, *tables))
+    groups = sorted(
+        found.groupby(["kind", "within", paired]), key=lambda group: group[0][0] != "shape"
+    )
+    tables = (
+        _table(str(kind), str(within), bool(pairs), rows, scale)
+        for (kind, within, pairs), rows in groups
+    )
+    # positive values are taken by their logarithm, which tells a reader of FIDs what is a share
+    what = f"log {metric}" if metric == "FID" else metric
+    note = _NOTE.format(what) + _ON_PAIRS * bool(paired.any())
+    return Markup('<div class="importance">{}</div>').format(card(_TITLE, note, *tables))
 
 
-def _table(kind: str, within: str, rows: pd.DataFrame, scale: Scale) -> Markup:
+def _table(kind: str, within: str, pairs: bool, rows: pd.DataFrame, scale: Scale) -> Markup:
     owner = "all schedules" if within == "all" else within
     name = "feature of the shape" if kind == "shape" else f"parameter of {owner}"
+    name = "pair: beyond each alone" if pairs else name
     count = count_of(int(rows["configurations"].iloc[0]), "configuration")
     head = [
         Cell(small(name, count)),

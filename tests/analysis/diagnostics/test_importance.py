@@ -1,12 +1,11 @@
 """Importances on invented results whose truth is known."""
 
 import dataclasses
-import logging
 from collections.abc import Callable
 
 import numpy as np
-import optuna
 import pandas as pd
+import pyarrow as pa
 import pytest
 from tests.analysis.conftest import FakeTrial, Search
 
@@ -144,6 +143,37 @@ def test_seeds_are_averaged_before_anything_else(search: Search) -> None:
     assert found["low"] > 0.5
 
 
+def by_rate_and_length(search: Search, law: Callable[[float, float], float]) -> pd.DataFrame:
+    """The general parameters of a search of schedules and learning rates, by name."""
+    rng = np.random.default_rng(2)
+    trials = []
+    for n in range(160):
+        rate, length = rng.random(2)
+        schedule = build(str(rng.choice(["linear", "cosine"])), until=0.1 + 0.8 * length)
+        fid = 20 * float(np.exp(law(rate, length) + 0.05 * rng.normal()))
+        trials.append(Ended(n, schedule, fid, settings={"lr": 10 ** (2 * rate - 4)}))
+    table = importance(search(*trials, params={"lr": pa.float64()}), kind="parameter")
+    pairs = table[table["name"].str.contains(" x ")]
+    assert set(pairs["within"]) == {"all"}
+    assert set(pairs["name"]) == {"lr x until", "lr x family"}
+    return table[table["within"] == "all"].set_index("name")
+
+
+def test_an_interaction_is_what_two_explain_only_together(search: Search) -> None:
+    """The best length depends on the learning rate, and on the average neither matters."""
+    found = by_rate_and_length(search, lambda rate, length: 4 * (rate - 0.5) * (length - 0.5))
+    above = found["importance"] > found["chance"]
+    assert list(found.index[above]) == ["lr x until"]
+    assert found["importance"]["lr x until"] > 0.4
+
+
+def test_effects_that_add_up_do_not_interact(search: Search) -> None:
+    found = by_rate_and_length(search, lambda rate, length: rate + length)
+    for name in ("lr x until", "lr x family"):
+        assert found["importance"][name] < min(0.1, found["chance"][name])
+    assert found["importance"].sum() == pytest.approx(1, abs=0.02)
+
+
 def test_few_configurations_say_nothing(search: Search, results: Results) -> None:
     empty = importance(results)
     assert len(empty) == 0
@@ -192,16 +222,3 @@ def test_what_is_not_there(results: Results, arguments: dict[str, str], message:
 def test_fids_measured_in_different_ways_are_refused(unlike: Results) -> None:
     with pytest.raises(MollituneError, match="they differ in fid_samples"):
         importance(unlike)
-
-
-def test_optuna_stays_silent_and_as_it_was(
-    search: Search, capfd: pytest.CaptureFixture[str]
-) -> None:
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(logging.INFO)
-    try:
-        importance(searched(search, FEWEST, noise), kind="shape")
-        assert optuna.logging.get_verbosity() == logging.INFO
-    finally:
-        optuna.logging.set_verbosity(before)
-    assert capfd.readouterr() == ("", "")

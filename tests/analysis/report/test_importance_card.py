@@ -42,6 +42,16 @@ def test_groups_say_what_they_are_of_and_what_chance_finds_too_is_grey() -> None
     assert re.findall(r'<tr class="(\w*)">', card) == ["", "", "out"]
 
 
+def test_what_two_explain_only_together_stands_apart_and_is_explained() -> None:
+    pair = pd.DataFrame([("parameter", "all", "lr x until", 0.3, 0.2, 0.4, 0.1, 40)])
+    card = shares_card(pd.concat([FOUND, pair.set_axis(COLUMNS, axis=1)]))
+    tables = card.split("<table")[1:]
+    assert ["lr x until" in table for table in tables] == [False, False, True, False]
+    assert "pair: beyond each alone" in tables[2]
+    assert "the best value of one depends on the other" in card
+    assert "the best value of one" not in shares_card(FOUND)
+
+
 def test_too_little_data() -> None:
     assert "Not enough data yet" in shares_card(FOUND.iloc[:0])
     assert "<svg" not in shares_card(FOUND.iloc[:0])
