@@ -109,6 +109,10 @@ def _introduce(
         _say(console, f"verdict: {verdict['sentence']}")
     elif source.provenance:
         _say(console, f"schedule of {source.name}: {source.provenance.get('note', 'of a search')}")
+    from .settings import beyond
+
+    if warning := beyond(source, settings):
+        _say(console, f"warning: {warning}")
     if searched:
         _say(console, f"{settings.steps:,} steps as in the search; use --steps to train longer")
     _say(console, f"folder: {folder}")

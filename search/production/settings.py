@@ -86,6 +86,28 @@ class ScheduleSource:
         return _mapping(self.document.get("provenance"))
 
 
+def beyond(source: ScheduleSource, settings: TrainSettings) -> str | None:
+    """Say in one line that a training is longer than all runs behind its schedule; None if not.
+
+    Args:
+        source: The schedule with its provenance.
+        settings: Of the training.
+    """
+    steps = source.provenance.get("steps")
+    batch = _mapping(source.provenance.get("training")).get("batch_size", settings.batch_size)
+    if not isinstance(steps, int) or not isinstance(batch, int) or not steps * batch:
+        return None
+    ratio = settings.steps * settings.batch_size / (steps * batch)
+    if ratio <= 1.05:  # an epoch more or less is no other budget
+        return None
+    unit = "steps" if batch == settings.batch_size else f"steps of {batch} images"
+    return (
+        f"measured to {steps:,} {unit}; at {settings.steps:,} this is an extrapolation (ratio "
+        f"{ratio:.3g}): whether mollification pays depends on the budget, so train --schedule "
+        "vanilla as well"
+    )
+
+
 def read_schedule(name: str) -> ScheduleSource:
     """Read a schedule from an exported file, or take a family with the default of a search.
 

@@ -8,6 +8,7 @@ from mollitune.schedules import Knots, Sigmoid, Vanilla
 from mollitune.search.production.settings import (
     ScheduleSource,
     TrainSettings,
+    beyond,
     parse_hparams,
     read_schedule,
     settle,
@@ -53,6 +54,19 @@ def test_another_model_starts_from_the_defaults() -> None:
     assert (found.preset, found.hparams, found.lr) == ("quick", {"steps": 2}, 0.0005)
     old = settle(ScheduleSource("best.json", MOLLIFY, {"provenance": FOUND}), {})  # no training
     assert (old.model, old.preset, old.batch_size) == ("glow", "quick", 128)
+
+
+def test_a_training_beyond_the_search_is_an_extrapolation() -> None:
+    def told(**asked: int) -> str:
+        return beyond(SEARCHED, settle(SEARCHED, asked)) or ""
+
+    assert told() == told(steps=1040) == told(steps=500, batch_size=128) == ""
+    assert told(steps=200_000).startswith(
+        "measured to 1,000 steps; at 200,000 this is an extrapolation (ratio 200): whether"
+    )
+    assert told(batch_size=128).startswith("measured to 1,000 steps of 64 images; at 1,000 this")
+    alone = ScheduleSource("vanilla", Vanilla())
+    assert beyond(alone, settle(alone, LEAST)) is None
 
 
 def test_the_spec_is_that_of_the_settings() -> None:
