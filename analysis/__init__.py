@@ -20,6 +20,7 @@ Nothing here needs Ray, prints or shows: functions return data frames, figures a
 `costs`             trials, steps and hours per model, and what stopping saved
 `audit`             whether stopping early was safe
 `verdict`           what fresh seeds say: which schedules beat vanilla, which cannot be told apart
+`trend`             how a schedule's effect moves with the budget, and where it starts to pay
 `write_report`      the page that shows a search to people; `watch_report` follows one that runs
 =================== =====================================================================
 """
@@ -31,12 +32,14 @@ from .confirmation import (
     Difference,
     Interval,
     Judgement,
+    Trend,
     Verdict,
     clearly_out,
     detectable,
     judge,
     paired_interval,
     seeds_needed,
+    trend,
     verdict,
     verdicts,
     write_verdict,
@@ -76,6 +79,7 @@ __all__ = [
     "PolicyAudit",
     "Results",
     "RungAudit",
+    "Trend",
     "Verdict",
     "audit",
     "best",
@@ -98,6 +102,7 @@ __all__ = [
     "seeds_needed",
     "summary",
     "transfer",
+    "trend",
     "verdict",
     "verdicts",
     "watch_report",

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from mollitune._errors import MollituneError
+from mollitune.analysis import trend
 from mollitune.models import dequantise
 from mollitune.schedules import Schedule, Sigmoid, Vanilla
 from mollitune.search.data.images import Splits, as_tensor, split
@@ -259,6 +260,21 @@ def compared(pairs: Sequence[tuple[float, float]]) -> list[str]:
     return [f"{first:.4g}", f"{second:.4g}", f"**{second - first:+.3g}** ± {error:.2g}"]
 
 
+def trends(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield for each arm, and each measure at several budgets, how its difference moves."""
+    ended = [row for row in rows if row.get("final")]
+    for arm in sorted({row["arm"] for row in ended} - {"vanilla"}):
+        for name in [n for n in ended[0] if n in ("fid", "kid", "bpd") or ":" in n]:
+            found: dict[int, list[float]] = {}
+            plain = {(r["steps"], r["seed"]): r[name] for r in ended if r["arm"] == "vanilla"}
+            for row in ended:
+                if row["arm"] == arm and (row["steps"], row["seed"]) in plain:
+                    difference = row[name] - plain[row["steps"], row["seed"]]
+                    found.setdefault(row["steps"], []).append(difference)
+            if len(found) > 1:
+                yield f"{name}: {trend(found).sentence(arm)}."
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="digits")
@@ -281,7 +297,12 @@ def main() -> None:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         torch.set_num_threads(1)
         run_all(Setup.of(options))
-    print("\n".join(table(read(options.out))), flush=True)
+    rows = read(options.out)
+    print("\n".join(table(rows)), flush=True)
+    for setting in sorted({(row["model"], row["batch"], row["lr"]) for row in rows}):
+        own = [row for row in rows if (row["model"], row["batch"], row["lr"]) == setting]
+        print(f"\n{setting[0]}, batch {setting[1]}, lr {setting[2]:g}\n")
+        print("\n".join(trends(own)), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 `runs` reads a confirmation from the tables, `judgement` compares its arms by `paired` intervals,
 `verdict` puts the result together and `sentence` into words. `elimination` drops hopeless arms
-while a confirmation runs; `power` says beforehand which differences it can find.
+while a confirmation runs; `power` says beforehand which differences it can find; `trend` says how
+a difference moves with the budget.
 """
 
 from .arms import Arm, Verdict
@@ -10,6 +11,7 @@ from .elimination import clearly_out
 from .judgement import Difference, Judgement, judge
 from .paired import Interval, detectable, paired_interval, seeds_needed
 from .power import power_sentence
+from .trend import Trend, trend
 from .verdict import verdict, verdicts, write_verdict
 
 __all__ = [
@@ -17,6 +19,7 @@ __all__ = [
     "Difference",
     "Interval",
     "Judgement",
+    "Trend",
     "Verdict",
     "clearly_out",
     "detectable",
@@ -24,6 +27,7 @@ __all__ = [
     "paired_interval",
     "power_sentence",
     "seeds_needed",
+    "trend",
     "verdict",
     "verdicts",
     "write_verdict",
