@@ -63,8 +63,8 @@ class Best:
         fid_samples: Number of samples behind the FID.
         verdict: What the latest confirmation says of this model; None without one.
         metric: What all values above are of: FID, or what else the search minimises.
-        constraint: What is recommended keeps a bound on another metric: how, in one sentence;
-            None without a constraint.
+        constraint: How many configurations keep the bound on another metric, in words; None
+            without one.
     """
 
     search: str
@@ -136,13 +136,13 @@ class Best:
             equal = f"; {self.equal.sentence}" if self.equal is not None else ""
             return (
                 f"On {self.model}, {self.text} looks best: expected {self.metric} {expected}, "
-                f"{versus}{equal}; not confirmed yet."
+                f"{versus}{equal}{self._bounded}; not confirmed yet."
             )
         vanilla = f"{self.text} (expected {self.metric} {expected})"
         if self.others_finished:
             return (
-                f"On {self.model}, no schedule tried is expected to beat {vanilla}; "
-                "not confirmed yet."
+                f"On {self.model}, no schedule tried is expected to beat {vanilla}"
+                f"{self._bounded}; not confirmed yet."
             )
         nothing = "has finished yet" if self.others_tried else "was tried"
         return f"On {self.model}, no schedule {nothing} to compare with {vanilla}."
@@ -182,8 +182,11 @@ class Best:
         if self.at_an_end:
             names = " and ".join(self.at_an_end)
             wider = f" The best lies at an end of the range of {names}: search a wider one."
-        bound = "" if self.constraint is None else f" {self.constraint}"
-        return f"{sure} {measured}. {lowest}{wider}{bound}"
+        return f"{sure} {measured}. {lowest}{wider}"
+
+    @property
+    def _bounded(self) -> str:
+        return "" if self.constraint is None else f"; {self.constraint}"
 
 
 def best(results: Results, model: str | None = None) -> Best:
@@ -276,13 +279,13 @@ def _recommend(results: Results, rows: pd.DataFrame, board: pd.DataFrame) -> Bes
 
 
 def _kept(results: Results, board: pd.DataFrame) -> str | None:
-    """How many configurations keep the constraint, in one sentence; None without one."""
+    """How many configurations keep the constraint, in words; None without one."""
     if results.constraint is None:
         return None
     kept, of = int(board["allowed"].sum()), count_of(len(board), "configuration")
     if not kept:
-        return f"None of {of} keeps {results.constraint}: the recommendation breaks it, too."
-    return f"{kept} of {of} keep{'s' if kept == 1 else ''} {results.constraint}."
+        return f"none of {of} keeps {results.constraint}, this one neither"
+    return f"{kept} of {of} keep{'s' if kept == 1 else ''} {results.constraint}"
 
 
 def _others_tried(results: Results, model: str) -> int:

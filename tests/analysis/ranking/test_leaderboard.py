@@ -172,10 +172,11 @@ def test_what_keeps_the_constraint_comes_first(search: Search) -> None:
     assert board["rank"].tolist() == [1, 2, 3]
     own = best(found)
     assert (own.configuration, own.lowest_configuration) == (1, 2)
-    assert own.details.endswith("2 of 3 configurations keep bits per dim <= vanilla + 0.05.")
+    kept = "; 2 of 3 configurations keep bits per dim <= vanilla + 0.05; not confirmed yet."
+    assert own.sentence.endswith(kept)
     assert [one.number for one in finalists(found, "glow", 5)] == [1]
     nobody = {"constraint": {**KEPT["constraint"], "bound": {"limit": 1.0, "relative": False}}}
     none = search(*TRIALS[:3], reports=bits, metadata=nobody)
     assert best(none).configuration == 2
-    assert "None of 3 configurations keeps bits per dim <= 1: the" in best(none).details
+    assert "; none of 3 configurations keeps bits per dim <= 1, this" in best(none).sentence
     assert [one.number for one in finalists(none, "glow", 5)] == [2, 1]
