@@ -19,7 +19,7 @@ MOST_POINTS = 20_000
 MANY = 60
 """Above so many curves the best are drawn over pale ones."""
 _FEWEST_POINTS = 12
-_HOVER = "%{text}<br>step %{x:,}: %{y:.4~r}"
+_HOVER = "%{{text}}<br>step %{{x:,}}: {} %{{y:.4~r}}"
 
 
 def points_each(curves: Sequence[FidCurve]) -> int:
@@ -41,7 +41,7 @@ def fid_figure(
         strong: Numbers of trials that must not drown; above `MANY` curves all others are pale.
         metric: What the curves are of.
     """
-    figure = go.Figure()
+    figure, hover = go.Figure(), _HOVER.format(metric)
     most = points_each(curves)
     families = sorted({curve.family for curve in curves}, key=lambda f: (f != "vanilla", f))
     for family in families:
@@ -53,12 +53,13 @@ def fid_figure(
         for clean in (False, True):  # dotted lines below all others
             for family in families:
                 own = [curve for curve in some if curve.family == family]
-                _add_lines(figure, own, clean, most, opacity * (0.8 if clean else 0.5))
+                _add_lines(figure, own, clean, most, opacity * (0.8 if clean else 0.5), hover)
     for family in families:
-        _add_dots(figure, [curve for curve in curves if curve.family == family], many)
+        own = [curve for curve in curves if curve.family == family]
+        _add_dots(figure, own, many, hover)
     for curve in curves:
         if curve.trial == winner:
-            _add_bold(figure, curve, most)
+            _add_bold(figure, curve, most, hover)
     _explain_lines(figure, curves)
     lay_out(figure, "training step", f"{metric} (lower is better)")
     _fid_axis(figure, curves)
@@ -88,7 +89,12 @@ def _fid_axis(figure: go.Figure, curves: Sequence[FidCurve]) -> None:
 
 
 def _add_lines(
-    figure: go.Figure, curves: Sequence[FidCurve], clean: bool, most: int, opacity: float
+    figure: go.Figure,
+    curves: Sequence[FidCurve],
+    clean: bool,
+    most: int,
+    opacity: float,
+    hover: str,
 ) -> None:
     """One trace of lines: all curves of a family, where the data is clean or is not."""
     lines = [line for curve in curves for line in _segment(curve, clean, most)]
@@ -98,7 +104,7 @@ def _add_lines(
     figure.add_scatter(
         **as_trace(lines),
         mode="lines",
-        hovertemplate=f"{_HOVER}<extra></extra>",
+        hovertemplate=f"{hover}<extra></extra>",
         line={"color": family_color(family), "width": 1.6, "dash": "solid" if clean else "dot"},
         opacity=opacity,
         name=family,
@@ -131,7 +137,7 @@ def _segment(curve: FidCurve, clean: bool, most: int) -> Iterator[Line]:
         yield Line(curve.trial, [curve.steps[i] for i in own], [curve.fids[i] for i in own])
 
 
-def _add_dots(figure: go.Figure, curves: Sequence[FidCurve], many: bool) -> None:
+def _add_dots(figure: go.Figure, curves: Sequence[FidCurve], many: bool, hover: str) -> None:
     """One trace of dots: the values of a family that may be compared."""
     found = [(c, i) for c in curves for i, fit in enumerate(c.comparable) if fit]
     if not found:
@@ -142,7 +148,7 @@ def _add_dots(figure: go.Figure, curves: Sequence[FidCurve], many: bool) -> None
         y=[curve.fids[i] for curve, i in found],
         customdata=[curve.trial for curve, _ in found],
         mode="markers",
-        hovertemplate=f"{_HOVER}<br>comparable<extra></extra>",
+        hovertemplate=f"{hover}<br>comparable<extra></extra>",
         marker={"size": 5 if many else 7, "color": family_color(family), "line": {"width": 0}},
         opacity=0.4 if many else 0.8,
         name=family,
@@ -151,14 +157,14 @@ def _add_dots(figure: go.Figure, curves: Sequence[FidCurve], many: bool) -> None
     )
 
 
-def _add_bold(figure: go.Figure, curve: FidCurve, most: int) -> None:
+def _add_bold(figure: go.Figure, curve: FidCurve, most: int, hover: str) -> None:
     lines = list(_segment(curve, clean=True, most=most))
     if not lines:
         return
     figure.add_scatter(
         **as_trace(lines),
         mode="lines+markers",
-        hovertemplate=f"{_HOVER}<extra></extra>",
+        hovertemplate=f"{hover}<extra></extra>",
         line={"color": family_color(curve.family), "width": 3.5},
         marker={
             "size": [0] * (len(lines[0].x) - 1) + [9 if curve.comparable[-1] else 0, 0],
