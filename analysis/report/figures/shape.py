@@ -182,6 +182,7 @@ def _add_expected(
         hovertemplate="%{text}<extra></extra>",
         marker={
             "symbol": "diamond",
+            "opacity": 1.0,  # where sizes differ, Plotly's default is paler
             "size": [17 if point.configuration == winner else size for point in points],
             "color": family_color(family),
             "line": {"width": 0},
