@@ -33,34 +33,56 @@ class Bound:
 
 @dataclass
 class Bounded:
-    """The second metric of the configurations of one model, and what the bound makes of them.
+    """The complete runs of one model, and what the bound makes of its configurations.
 
     Arguments:
         bound: The bound.
     """
 
     bound: Bound
-    _values: dict[int, dict[int, float]] = field(default_factory=dict)
+    _vanilla: set[int] = field(default_factory=set)
+    _values: dict[int, list[float]] = field(default_factory=dict)
+    _seconds: dict[int, list[float]] = field(default_factory=dict)
 
-    def note(self, configuration: int, repeat: int, value: float) -> None:
-        """Note the second metric of a complete run."""
-        self._values.setdefault(configuration, {})[repeat] = value
-
-    def worth(self, worth: Mapping[int, float], vanilla: int | None) -> dict[int, float]:
-        """Make what breaks the bound worth no more than the worst.
-
-        So it is neither promoted before what keeps it, nor does a sampler look around it.
+    def note(
+        self, configuration: int, is_vanilla: bool, value: float, second: float | None
+    ) -> float:
+        """Note a complete run; return what a sampler is to be told of it.
 
         Args:
-            worth: What configurations are worth, lower being better.
-            vanilla: The vanilla configuration that a relative bound is measured from, if any.
+            configuration: Number of its configuration.
+            is_vanilla: Whether that has no mollification.
+            value: What is minimised.
+            second: The bounded metric; None where it is not finite.
+
+        Returns:
+            The value; of a configuration that breaks the bound none that is good.
         """
-        worst, own = max(worth.values()), None if vanilla is None else self._mean(vanilla)
+        if is_vanilla:
+            self._vanilla.add(configuration)
+        self._values.setdefault(configuration, []).append(value)
+        if second is not None:
+            self._seconds.setdefault(configuration, []).append(second)
+        means = {number: statistics.fmean(own) for number, own in self._values.items()}
+        kept = self.worth(means)[configuration]
+        return value if kept == means[configuration] else max(value, kept)
+
+    def worth(self, worth: Mapping[int, float]) -> dict[int, float]:
+        """Make what breaks the bound worth no more than the worst.
+
+        So it is not promoted before what keeps it.
+
+        Args:
+            worth: What configurations with complete runs are worth, lower being better.
+        """
+        plain = [number for number in worth if number in self._vanilla]
+        best = min(plain, key=lambda number: (worth[number], number), default=None)
+        vanilla, worst = None if best is None else self._second(best), max(worth.values())
         return {
-            number: value if self.bound.allows(self._mean(number), own) else worst
-            for number, value in worth.items()
+            number: own if self.bound.allows(self._second(number), vanilla) else worst
+            for number, own in worth.items()
         }
 
-    def _mean(self, configuration: int) -> float | None:
-        values = self._values.get(configuration)
-        return statistics.fmean(values.values()) if values else None
+    def _second(self, configuration: int) -> float | None:
+        values = self._seconds.get(configuration)
+        return statistics.fmean(values) if values else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -94,7 +93,6 @@ class Proposer:
         self._expect = expect
         self._share = dict(share or {})
         self._bounded = {} if bound is None else {name: Bounded(bound) for name in samplers}
-        self._values: dict[str, dict[int, dict[int, float]]] = {name: {} for name in samplers}
         self._configurations: list[_Tried] = []
         self._runs: list[Run] = []
         self._last: dict[int, tuple[Run, int]] = {}
@@ -164,23 +162,10 @@ class Proposer:
         final = value if outcome == "completed" else None
         self._races[run.model].end(run.configuration, run.repeat, final)
         if final is not None and run.model in self._bounded:
-            value = self._kept(run, final, second)
+            plain = self._configurations[run.configuration].configuration.is_vanilla
+            value = self._bounded[run.model].note(run.configuration, plain, final, second)
         self._samplers[run.model].tell(run, outcome, value, step)
         return ()
-
-    def _kept(self, run: Run, value: float, second: float | None) -> float:
-        """Return what a sampler is told of a complete run: nothing good if it breaks the bound."""
-        bounded, values = self._bounded[run.model], self._values[run.model]
-        values.setdefault(run.configuration, {})[run.repeat] = value
-        if second is not None:
-            bounded.note(run.configuration, run.repeat, second)
-        means = {number: statistics.fmean(own.values()) for number, own in values.items()}
-        kept = bounded.worth(means, self._best_vanilla(means))[run.configuration]
-        return value if kept == means[run.configuration] else max(value, kept)
-
-    def _best_vanilla(self, worth: Mapping[int, float]) -> int | None:
-        plain = [c for c in worth if self._configurations[c].configuration.is_vanilla]
-        return min(plain, key=lambda number: (worth[number], number), default=None)
 
     def worth(
         self, model: str, complete: Mapping[int, Mapping[int, float]]
@@ -195,7 +180,7 @@ class Proposer:
         found = dict(zip(complete, fids, strict=True))
         if model not in self._bounded:
             return found
-        return self._bounded[model].worth(found, self._best_vanilla(found))
+        return self._bounded[model].worth(found)
 
     def _is_vanillas(self, model: str) -> bool:
         """Whether vanilla has the next new configuration: its share is rounded down."""
