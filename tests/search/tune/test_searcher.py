@@ -11,6 +11,7 @@ from mollitune.search.config import SearchConfig
 from mollitune.search.launch.proposals import proposer
 from mollitune.search.policy.proposer import Proposal
 from mollitune.search.store.journal import END, START, JournalError
+from mollitune.search.store.objective import FID, constraint_of, objective_of
 from mollitune.search.tune.runs import OpenRun, end_of, run_of, start_of
 from mollitune.search.tune.searcher import ScheduleSearcher
 
@@ -67,6 +68,17 @@ def test_how_a_run_ended(case: str) -> None:
     last, failed, outcome, value = ENDS[case]
     found = end_of(last, failed=failed)
     assert found == {"outcome": outcome, "value": value, "step": last.get("step", 0)}
+
+
+def test_the_record_has_what_is_optimised_and_what_is_bounded() -> None:
+    bits = objective_of("bpd")
+    bound = constraint_of(FID, "<= vanilla + 1")
+    last = {**LAST, "bpd": 3.25}
+    ended = {"outcome": "completed", "value": 3.25, "step": LAST["step"]}
+    assert end_of(last, bits) == ended
+    assert end_of(last, bits, bound) == {**ended, "second": LAST["fid"]}
+    lost = end_of({**last, "bpd": math.nan}, bits)
+    assert (lost["outcome"], lost["value"]) == ("failed", None)
 
 
 @pytest.mark.parametrize("case", sorted(ENDS.keys() - {"completed"}))
