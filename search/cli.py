@@ -270,7 +270,7 @@ def replay(
     budget: Annotated[
         float | None,
         typer.Option(
-            help="Budget in complete runs; default: 3/8 of the number of schedules.", min=1
+            help="Budget in complete runs; default: 3/8 of the number of configurations.", min=1
         ),
     ] = None,
     orders: Annotated[int, typer.Option(help="Random orders per policy.", min=2)] = 50,
@@ -292,11 +292,16 @@ def replay(
         raise MollituneError(f"--rule: {error}") from None
     loaded = load_results(name, results)
     recording = record(loaded, model or str(loaded.reports["model"].iloc[0]))
-    side = max(read_metadata(find_search(name, results))["dataset"]["shape"][1:])
+    data = loaded.metadata.get("dataset")
+    if not isinstance(data, dict) or not isinstance(data.get("shape"), list):
+        data = read_metadata(find_search(name, results))["dataset"]  # which says what is damaged
+    side = max(data["shape"][1:])
     runs = budget or max(8.0, 3 / 8 * len(recording.schedules))
     console = TextConsole()
-    table = Table("policy", "regret", "±", "cost", "schedules", "runs", "stopped")
-    with console.status(f"replaying {len(recording.schedules)} schedules of {recording.model}"):
+    table = Table("policy", "regret", "±", "cost", "configurations", "runs", "stopped")
+    with console.status(
+        f"replaying {len(recording.schedules)} configurations of {recording.model}"
+    ):
         rows = compare(recording, runs, orders, side, also)
     for row in rows:
         table.add_row(row.name, *[f"{value:.3g}" for value in row.numbers])

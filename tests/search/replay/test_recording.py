@@ -198,3 +198,13 @@ def test_runs_that_do_not_compare_are_refused(
 
     with pytest.raises(MollituneError, match=f"^{words}"):
         record(made(write), "vae")
+
+
+def test_the_recorded_joint_table_is_a_joint_search() -> None:
+    table = Path(__file__).parents[3] / "benchmarks" / "curves" / "digitsjoint-realnvp"
+    found = record(load_results(str(table)), "realnvp")
+    assert (len(found.configurations), found.seeds, len(found.truth[0])) == (102, 3, 5)
+    assert list(found.hyperspace.dimensions) == ["batch_size", "lr", "lr_decay"]
+    assert sum(own.is_vanilla for own in found.configurations) == 33
+    assert [own.schedule.family for own in found.arms][:2] == ["vanilla", "sigmoid"]
+    assert found.held_out
