@@ -36,9 +36,7 @@ _COLUMNS = {
     "extractor": "str",
     "fid_samples": "int64",
 }
-_OF_THE_OBJECTIVE = {name for name in _COLUMNS if name.startswith("fid_")} - {"fid_samples"} | {
-    *("fid_one", "fid_other"),
-}
+_HOW_MEASURED = ("fid_samples", "fid_reference", "fid_reference_size")
 
 
 def leaderboard(results: Results, model: str | None = None) -> pd.DataFrame:
@@ -92,8 +90,8 @@ def named(table: pd.DataFrame, objective: Objective) -> pd.DataFrame:
     """Return a table in which the columns of what is minimised are called after it."""
     if objective.is_fid:
         return table
-    start = f"{objective.prefix}_"
-    names = {c: start + c.removeprefix("fid_") for c in table if c in _OF_THE_OBJECTIVE}
+    values = [c for c in map(str, table) if c.startswith("fid_") and c not in _HOW_MEASURED]
+    names = {c: f"{objective.prefix}_{c.removeprefix('fid_')}" for c in values}
     twice = table.columns.intersection(list(names.values()))  # the mean of bpd, once is enough
     return table.drop(columns=twice).rename(columns=names)
 

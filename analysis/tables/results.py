@@ -1,10 +1,10 @@
 """The results of one search in memory."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 from pyarrow import fs
@@ -15,6 +15,8 @@ from mollitune.search.store import Constraint, Objective, read_confirmation_file
 
 from .rows import Tables
 from .sql import query
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,14 +59,12 @@ class Results:
     @cached_property
     def objective(self) -> Objective:
         """What the search minimises: FID, unless its config says otherwise."""
-        told = self.metadata.get("objective")
-        return Objective(**told) if isinstance(told, Mapping) else Objective()
+        return self._told("objective", Objective.from_dict) or Objective()
 
     @cached_property
     def constraint(self) -> Constraint | None:
         """What a second metric must keep; None without such a bound."""
-        told = self.metadata.get("constraint")
-        return Constraint.from_dict(told) if isinstance(told, Mapping) else None
+        return self._told("constraint", Constraint.from_dict)
 
     @cached_property
     def boards(self) -> dict[str, pd.DataFrame]:
@@ -122,6 +122,16 @@ class Results:
             MollituneError: If it exists but cannot be listed.
         """
         return {f.base_name: f.size for f in self.files.list(folder) if f.is_file}
+
+    def _told(self, key: str, read: Callable[[Mapping[str, Any]], T]) -> T | None:
+        """What ``search.json`` says under a key; None if it says nothing."""
+        told = self.metadata.get(key)
+        try:
+            return read(told) if told is not None else None
+        except (KeyError, TypeError) as error:
+            raise MollituneError(
+                f"search.json of {self.name!r} is damaged at {key}: restore it from a copy"
+            ) from error
 
     def _frame(self, table: str) -> pd.DataFrame:
         frame: pd.DataFrame = self.tables[table].to_pandas()

@@ -57,7 +57,16 @@ class Objective:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as ``search.json`` has it."""
-        return {"column": self.column, "negated": self.negated}
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> Objective:
+        """Return what `to_dict` has written.
+
+        Raises:
+            TypeError: If it is something else.
+        """
+        return cls(**told)
 
 
 FID = Objective()
@@ -114,8 +123,12 @@ class Constraint:
 
     @classmethod
     def from_dict(cls, told: Mapping[str, Any]) -> Constraint:
-        """Return what `to_dict` has written."""
-        return cls(Objective(**told["metric"]), Bound(**told["bound"]))
+        """Return what `to_dict` has written.
+
+        Raises:
+            KeyError, TypeError: If it is something else.
+        """
+        return cls(Objective.from_dict(told["metric"]), Bound(**told["bound"]))
 
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"

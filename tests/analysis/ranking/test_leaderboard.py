@@ -180,3 +180,10 @@ def test_what_keeps_the_constraint_comes_first(search: Search) -> None:
     assert best(none).configuration == 2
     assert "; none of 3 configurations keeps bits per dim <= 1, this" in best(none).sentence
     assert [one.number for one in finalists(none, "glow", 5)] == [2, 1]
+
+
+def test_a_damaged_description_is_named(search: Search) -> None:
+    for key, told in (("objective", {"colum": "bpd"}), ("objective", 3), ("constraint", {})):
+        found = search(*TRIALS[:2], metadata={key: told})
+        with pytest.raises(MollituneError, match=f"search.json of 'fake' is damaged at {key}"):
+            leaderboard(found)
