@@ -32,6 +32,7 @@ from .plain_yaml import parse_yaml, read_yaml
 from .policy.configuration import with_settings
 from .policy.dimensions import contains, ends, spelled_out
 from .policy.hyperspace import NOTHING, Hyperspace
+from .policy.ladder import Ladder, scales_of
 from .policy.rules import rule as find_rule
 from .policy.rules import rules, spelled
 from .policy.source import arms_within
@@ -344,6 +345,32 @@ def _unique(names: list[str], key: str) -> None:
         raise ValueError(f"{key} lists {', '.join(twice)} more than once")
 
 
+def _check_ladder(config: SearchConfig) -> None:
+    targets = [f"target_{unit}" for unit in ("steps", "images", "epochs")]
+    given = [name for name in targets if getattr(config, name) is not None]
+    if given and given != [f"target_{config.unit}"]:
+        raise ValueError(
+            f"{' and '.join(given)}: this search counts in {config.unit}; say target_{config.unit}"
+        )
+    try:
+        scales_of(1, [1] if config.budgets is None else config.budgets)
+    except ValueError as error:
+        raise ValueError(f"budgets {config.budgets}: {error}") from None
+    try:
+        ladder = config.ladder
+    except ValueError as error:
+        raise ValueError(f"target_{config.unit} {config.target:,.10g}: {error}") from None
+    if ladder is None:
+        return
+    if config.sampler != "shape":
+        raise ValueError(f"sampler {config.sampler!r} chooses no budgets; with several: shape")
+    if config.stopping.rule != "none":
+        raise ValueError(
+            "with several budgets every trial is trained to its end; leave "
+            f"{config.stopping.rule} out of stopping"
+        )
+
+
 def _check_objective(config: SearchConfig) -> None:
     try:
         found = config.minimised
@@ -434,6 +461,21 @@ class SearchConfig(_Section):
     epochs: float | None = Field(
         None, gt=0, le=10**6, description="passes over the training images, instead of steps"
     )
+    budgets: list[Annotated[float, Field(gt=0, le=10**15)]] | None = Field(
+        None,
+        max_length=MAX_RUNGS,
+        description="lengths of the trials, where several are compared: in steps, or whatever the "
+        "search counts in; a list that begins with 1 is in multiples of that length",
+    )
+    target_steps: int | None = Field(
+        None, ge=2, le=10**15, description="training steps of production: what is searched for"
+    )
+    target_images: int | None = Field(
+        None, ge=2, le=10**15, description="the same in training images, for searches with images"
+    )
+    target_epochs: float | None = Field(
+        None, gt=0, le=10**9, description="the same in epochs, for searches with epochs"
+    )
     stopping: StoppingConfig = StoppingConfig()
     sampler: Literal["shape", "tpe", "gp", "random"] = Field(
         "shape",
@@ -503,6 +545,7 @@ class SearchConfig(_Section):
             _refuse_foreign([entry.name for entry in self.model])
         _check_objective(self)
         _check_budget(self)
+        _check_ladder(self)
         _check_columns(self)
         return self
 
@@ -555,31 +598,55 @@ class SearchConfig(_Section):
             return min(known, self.arms)
         return arms_within(known, self.trials / len(self.model))
 
-    def steps_of(self, model: str, settings: Mapping[str, Option] | None = None) -> int:
+    @property
+    def ladder(self) -> Ladder | None:
+        """The budgets; None where there is one.
+
+        Raises:
+            ValueError: If they do not rise up to the target.
+        """
+        return Ladder.of(float(getattr(self, self.unit)), self.budgets, self.target)
+
+    @property
+    def unit(self) -> str:
+        """What the length of training is counted in: ``steps``, ``images`` or ``epochs``."""
+        given = [name for name in ("images", "epochs") if getattr(self, name) is not None]
+        return given[0] if given else "steps"
+
+    @property
+    def target(self) -> float | None:
+        """Production's budget in that unit; None if it is not named."""
+        found: float | None = getattr(self, f"target_{self.unit}")
+        return found
+
+    def steps_of(
+        self, model: str, settings: Mapping[str, Option] | None = None, scale: float = 1.0
+    ) -> int:
         """Return the training steps of one model at full budget.
 
         Args:
             model: Its name.
             settings: Hyperparameters of a configuration; by default those of the first runs. With
                 ``images`` the batch size decides.
+            scale: The budget, as a multiple of the config's own.
         """
         entry = self.model_entry(model)
         if entry.steps is not None or self.images is None:
-            return self.steps if entry.steps is None else entry.steps
+            return max(2, round(scale * (self.steps if entry.steps is None else entry.steps)))
         batch = (settings or {}).get("batch_size", entry.batch_size)
-        return max(2, round(self.images / int(batch)))
+        return max(2, round(scale * self.images / int(batch)))
 
-    def length_of(self, model: str) -> str:
+    def length_of(self, model: str, scale: float = 1.0) -> str:
         """Say how long the trials of one model train."""
         if "batch_size" in self.model_entry(model).hyperspace.dimensions:
-            return f"{self.images_of(model):,} images"
-        return f"{self.steps_of(model):,} steps"
+            return f"{self.images_of(model, scale):,} images"
+        return f"{self.steps_of(model, scale=scale):,} steps"
 
-    def images_of(self, model: str) -> int:
-        """Return the training images of one model at full budget, the same for all its trials."""
+    def images_of(self, model: str, scale: float = 1.0) -> int:
+        """Return the training images of one model at a budget, the same for all its trials."""
         if self.model_entry(model).steps is None and self.images is not None:
-            return self.images
-        return self.steps_of(model) * self.model_entry(model).batch_size
+            return round(scale * self.images)
+        return self.steps_of(model, scale=scale) * self.model_entry(model).batch_size
 
     def for_images(self, count: int) -> Self:
         """Return the config with its epochs told as images.
@@ -600,8 +667,12 @@ class SearchConfig(_Section):
                 )
         if self.epochs is None:
             return self
-        images = max(2, round(self.epochs * count))
-        return self.model_copy(update={"images": images, "epochs": None})
+        update: dict[str, Any] = {"images": max(2, round(self.epochs * count)), "epochs": None}
+        if self.budgets is not None and self.budgets[0] != 1:
+            update["budgets"] = [budget * count for budget in self.budgets]
+        if self.target_epochs is not None:
+            update |= {"target_images": round(self.target_epochs * count), "target_epochs": None}
+        return self.model_copy(update=update)
 
     def model_entry(self, name: str) -> ModelConfig:
         """Return the entry of one model.

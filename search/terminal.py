@@ -19,8 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mollitune.analysis.words import fid_text, run_name
-from mollitune.schedules import Schedule
-from mollitune.search.policy import Configuration, settings_of
+from mollitune.search.policy import Configuration
 
 from .store.evaluation import Evaluation
 from .store.journal import END, REPORT, RESTART, START, Event
@@ -35,6 +34,7 @@ class Line:
 
     model: str
     schedule: str
+    scale: float = 1.0
     progress: float = 0.0
     value: float | None = None
     phase: str = ""
@@ -45,17 +45,18 @@ class Tally:
     """Counts and bests of a search so far; pure state, so that tests can look at it.
 
     Arguments:
-        total: Trials of the whole search.
+        total: Trials of the whole search; one of twice the length counts as two.
         clock: Monotonic clock in seconds.
     """
 
-    total: int
+    total: float
     clock: Callable[[], float] = time.monotonic
     ended: dict[str, int] = field(
         default_factory=lambda: {"completed": 0, "stopped": 0, "failed": 0}
     )
     running: dict[int, Line] = field(default_factory=dict)
     best: dict[str, tuple[float, str]] = field(default_factory=dict)
+    done: float = 0
 
     def __post_init__(self) -> None:
         self.go_on()
@@ -67,12 +68,7 @@ class Tally:
     @property
     def work(self) -> float:
         """Trials that are done, with the parts of those that are running."""
-        return self.done + sum(line.progress for line in self.running.values())
-
-    @property
-    def done(self) -> int:
-        """Trials that have ended, however."""
-        return sum(self.ended.values())
+        return self.done + sum(line.scale * line.progress for line in self.running.values())
 
     @property
     def elapsed(self) -> float:
@@ -90,6 +86,7 @@ class Tally:
         """Count a trial out and return its last line; a comparable ``value`` may be the best."""
         line = self.running.pop(trial)
         self.ended[outcome] += 1
+        self.done += line.scale
         if value is not None and value < self.best.get(line.model, (float("inf"), ""))[0]:
             self.best[line.model] = (value, line.schedule)
         return line
@@ -99,7 +96,7 @@ class ProgressView:
     """Shows a search as it goes on.
 
     Arguments:
-        total: Trials of the whole search.
+        total: As for `Tally`.
         console: Where to write; a terminal gets a live panel, anything else plain lines.
         lowest: Whether to show the lowest value of each model; in a confirmation it would mislead.
         objective: What the search minimises.
@@ -107,7 +104,7 @@ class ProgressView:
 
     def __init__(
         self,
-        total: int,
+        total: float,
         console: Console,
         lowest: bool = True,
         objective: Objective = FID,
@@ -147,9 +144,8 @@ class ProgressView:
         """
         number = event["trial"]
         if event["event"] in (START, RESTART):
-            schedule = Schedule.from_dict(config["schedule"])
-            own = Configuration(schedule, settings_of(config.get("settings", {})))
-            self.started(number, config["model"], str(own))
+            own = Configuration.from_dict(config)
+            self.started(number, config["model"], str(own), own.scale)
         elif event["event"] == REPORT and "fid" in event["result"]:
             result, value = event["result"], self._objective.of(event["result"])
             self.evaluated(
@@ -159,9 +155,9 @@ class ProgressView:
             final = event["value"] if event["outcome"] == "completed" else None
             self.ended(number, event["outcome"], final)
 
-    def started(self, trial: int, model: str, schedule: str) -> None:
+    def started(self, trial: int, model: str, schedule: str, scale: float = 1.0) -> None:
         """Show a trial as running."""
-        self.tally.running[trial] = Line(model, schedule)
+        self.tally.running[trial] = Line(model, schedule, scale)
 
     def evaluated(self, trial: int, progress: float, value: float, phase: str) -> None:
         """Show a trial's last evaluation."""
@@ -180,16 +176,16 @@ class ProgressView:
             value = f", {self._objective.title} {fid_text(line.value)} at {line.progress:.0%}"
         left = self.tally.left()
         time_left = "" if left is None else f"; {duration(left)} left"
+        done = f"[{self.tally.done:g}/{self.tally.total:g}]"
         return (
-            f"[{self.tally.done}/{self.tally.total}] {run_name(trial)} {outcome}: {line.model}, "
-            f"{line.schedule}{value}{time_left}"
+            f"{done} {run_name(trial)} {outcome}: {line.model}, {line.schedule}{value}{time_left}"
         )
 
     def _panel(self) -> RenderableType:
         tally = self.tally
         left = tally.left()
         head = Text.assemble(
-            (f"{tally.done}/{tally.total} trials  ", "bold"),
+            (f"{tally.done:g}/{tally.total:g} trials  ", "bold"),
             f"{tally.ended['completed']} completed, {tally.ended['stopped']} stopped early, "
             f"{tally.ended['failed']} failed  ",
             (f"{duration(tally.elapsed)} elapsed", "dim"),

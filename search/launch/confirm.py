@@ -215,11 +215,7 @@ def _arms(
             known_as, new = new, new + 1
         if known_as not in known:
             known.add(known_as)
-            yield Contestant(
-                configuration=known_as,
-                schedule=own.schedule.to_dict(),
-                settings=dict(own.settings),
-            )
+            yield Contestant(configuration=known_as, **own.to_dict())
 
 
 def _announced(results: Results, plan: Description, config: SearchConfig) -> Iterator[str]:
@@ -249,7 +245,7 @@ def _job(context: Context, plan: Description, metadata: dict[str, Any]) -> Job:
             plan.first_trial,
             clearly_out,
         ),
-        runs=plan.runs,
+        work=plan.work,
         record=f"{CONFIRMATIONS}/{plan.number}",
         params=known_parameters(metadata),
         describe=tell,

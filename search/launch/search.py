@@ -102,7 +102,7 @@ def _job(context: Context, params: Mapping[str, pa.DataType], created: str | Non
     return Job(
         context=context,
         proposer=proposer(context.config, max(context.splits.shape[1:])),
-        runs=context.config.trials,
+        work=context.config.trials,
         record=JOURNAL,
         params=params,
         describe=tell,

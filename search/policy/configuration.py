@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from mollitune.schedules import Option, Schedule
 
@@ -20,18 +20,44 @@ class Configuration:
     Arguments:
         schedule: How the training data are mollified.
         settings: The searched hyperparameters; all others are as the config says.
+        scale: How long it is trained, as a multiple of the length that the config gives; other
+            than 1 in searches and confirmations over several budgets.
     """
 
     schedule: Schedule
     settings: Settings = ()
+    scale: float = 1.0
 
     @property
     def is_vanilla(self) -> bool:
         """Whether the data are never mollified."""
         return self.schedule.family == "vanilla"
 
+    def at(self, scale: float) -> Self:
+        """Return the same at another budget."""
+        return self if scale == self.scale else replace(self, scale=scale)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON values; what is as usual is left out."""
+        return {
+            "schedule": self.schedule.to_dict(),
+            **({"settings": dict(self.settings)} if self.settings else {}),
+            **({"scale": self.scale} if self.scale != 1 else {}),
+        }
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
+        """Return the configuration of a trial, or what else holds the keys of `to_dict`.
+
+        Raises:
+            ValueError: If the schedule cannot be built.
+        """
+        schedule = Schedule.from_dict(plain["schedule"])
+        return cls(schedule, settings_of(plain.get("settings", {})), plain.get("scale", 1.0))
+
     def __str__(self) -> str:
-        return f"{self.schedule}{settings_text(self.settings)}"
+        length = f" for {self.scale:g} times the steps" if self.scale != 1 else ""
+        return f"{self.schedule}{settings_text(self.settings)}{length}"
 
 
 def settings_of(values: Mapping[str, Option]) -> Settings:

@@ -66,7 +66,7 @@ class Rungs:
         self._judge = judge
         self._eta = eta
         self._least = least
-        self._values: defaultdict[tuple[str, float, int], list[Value]] = defaultdict(list)
+        self._values: defaultdict[tuple[str, int, float, int], list[Value]] = defaultdict(list)
 
     def passed(self, before: float, now: float) -> int | None:
         """Return the highest rung in (before, now], or None."""
@@ -86,7 +86,8 @@ class Rungs:
             UnlikeValuesError: If the rung holds values of this model and age that were measured
                 in another way.
         """
-        values = self._values[value.like.model, value.like.age, rung]
+        like = value.like
+        values = self._values[like.model, like.budget, like.age, rung]
         if values:
             require_alike(values[0], value)
         if not value.finite:

@@ -7,8 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mollitune._folder import Folder
-from mollitune.schedules import Schedule
-from mollitune.search.policy.configuration import Configuration, settings_of
+from mollitune.search.policy.configuration import Configuration
 from mollitune.search.policy.confirmation import Candidate
 
 from .description import confirmation_name, damaged, read_confirmation_file
@@ -24,6 +23,7 @@ class Contestant(BaseModel):
     configuration: int
     schedule: dict[str, Any]
     settings: dict[str, bool | int | float | str] = {}
+    scale: float = 1.0
 
     def candidate(self) -> Candidate:
         """Return what the policy knows it by.
@@ -31,8 +31,7 @@ class Contestant(BaseModel):
         Raises:
             ValueError: If the schedule cannot be built.
         """
-        schedule = Schedule.from_dict(self.schedule)
-        return Candidate(self.configuration, Configuration(schedule, settings_of(self.settings)))
+        return Candidate(self.configuration, Configuration.from_dict(self.model_dump()))
 
 
 class Description(BaseModel):
@@ -86,6 +85,11 @@ class Description(BaseModel):
     def runs(self) -> int:
         """How many runs there are, at most."""
         return self.seeds * sum(len(arms) for arms in self.arms.values())
+
+    @property
+    def work(self) -> float:
+        """What they cost, in trainings of the search's own length."""
+        return self.seeds * sum(arm.scale for arms in self.arms.values() for arm in arms)
 
 
 def latest(location: str) -> Description | None:

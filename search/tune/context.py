@@ -62,6 +62,7 @@ class Context:
                 Schedule.from_dict(config["schedule"]),
                 config["seed"],
                 config.get("settings", {}),
+                config.get("scale", 1.0),
             ),
             every=self.plans[name].every,
             probe_at=stopping.probe_at,
@@ -74,6 +75,7 @@ class Context:
         schedule: Schedule,
         seed: int,
         settings: Mapping[str, Option] = MappingProxyType({}),
+        scale: float = 1.0,
     ) -> TrialSpec:
         """Return a training of a model of the search that is evaluated at its end.
 
@@ -82,13 +84,14 @@ class Context:
             schedule: How the training data are mollified.
             seed: Seed of weights, batches and noise.
             settings: Hyperparameters that are searched; the others are as the config says.
+            scale: How long, as a multiple of the length that the config gives.
         """
         entry = self.config.model_entry(model)
         return TrialSpec(
             model=entry.name,
             schedule=schedule,
             seed=seed,
-            steps=self.config.steps_of(entry.name, settings),
+            steps=self.config.steps_of(entry.name, settings, scale),
             every=1.0,
             training=Training.of(entry, settings),
         )

@@ -126,8 +126,8 @@ class Recorder:
 
     def _new_row(self, config: Mapping[str, Any], time: datetime) -> dict[str, Any]:
         schedule, context = Schedule.from_dict(config["schedule"]), self._context.config
-        settings = config.get("settings", {})
-        steps = context.steps_of(config["model"], settings)
+        settings, scale = config.get("settings", {}), config.get("scale", 1.0)
+        steps = context.steps_of(config["model"], settings, scale)
         shapes = {**shape_features(schedule), "clean_steps": clean_steps(schedule, steps)}
         return {
             "search": context.name,
@@ -141,7 +141,7 @@ class Recorder:
             "family": schedule.family,
             **{f"params.{k}": v for k, v in schedule.to_dict()["params"].items()},
             **{f"params.{k}": v for k, v in settings.items()},
-            "budget": context.images_of(config["model"]),
+            "budget": context.images_of(config["model"], scale),
             "status": "running",
             "start": time,
             "end": None,

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from mollitune.schedules import Schedule
-from mollitune.search.policy.configuration import Configuration, settings_of
+from mollitune.search.policy.configuration import Configuration
 from mollitune.search.policy.decision import Decision
 from mollitune.search.policy.proposer import Proposal
 from mollitune.search.policy.stopping import Run
@@ -48,27 +47,21 @@ def proposal_of(event: Mapping[str, Any]) -> Proposal:
     decision = None
     if why is not None:
         decision = Decision(**{**why, "time": datetime.fromisoformat(why["time"])})
-    return Proposal(run_of(config), configuration_of(config), config["seed"], decision)
-
-
-def configuration_of(config: Mapping[str, Any]) -> Configuration:
-    """Return schedule and hyperparameters of a trial, from the trial's config."""
-    schedule = Schedule.from_dict(config["schedule"])
-    return Configuration(schedule, settings_of(config.get("settings", {})))
+    return Proposal(run_of(config), Configuration.from_dict(config), config["seed"], decision)
 
 
 def trial_config(proposal: Proposal) -> dict[str, Any]:
     """Return a run as the plain config of a trial."""
-    run, settings = proposal.run, proposal.configuration.settings
-    searched = {"settings": dict(settings), "baseline": run.baseline} if settings else {}
+    run, own = proposal.run, proposal.configuration
+    baseline = {"baseline": run.baseline} if own.settings or own.scale != 1 else {}
     return {
         "trial": run.trial,
         "configuration": run.configuration,
         "repeat": run.repeat,
         "seed": proposal.seed,
         "model": run.model,
-        "schedule": proposal.schedule.to_dict(),
-        **searched,
+        **own.to_dict(),
+        **baseline,
     }
 
 

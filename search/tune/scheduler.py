@@ -49,20 +49,21 @@ class PolicyScheduler:
         if result.get("failure") or "fid" not in result:
             return ()
         own = run_of(run.config)
-        decision = self._stopping.judge(own, self._observation(own, result))
+        scale = run.config.get("scale", 1.0)
+        decision = self._stopping.judge(own, self._observation(own, result, scale))
         if decision is None:
             return ()
         if decision.action == "stop":
             self.stopped.add(own.trial)
         return (decision,)
 
-    def _observation(self, run: Run, result: Mapping[str, Any]) -> Observation:
-        value = self._objective.of(result)
+    def _observation(self, run: Run, result: Mapping[str, Any], scale: float) -> Observation:
+        value, like = self._objective.of(result), self._like[run.model]
         return Observation(
             step=result["step"],
             progress=result["progress"],
             phase=result["phase"],
             value=math.nan if value is None else value,
             probe_fid=result["probe_fid"],
-            like=replace(self._like[run.model], age=age_of(result["progress"])),
+            like=replace(like, age=age_of(result["progress"]), budget=round(scale * like.budget)),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -11,6 +12,8 @@ from mollitune.search.policy.proposer import Proposal
 from mollitune.search.store.journal import END, START, Event, JournalError
 
 from .runs import OpenRun, proposal_of
+
+_ROUNDING = 1e-6
 
 
 class Proposing(Protocol):
@@ -42,26 +45,27 @@ class ScheduleSearcher:
 
     Arguments:
         proposer: What decides on the runs.
-        runs: How many there are, at most.
+        work: What all runs cost at most, in trainings of the search's own length: a run of twice
+            that counts as two. The last one may go beyond.
     """
 
-    def __init__(self, proposer: Proposing, runs: int) -> None:
+    def __init__(self, proposer: Proposing, work: float) -> None:
         self._proposer = proposer
-        self._new = runs
+        self._left = work
 
     @property
     def left(self) -> int:
         """New runs that are still to be proposed, at most."""
-        return 0 if self._proposer.exhausted else self._new
+        return 0 if self._proposer.exhausted else max(0, math.ceil(self._left - _ROUNDING))
 
     def propose(self) -> Proposal | None:
         """Return the next new run; None if there is none.
 
         It counts once the record has its start, see `apply`.
         """
-        proposal = self._proposer.next() if self._new else None
+        proposal = self._proposer.next() if self._left > _ROUNDING else None
         if proposal is None:
-            self._new = 0
+            self._left = 0
         return proposal
 
     def apply(self, event: Event, run: OpenRun) -> Sequence[Decision]:
@@ -86,11 +90,12 @@ class ScheduleSearcher:
 
     def _started(self, event: Event) -> Sequence[Decision]:
         try:
-            decisions = self._proposer.started(proposal_of(event))
+            proposal = proposal_of(event)
+            decisions = self._proposer.started(proposal)
         except (ValueError, KeyError, TypeError) as error:
             raise JournalError(
                 f"the record starts trial {event['trial']} in a way that this search would not "
                 f"({first_line(error)}); restore it from a backup"
             ) from error
-        self._new -= 1
+        self._left -= proposal.configuration.scale
         return decisions

@@ -76,7 +76,7 @@ class Job:
     Arguments:
         context: What all trials share.
         proposer: What decides on the runs.
-        runs: How many there are, at most.
+        work: What they cost at most, in trainings of the search's own length.
         record: Folder of the record below that of the search.
         params: Arrow type of each schedule parameter in the tables, by name.
         describe: Keeps status and seconds where the job is described.
@@ -85,7 +85,7 @@ class Job:
 
     context: Context
     proposer: Proposing
-    runs: int
+    work: float
     record: str
     params: Mapping[str, pa.DataType]
     describe: Callable[[Store, str, float], None]
@@ -116,13 +116,13 @@ def run_job(job: Job, console: Console, wait: float, lease: Lease) -> Outcome:
     job.describe(store, "running", 0.0)
     recorder = Recorder(store, context, stop.fail)
     objective = context.objective
-    view = ProgressView(job.runs, console, context.stage == "search", objective)
+    view = ProgressView(job.work, console, context.stage == "search", objective)
     with view, asked_to_stop(_end_tune) as interrupted:
         retry.interrupted = interrupted.is_set
         if len(journal):
             console.print(f"Resuming: replayed {len(journal):,} events.", soft_wrap=True)
         fold = Fold(
-            ScheduleSearcher(job.proposer, job.runs),
+            ScheduleSearcher(job.proposer, job.work),
             PolicyScheduler(stopping_of(config), _comparability(context), objective),
             recorder,
             view,

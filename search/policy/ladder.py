@@ -1,0 +1,72 @@
+"""The budgets of a search: the lengths that it trains, and the one that production will have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_BY_DEFAULT = (1.0, 2.0, 4.0)
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Budgets, as multiples of the length that the config gives.
+
+    Arguments:
+        scales: What is trained, rising; at least one.
+        target: What production will have: where the best configuration is looked for.
+    """
+
+    scales: tuple[float, ...]
+    target: float
+
+    @classmethod
+    def of(
+        cls, own: float, budgets: Sequence[float] | None, target: float | None
+    ) -> Ladder | None:
+        """Return what a config asks for; None if it has one budget, and that is its target.
+
+        Args:
+            own: How long the config says to train, in any unit.
+            budgets: What to train, in the same unit; if they begin with 1, in multiples of it.
+                None: 1, 2 and 4 times that, as far as they are below the target.
+            target: Production's budget in the same unit; None: the largest of ``budgets``.
+
+        Raises:
+            ValueError: If budgets do not rise, or the target is below one of them.
+
+        Example:
+            >>> Ladder.of(600, [1, 4], 4800)
+            Ladder(scales=(1.0, 4.0), target=8.0)
+        """
+        if budgets is None and target is None:
+            return None
+        scales = scales_of(own, budgets) if budgets is not None else _below(target, own)
+        wanted = scales[-1] if target is None else target / own
+        if wanted < scales[-1]:
+            raise ValueError(f"lies below the largest budget, {own * scales[-1]:,.10g}")
+        found = cls(scales, wanted)
+        return None if found == cls((1.0,), 1.0) else found
+
+
+def scales_of(own: float, budgets: Sequence[float]) -> tuple[float, ...]:
+    """Return budgets as multiples of a length, see `Ladder.of`.
+
+    Raises:
+        ValueError: If there is none, or they do not rise from above 0.
+
+    Example:
+        >>> scales_of(600, [1, 4]), scales_of(600, [600, 2400])
+        ((1.0, 4.0), (1.0, 4.0))
+    """
+    if not budgets or any(b >= a for b, a in zip((0, *budgets), budgets, strict=False)):
+        raise ValueError("must be numbers above 0 that rise, such as [1, 4, 16]")
+    unit = 1.0 if budgets[0] == 1 else own
+    return tuple(budget / unit for budget in budgets)
+
+
+def _below(target: float | None, own: float) -> tuple[float, ...]:
+    most = (target or own) / own
+    if most < 1:
+        raise ValueError(f"lies below the length of a trial, {own:,.10g}")
+    return tuple(s for s in _BY_DEFAULT if s < most) or (1.0,)
