@@ -177,6 +177,9 @@ class _Draws:
         # a copy, which counts as a new one
         return Configuration(Vanilla()) if vanilla else replace(self._rng.choice(self._pool))
 
+    def started(self, run: Run) -> None:
+        """Learn nothing."""
+
     def tell(self, run: Run, outcome: str, value: float | None, step: int) -> None:
         """Learn nothing."""
 

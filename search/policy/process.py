@@ -23,26 +23,65 @@ _JITTER = 1e-8
 _APART = 1e16  # far above any square that is taken from it, so that a root exists
 
 
+NEW = -1
+"""Stands for a configuration that was not tried."""
+
+
+class Points(NamedTuple):
+    """Configurations at budgets.
+
+    Attributes:
+        x: Coordinates, with shape (m, d).
+        base: Number of each configuration, whatever its budget, or `NEW`, with shape (m,).
+        budget: Decimal logarithm of the budget over the shortest, >= 0, with shape (m,).
+    """
+
+    x: Array
+    base: Indices
+    budget: Array
+
+    def some(self, which: Indices) -> Points:
+        """Return some of the points."""
+        return Points(self.x[which], self.base[which], self.budget[which])
+
+
 class Runs(NamedTuple):
     """What was measured.
 
     Attributes:
-        x: Coordinates of the schedules, with shape (u, d).
-        owner: Number of each run's schedule, with shape (n,).
+        points: What was tried, u points.
+        owner: Number of each run's point, with shape (n,).
         seed: Seed of each run, with shape (n,).
         y: Value of each run, with shape (n,).
         settings: How many of the coordinates, the last ones, are of hyperparameters.
+        budgets: Whether there are several budgets.
     """
 
-    x: Array
+    points: Points
     owner: Indices
     seed: Indices
     y: Array
     settings: int = 0
+    budgets: bool = False
 
     def some(self, which: Indices) -> Runs:
         """Return some of the runs."""
-        return Runs(self.x, self.owner[which], self.seed[which], self.y[which], self.settings)
+        of_runs = {name: getattr(self, name)[which] for name in ("owner", "seed", "y")}
+        return self._replace(**of_runs)
+
+
+class Solved(NamedTuple):
+    """What k draws say of m points, before it is put together.
+
+    Attributes:
+        location: Mean of f + h + c, with shape (k, m).
+        cross: L^-1 times the covariance with the runs, with shape (k, m, n).
+        by_mean: How much the point follows the constant m, with shape (k, m).
+    """
+
+    location: Array
+    cross: Array
+    by_mean: Array
 
 
 @dataclass(frozen=True)
@@ -76,36 +115,68 @@ class Process:
         arrays = (self.root, self.one, self.half, self.mean, self.total, self.evidence)
         return Process(self.runs, self.scales.keep(which), *(array[which] for array in arrays))
 
-    def predict(
-        self, x: Array, schedule: Indices | None = None, own: bool = True
-    ) -> tuple[Array, Array, Array]:
+    def predict(self, points: Points, own: bool = True) -> tuple[Array, Array, Array]:
         """Return what each draw says of f + h + c at m points.
 
         Args:
-            x: The points, with shape (m, d).
-            schedule: Numbers of the schedules that they are; None: none that was tried.
+            points: The points.
             own: Whether c counts at points that were not tried.
 
         Returns:
             Location, variance given m, and that which not knowing m adds, each of shape (k, m).
         """
-        s, owner = self.scales, self.runs.owner
-        squares = _squares(x, self.runs.x)
+        solved = self.solve(points)
+        prior = self._prior(points, own)
+        variance = np.maximum(prior - np.einsum("kmn,kmn->km", solved.cross, solved.cross), 0.0)
+        return solved.location, variance, solved.by_mean**2 / self.total[:, None]
+
+    def solve(self, points: Points) -> Solved:
+        """Bring points and runs together."""
+        s, owner, tried = self.scales, self.runs.owner, self.runs.points
+        squares = _squares(points.x, tried.x)
         shared = (s.shape**2)[:, None, None] * _matern(squares, s)
         if self.runs.settings:
             shared += (s.settings**2)[:, None, None] * _matern(squares, s, self.runs.settings)
+        known = (points.base != NEW).any()
+        if known:
+            shared += (s.own**2)[:, None, None] * (points.base[:, None] == tried.base)
+        if self.runs.budgets:
+            _follow_budget(shared, points.budget[:, None], tried.budget, s)
         cross = np.take(shared, owner, axis=2)
-        if schedule is not None:
-            cross += (s.own**2)[:, None, None] * (schedule[:, None] == owner)
         solved = np.empty_like(cross)
         for root, given, found in zip(self.root, cross, solved, strict=True):
             # both transposed, which spares LAPACK a copy of them
             found[:] = dtrtrs(root.T, given.T, lower=0, trans=1)[0].T
         location = self.mean[:, None] + np.einsum("kmn,kn->km", solved, self.half)
-        prior = (s.shape**2 + s.own**2 * (own or schedule is not None) + s.settings**2)[:, None]
-        variance = np.maximum(prior - np.einsum("kmn,kmn->km", solved, solved), 0.0)
-        by_mean = 1 - np.einsum("kmn,kn->km", solved, self.one)
-        return location, variance, by_mean**2 / self.total[:, None]
+        return Solved(location, solved, 1 - np.einsum("kmn,kn->km", solved, self.one))
+
+    def covariance(self, points: Points, others: Points) -> Array:
+        """Return the covariance of f + h + c at m points with that at o others, not knowing m.
+
+        Returns:
+            Array of shape (k, m, o).
+        """
+        s = self.scales
+        squares = _squares(points.x, others.x)
+        prior = (s.shape**2)[:, None, None] * _matern(squares, s)
+        if self.runs.settings:
+            prior += (s.settings**2)[:, None, None] * _matern(squares, s, self.runs.settings)
+        same = (squares == 0).all(2) & (points.base[:, None] == others.base)
+        prior += (s.own**2)[:, None, None] * same
+        if self.runs.budgets:
+            _follow_budget(prior, points.budget[:, None], others.budget, s)
+        a, b = self.solve(points), self.solve(others)
+        of_level = a.by_mean[:, :, None] * b.by_mean[:, None] / self.total[:, None, None]
+        found: Array = prior - a.cross @ b.cross.swapaxes(1, 2) + of_level
+        return found
+
+    def _prior(self, points: Points, own: bool) -> Array:
+        s = self.scales
+        peculiar = (s.own**2)[:, None] * (own | (points.base != NEW))
+        prior: Array = (s.shape**2 + s.settings**2)[:, None] + peculiar
+        if self.runs.budgets:
+            _follow_budget(prior, points.budget, points.budget, s)
+        return prior
 
 
 def fit(runs: Runs, scales: Hyperparameters) -> Process:
@@ -132,12 +203,14 @@ def _bordered(runs: Runs, s: Hyperparameters) -> Array:
     count = len(runs.y)
     which, owner = np.unique(runs.owner, return_inverse=True)
     pairs, place = _pairs(len(which))
-    one, other = runs.x[which[pairs[0]]], runs.x[which[pairs[1]]]
-    squares = (one - other) ** 2
+    one, other = (runs.points.some(which[side]) for side in pairs)
+    squares = (one.x - other.x) ** 2
     correlation = _matern(squares, s)
-    apart = (s.shape**2)[:, None] * correlation + (s.own**2)[:, None] * (pairs[0] == pairs[1])
+    apart = (s.shape**2)[:, None] * correlation + (s.own**2)[:, None] * (one.base == other.base)
     if runs.settings:
         apart += (s.settings**2)[:, None] * _matern(squares, s, runs.settings)
+    if runs.budgets:
+        _follow_budget(apart, one.budget, other.budget, s)
     alike = apart + (s.seed**2)[:, None] + (s.seed_shape**2)[:, None] * correlation
     of_runs = np.zeros((count + 2, count + 2), dtype=np.intp)
     same_seed = runs.seed[:, None] == runs.seed
@@ -149,6 +222,32 @@ def _bordered(runs: Runs, s: Hyperparameters) -> Array:
     covariance[:, count + 1, : count + 1] = [1.0] * count + [0.0]
     covariance[:, [count, count + 1], [count, count + 1]] = _APART
     return covariance
+
+
+def _follow_budget(covariance: Array, one: Array, other: Array, s: Hyperparameters) -> None:
+    """Let differences between points change with the budget, and all points alike.
+
+    Both do so as a line in the logarithm of the budget that bends: with what an integrated Wiener
+    process adds, which is a cubic smoothing spline. So far outside of what was measured it is a
+    line again, and the farther the less is known of it.
+
+    | Spline Models for Observational Data (Wahba, 1990), chapter 1
+
+    Args:
+        covariance: Covariance at the shortest budget, with shape (k, ...); changed in place.
+        one: Budgets, see `Points`.
+        other: Budgets; both together have the shape of a draw's covariance.
+        s: The draws.
+    """
+    low, high = np.minimum(one, other), np.maximum(one, other)
+    line, bends = one * other, low**2 * (3 * high - low) / 6
+
+    def along(scale: Array) -> Array:
+        return scale.reshape(-1, *(1,) * line.ndim)
+
+    change = line + along(s.bend**2) * bends
+    covariance *= 1 + along(s.slope**2) * change
+    covariance += along(s.trend**2) * change
 
 
 @lru_cache(maxsize=2)

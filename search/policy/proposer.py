@@ -136,6 +136,7 @@ class Proposer:
         if new:
             self._configurations.append(_Tried(run.model, proposal.configuration))
             self._samplers[run.model].tried(run.configuration, proposal.configuration)
+        self._samplers[run.model].started(run)
         self._races[run.model].start(run.configuration)
         self._runs.append(run)
         return decisions

@@ -16,7 +16,7 @@ from .stopping import Run
 from .surrogate import ShapeSurrogate, fitted
 
 STARTUP = 6
-_AROUND = 4
+AROUND = 4
 """Best configurations around which a search over hyperparameters looks, too."""
 
 
@@ -37,6 +37,9 @@ class Sampler(Protocol):
 
     def tried(self, number: int, configuration: Configuration) -> None:
         """Note that a configuration is tried, whoever chose it."""
+
+    def started(self, run: Run) -> None:
+        """Note that a run begins, of a new configuration or of one that was tried."""
 
     def tell(self, run: Run, outcome: str, value: float | None, step: int) -> None:
         """Say how a run ended.
@@ -76,6 +79,9 @@ class RandomSampler:
     def tried(self, number: int, configuration: Configuration) -> None:
         """Note a tried configuration."""
         self._source.take(configuration)
+
+    def started(self, run: Run) -> None:
+        """Learn nothing."""
 
     def tell(self, run: Run, outcome: str, value: float | None, step: int) -> None:
         """Learn nothing."""
@@ -130,7 +136,7 @@ class ShapeSampler:
             ranked = sorted(side or range(len(tried)), key=lambda i: fids[i])
             # each side against its own best: both are to be tuned
             best = fids[ranked[0]]
-            top = [tried[i] for i in ranked[:_AROUND]]
+            top = [tried[i] for i in ranked[:AROUND]]
             half = CANDIDATES // 2
             if near := self._source.near(top, half, rng):
                 candidates = [*candidates[:half], *near]
@@ -142,6 +148,9 @@ class ShapeSampler:
         """Note a tried configuration."""
         self._source.take(configuration)
         self._configurations[number] = configuration
+
+    def started(self, run: Run) -> None:
+        """Learn nothing: a configuration that is new was told already."""
 
     def tell(self, run: Run, outcome: str, value: float | None, step: int) -> None:
         """Learn from a complete run, and where not to look from another."""

@@ -23,6 +23,8 @@ _SCALES = {
     "run": (0.4, 0.6),
 }
 _SETTINGS = (0.8, 0.6)
+# per tenfold budget
+_BUDGETS = {"slope": (1.0, 1.0), "bend": (0.7, 0.7), "trend": (3.0, 1.0)}
 _NARROWEST = 0.3
 
 
@@ -38,6 +40,11 @@ class Hyperparameters:
         seed_shape: What shapes have in common within one seed only.
         run: What is a run's own.
         settings: What hyperparameters do whatever the schedule; 0 where none are searched.
+        slope: How much a tenfold budget changes each of these differences, as a multiple of them;
+            0, like the next two, where there is one budget.
+        bend: How far such a change departs from a line in the logarithm of the budget, as a
+            multiple of it.
+        trend: What a tenfold budget does to all alike.
     """
 
     length: Array
@@ -47,6 +54,9 @@ class Hyperparameters:
     seed_shape: Array
     run: Array
     settings: Array
+    slope: Array
+    bend: Array
+    trend: Array
 
     def keep(self, which: npt.NDArray[np.intp]) -> Self:
         """Return some of the draws."""
@@ -71,19 +81,20 @@ class Draws:
 
 
 @lru_cache(maxsize=8)
-def prior_draws(dimensions: int, settings: int = 0) -> Draws:
+def prior_draws(dimensions: int, settings: int = 0, budgets: bool = False) -> Draws:
     """Return the same draws in every process: a low-discrepancy set without a seed.
 
     Args:
         dimensions: Coordinates in all.
         settings: How many of them, the last ones, are of hyperparameters.
+        budgets: Whether there are several budgets.
     """
-    middle, spread = _prior(dimensions, settings)
+    middle, spread = _prior(dimensions, settings, budgets)
     values = middle * np.exp(spread * _normal(len(middle)))
-    return Draws(_as_scales(values, dimensions, settings), np.zeros(DRAWS))
+    return Draws(_as_scales(values, dimensions, settings, budgets), np.zeros(DRAWS))
 
 
-def adapted_draws(before: Draws, weights: Array, settings: int) -> Draws:
+def adapted_draws(before: Draws, weights: Array, settings: int, budgets: bool = False) -> Draws:
     """Return draws from near those that explain the runs, and a quarter from the prior.
 
     The logarithms of the scales are drawn from independent normals with mean and spread of the
@@ -95,10 +106,11 @@ def adapted_draws(before: Draws, weights: Array, settings: int) -> Draws:
         before: Earlier draws.
         weights: Their weights by prior and evidence, tempered, summing to 1, with shape (k,).
         settings: As for `prior_draws`.
+        budgets: As for `prior_draws`.
     """
     dimensions = before.scales.length.shape[1]
-    middle, spread = _prior(dimensions, settings)
-    z = (np.log(_as_values(before.scales, settings)) - np.log(middle)) / spread
+    middle, spread = _prior(dimensions, settings, budgets)
+    z = (np.log(_as_values(before.scales, settings, budgets)) - np.log(middle)) / spread
     mean = weights @ z
     sd = np.sqrt(weights @ (z - mean) ** 2 + _NARROWEST**2)
     drawn = _normal(len(middle))
@@ -108,12 +120,21 @@ def adapted_draws(before: Draws, weights: Array, settings: int) -> Draws:
     near = -0.5 * (((drawn - mean) / sd) ** 2).sum(1) - np.log(sd).sum()
     ratio = prior - np.logaddexp(prior + np.log(0.25), near + np.log(0.75))
     values = middle * np.exp(spread * drawn)
-    return Draws(_as_scales(values, dimensions, settings), ratio)
+    return Draws(_as_scales(values, dimensions, settings, budgets), ratio)
 
 
-def _prior(dimensions: int, settings: int) -> tuple[Array, Array]:
+def _drawn(settings: int, budgets: bool) -> dict[str, tuple[float, float]]:
+    """Median and spread of the logarithm of each scale that is drawn, but for the lengths."""
+    return {
+        **_SCALES,
+        **({"settings": _SETTINGS} if settings else {}),
+        **(_BUDGETS if budgets else {}),
+    }
+
+
+def _prior(dimensions: int, settings: int, budgets: bool) -> tuple[Array, Array]:
     """Medians and spreads of the logarithms of all scales, in the order of `_as_values`."""
-    scales = [*_SCALES.values(), *([_SETTINGS] if settings else [])]
+    scales = list(_drawn(settings, budgets).values())
     middle, spread = np.array([_LENGTH] * dimensions + scales).T
     return middle, spread
 
@@ -127,12 +148,13 @@ def _normal(count: int) -> Array:
     return drawn
 
 
-def _as_scales(values: Array, dimensions: int, settings: int) -> Hyperparameters:
-    names = [*_SCALES, *(["settings"] if settings else [])]
-    own = dict(zip(names, values[:, dimensions:].T, strict=True))
-    return Hyperparameters(values[:, :dimensions], **{"settings": np.zeros(len(values)), **own})
+def _as_scales(values: Array, dimensions: int, settings: int, budgets: bool) -> Hyperparameters:
+    own = dict(zip(_drawn(settings, budgets), values[:, dimensions:].T, strict=True))
+    none = np.zeros(len(values))
+    rest = {name: own.get(name, none) for name in (*_SCALES, "settings", *_BUDGETS)}
+    return Hyperparameters(values[:, :dimensions], **rest)
 
 
-def _as_values(scales: Hyperparameters, settings: int) -> Array:
-    names = [*_SCALES, *(["settings"] if settings else [])]
+def _as_values(scales: Hyperparameters, settings: int, budgets: bool) -> Array:
+    names = _drawn(settings, budgets)
     return np.column_stack([scales.length, *(getattr(scales, name) for name in names)])

@@ -104,6 +104,9 @@ class StudySampler:
             )
         )
 
+    def started(self, run: Run) -> None:
+        """Learn nothing: a configuration that is new was told already."""
+
     def tell(self, run: Run, outcome: str, value: float | None, step: int) -> None:
         """Say how a run ended; one whose schedule lies outside the space is ignored."""
         place = self._places.get(run.configuration)
@@ -164,6 +167,10 @@ class BothSides:
         """Tell the side that it belongs to."""
         self._sides[number] = configuration.is_vanilla
         self._of[configuration.is_vanilla].tried(number, configuration)
+
+    def started(self, run: Run) -> None:
+        """Tell the side that it belongs to."""
+        self._of[self._sides[run.configuration]].started(run)
 
     def tell(self, run: Run, outcome: str, value: float | None, step: int) -> None:
         """Tell the side that it belongs to."""

@@ -22,7 +22,7 @@ from mollitune.schedules import GRID, Mollifier, NoiseSchedule, Schedule, streng
 
 from .configuration import Configuration
 from .hyperspace import NOTHING, Hyperspace
-from .process import Runs, fit, one_thread
+from .process import NEW, Points, Runs, fit, one_thread
 from .scales import Array, Draws, Hyperparameters, adapted_draws, prior_draws
 
 MODELLED = 8
@@ -177,6 +177,10 @@ class ShapeSurrogate:
     FID is modelled by its logarithm since seeds move it by a share of its size. Values of another
     metric may be negative; if one is not positive, all are modelled as they are.
 
+    Runs of several budgets are modelled together, and never compared: with the decimal logarithm b
+    of the budget over the shortest, f + h + c is multiplied by what is drawn along b, and all move
+    together along it, see ``_follow_budget`` in `process`.
+
     Of more than `MOST` runs those of the best schedules by their means are modelled, up to half
     of that number, and those of schedules spread evenly over the ranks of the rest. What is left
     out is believed to be what it measured, give or take what seeds do.
@@ -193,6 +197,7 @@ class ShapeSurrogate:
             by default draws from their priors, with hyperparameters adapted to the runs.
         always: Numbers of schedules whose runs are modelled whatever their values, such as those
             that are still going on.
+        budgets: Scales at which something will be asked for, besides those that were tried.
 
     Raises:
         ValueError: If there is no schedule, one has no value, a value is not finite, or values
@@ -207,6 +212,7 @@ class ShapeSurrogate:
         hyperspace: Hyperspace = NOTHING,
         scales: Draws | None = None,
         always: Sequence[int] = (),
+        budgets: Sequence[float] = (),
     ) -> None:
         _check(configurations, values, seeds)
         self._hyperspace = hyperspace
@@ -216,17 +222,34 @@ class ShapeSurrogate:
         flat = range(len(fids)) if seeds is None else [s for each in seeds for s in each]
         self._linear = bool((fids <= 0).any())
         logs = fids if self._linear else np.log(fids)
+        self._lengths = sorted({c.scale for c in configurations} | set(budgets))
+        several = len(self._lengths) > 1
         self._centre, self._unit = float(logs.mean()), float(logs.std()) or 1.0
+        if several:
+            self._unit = _spread_within(logs, [configurations[i].scale for i in owner.tolist()])
         self._counts, self._means = counts, np.bincount(owner, logs) / counts
         self._modelled = np.flatnonzero(_modelled(self._means, counts, always))
-        x = self._points([configurations[i] for i in self._modelled.tolist()])
+        modelled = [configurations[i] for i in self._modelled.tolist()]
+        self._numbers: dict[Configuration, int] = {}
+        if several:
+            first = self._lengths[0]
+            self._numbers = {
+                c: i for i, c in enumerate(dict.fromkeys(c.at(first) for c in modelled))
+            }
+        points = self._points(modelled)
+        if not several:  # equal ones of a pool are tried as two
+            points = points._replace(base=np.arange(len(modelled)))
         runs = np.flatnonzero(np.isin(owner, self._modelled))
         y = ((logs - self._centre) / self._unit)[runs]
         number = np.searchsorted(self._modelled, owner[runs])
-        own = x.shape[1] - _SHAPE
-        told = Runs(x, number, np.array(flat)[runs], y, own)
-        adapt = own > 0 and scales is None
-        self._weigh(told, scales or prior_draws(x.shape[1], own), adapt)
+        seed = np.array(flat)[runs]
+        if several:  # a seed at another budget is another one: most of what it does is chaos
+            both = np.column_stack([seed, points.budget[number]])
+            seed = np.unique(both, axis=0, return_inverse=True)[1]
+        own = points.x.shape[1] - _SHAPE
+        told = Runs(points, number, seed, y, own, several)
+        adapt = (own > 0 or several) and scales is None
+        self._weigh(told, scales or prior_draws(points.x.shape[1], own, several), adapt)
 
     def tried(self) -> Belief:
         """Return the belief about what was tried, in its order."""
@@ -244,11 +267,11 @@ class ShapeSurrogate:
         return Belief(location, scale, level, self._linear)
 
     def at(self, configurations: Sequence[Configuration], own: bool = True) -> Belief:
-        """Return the belief about configurations that were not tried.
+        """Return the belief about configurations that were not tried, or not at these budgets.
 
         Args:
             configurations: The configurations.
-            own: Whether what may be peculiar to each of them, c, counts.
+            own: Whether what may be peculiar to each that was tried at no budget, c, counts.
         """
         return self._believe(self._points(configurations), own=own)
 
@@ -267,14 +290,39 @@ class ShapeSurrogate:
 
     @cached_property
     def _of_modelled(self) -> Belief:
-        x = self._process.runs.x
-        return self._believe(x, np.arange(len(x)))
+        return self._believe(self._process.runs.points)
 
-    def _points(self, configurations: Sequence[Configuration]) -> Array:
-        own = self._hyperspace
-        return np.array(
-            [(*coordinates(c.schedule), *own.coordinates(c.settings)) for c in configurations]
-        )
+    def _points(self, configurations: Sequence[Configuration]) -> Points:
+        own, first = self._hyperspace, self._lengths[0]
+        x = [(*coordinates(c.schedule), *own.coordinates(c.settings)) for c in configurations]
+        base = [self._numbers.get(c.at(first), NEW) for c in configurations]
+        budget = [math.log10(c.scale / first) for c in configurations]
+        return Points(np.array(x), np.array(base), np.array(budget))
+
+    @one_thread()
+    def moved(self, runs: Sequence[Configuration], at: Sequence[Configuration]) -> Array:
+        """Return how far a run would move what is believed of configurations.
+
+        Args:
+            runs: Configurations at the budgets of n runs, each with a fresh seed.
+            at: Configurations at the budgets that matter, m of them.
+
+        Returns:
+            Shape (n, m): how far the logarithm of the FID that is believed of each of ``at`` moves
+            with a result that is one standard deviation higher than expected.
+        """
+        process, s, weights = self._process, self.scales, self._weights
+        points, others = self._points(runs), self._points(at)
+        location, variance, of_level = process.predict(points)
+        there = process.solve(others).location
+        between = (weights[:, None] * location).T @ there
+        between -= np.outer(weights @ location, weights @ there)
+        shared = np.einsum("k,kmo->mo", weights, process.covariance(points, others)) + between
+        noise = (s.seed**2 + s.seed_shape**2 + s.run**2)[:, None]
+        spread = weights @ (variance + of_level + noise + location**2)
+        spread -= (weights @ location) ** 2
+        moved: Array = self._unit * shared / np.sqrt(np.maximum(spread, 1e-12))[:, None]
+        return moved
 
     @one_thread()
     def _weigh(self, runs: Runs, draws: Draws, adapt: bool) -> None:
@@ -283,7 +331,7 @@ class ShapeSurrogate:
         for _ in range(_ADAPTED if adapt else 0):
             some = runs.some(_spread(count, min(count, _WEIGHED[0][0])))
             evidence = fit(some, draws.scales).evidence + draws.ratio
-            draws = adapted_draws(draws, _tempered(evidence), runs.settings)
+            draws = adapted_draws(draws, _tempered(evidence), runs.settings, runs.budgets)
         for some_runs, share in _WEIGHED:
             if count > some_runs:
                 evidence = fit(runs.some(_spread(count, some_runs)), draws.scales).evidence
@@ -295,16 +343,21 @@ class ShapeSurrogate:
         self._weights = _normalised(self._process.evidence + self.draws.ratio)
 
     @one_thread()
-    def _believe(
-        self, x: Array, schedule: npt.NDArray[np.intp] | None = None, own: bool = True
-    ) -> Belief:
-        """Believe in f + c at points, which are these of the tried schedules, or new ones."""
-        location, variance, of_level = self._process.predict(x, schedule, own)
+    def _believe(self, points: Points, own: bool = True) -> Belief:
+        """Believe in f + h + c at points."""
+        location, variance, of_level = self._process.predict(points, own)
         mean = self._weights @ location
         spread = self._weights @ (variance + location**2) - mean**2
         scale = self._unit * np.sqrt(np.maximum(spread, 0.0))
         level = self._unit * np.sqrt(self._weights @ of_level)
         return Belief(self._centre + self._unit * mean, scale, level, self._linear)
+
+
+def _spread_within(logs: Array, scales: Sequence[float]) -> float:
+    """Standard deviation of values of equal budget: between budgets they differ anyway."""
+    which = np.unique(np.array(scales), return_inverse=True)[1]
+    means = np.bincount(which, logs) / np.bincount(which)
+    return float((logs - means[which]).std()) or 1.0
 
 
 def _normalised(evidence: Array) -> Array:

@@ -30,6 +30,9 @@ class InTurn:
         offered = self._source.candidates(random.Random(0), vanilla)
         return min(offered, key=lambda c: c.schedule.until)
 
+    def started(self, run: Run) -> None:
+        """Learn nothing."""
+
     def tell(self, run: Run, outcome: str, value: float | None, step: int) -> None:
         pass
 

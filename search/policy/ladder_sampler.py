@@ -1,0 +1,152 @@
+"""What to train next where production's budget is another one than those that are trained."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import numpy as np
+
+from .configuration import Configuration
+from .hyperspace import NOTHING, Hyperspace
+from .ladder import Ladder
+from .samplers import AROUND, ShapeSampler, rng_of
+from .scales import Array
+from .source import CANDIDATES, Source
+from .stopping import Run
+from .surrogate import ShapeSurrogate
+
+_LOOKED_AT = 16
+"""Configurations, of those tried and of new ones each, whose runs are weighed at every budget."""
+_Z = np.linspace(-5, 5, 101)
+_WEIGHTS = np.exp(-(_Z**2) / 2) / np.exp(-(_Z**2) / 2).sum()
+"""Results of a run, in standard deviations from what is expected, and their probabilities."""
+
+
+class LadderSampler(ShapeSampler):
+    """Takes the run that tells most of the best configuration at production's budget, by its cost.
+
+    What is to be found is the configuration with the lowest FID at the target. A run, of whatever
+    configuration and at whatever budget, moves what is believed of it and of all that is like it.
+    Its worth is how much lower the lowest expectation at the target will be after it, on average
+    over its results, by its training steps. So one rule decides on new configurations, longer runs
+    and further seeds.
+
+    | The Knowledge-Gradient Policy for Correlated Normal Beliefs (Frazier et al., 2009)
+    | Practical Multi-fidelity Bayesian Optimization for Hyperparameter Tuning (Wu et al., 2020)
+
+    Arguments:
+        source: As for `ShapeSampler`.
+        seed: As for `ShapeSampler`.
+        ladder: The budgets that are trained, and the target.
+        hyperspace: As for `ShapeSampler`.
+    """
+
+    def __init__(
+        self, source: Source, seed: int, ladder: Ladder, hyperspace: Hyperspace = NOTHING
+    ) -> None:
+        super().__init__(source, seed, hyperspace)
+        self._ladder = ladder
+        self._open: dict[int, Run] = {}
+
+    def started(self, run: Run) -> None:
+        """Note that a run begins."""
+        self._open[run.trial] = run
+
+    def tell(self, run: Run, outcome: str, value: float | None, step: int) -> None:
+        """Learn from a complete run, and where not to look from another."""
+        del self._open[run.trial]
+        super().tell(run, outcome, value, step)
+
+    def ask(self, number: int, vanilla: bool = False) -> Configuration:
+        """Choose the next run: a new configuration at some budget, or one that was tried."""
+        if len(self._values) < self._startup:
+            return self._random.ask(number, vanilla).at(self._ladder.scales[0])
+        surrogate, tried = self._believed()
+        found = self._promising(surrogate, tried, rng_of(self._seed, number), vanilla)
+        runs = [c.at(scale) for scale in self._ladder.scales for c in found]
+        gain = _knowledge_gradient(surrogate.at(found).location, surrogate.moved(runs, found))
+        chosen = runs[int(np.argmax(gain / [c.scale for c in runs]))]
+        # the very object that was tried: the proposer knows it by that
+        return next((c for c in self._configurations.values() if c == chosen), chosen)
+
+    def _promising(
+        self,
+        surrogate: ShapeSurrogate,
+        tried: Sequence[Configuration],
+        rng: random.Random,
+        vanilla: bool,
+    ) -> list[Configuration]:
+        """Return what may be the best at the target, tried or not, the likeliest of each."""
+        target = self._ladder.target
+        known = list(dict.fromkeys(c.at(target) for c in tried))
+        if self._hyperspace:
+            known = [c for c in known if c.is_vanilla is vanilla] or known
+        believed = surrogate.at(known)
+        order = np.argsort(believed.location, kind="stable")
+        new = list(self._source.candidates(rng, vanilla))
+        if self._hyperspace:
+            half = CANDIDATES // 2
+            top = [known[i] for i in order[:AROUND].tolist()]
+            new = [*new[:half], *self._source.near(top, half, rng)]
+        new = [c.at(target) for c in new]
+        of_new = surrogate.at(new, own=not self._hyperspace)
+        lowest = float(believed.fid.min())
+        found = [known[order[0]]]
+        for belief, own in ((believed, known), (of_new, new)):
+            likeliest = np.argsort(-belief.improvement(lowest), kind="stable")[:_LOOKED_AT]
+            found += [own[i] for i in likeliest.tolist()]
+        return list(dict.fromkeys(found))
+
+    def _believed(self) -> tuple[ShapeSurrogate, list[Configuration]]:
+        """Return the process with beliefs about open runs, and what is complete."""
+        complete = sorted(self._values)
+        tried = [self._configurations[c] for c in complete]
+        values = [list(self._values[c].values()) for c in complete]
+        seeds = [list(self._values[c]) for c in complete]
+        budgets = (*self._ladder.scales, self._ladder.target)
+        surrogate = ShapeSurrogate(tried, values, seeds, self._hyperspace, budgets=budgets)
+        lost = [(c, 0) for c in sorted(self._lost)]
+        running = [(run.configuration, run.repeat) for run in self._open.values()]
+        if not (lost or running):
+            return surrogate, tried
+        place = {c: i for i, c in enumerate(complete)}
+        everything = list(tried)
+        for number, repeat in (*lost, *running):
+            own = self._configurations[number]
+            if number not in place:
+                place[number] = len(everything)
+                everything.append(own)
+                values.append([])
+                seeds.append([])
+            expected = float(surrogate.at([own]).fid[0])
+            if number in self._lost:
+                others = surrogate.at([c.at(own.scale) for c in tried]).fid
+                expected = max(expected, float(np.median(others)))
+            values[place[number]].append(expected)
+            seeds[place[number]].append(repeat)
+        with_open = ShapeSurrogate(
+            everything,
+            values,
+            seeds,
+            self._hyperspace,
+            scales=surrogate.draws,
+            always=[place[number] for number, _ in running],
+            budgets=budgets,
+        )
+        return with_open, tried
+
+
+def _knowledge_gradient(expected: Array, moved: Array) -> Array:
+    """How much lower the lowest expectation of m configurations will be after each of n runs.
+
+    Args:
+        expected: What is expected now, with shape (m,).
+        moved: As `ShapeSurrogate.moved` returns it, with shape (n, m).
+
+    Returns:
+        The mean over the results of a run, with shape (n,); never negative.
+    """
+    after = (expected + moved[:, None, :] * _Z[:, None]).min(2)
+    gain: Array = expected.min() - after @ _WEIGHTS
+    return np.maximum(gain, 0.0)
