@@ -14,6 +14,7 @@ from mollitune.search.config import SearchConfig
 from mollitune.search.policy.comparability import Comparability, age_of
 from mollitune.search.policy.configuration import Configuration
 from mollitune.search.policy.hyperspace import NOTHING
+from mollitune.search.policy.ladder import Ladder
 from mollitune.search.policy.proposer import Proposal, Proposer
 from mollitune.search.policy.stopping import Observation, Run, Stopping
 from mollitune.search.terminal import duration
@@ -71,6 +72,8 @@ def describe_cost(
         seconds[name] = whole / (plan.gain or 1) if plan.as_one else whole
         if plan.share is not None and plan.share > ADVISED:
             yield _advice(name, plan, affordable(plan, steps, SHARE, measured))
+    if config.ladder is not None:
+        yield _budgets(config, config.ladder)
     cost = plan_cost(config, side)
     turns = [seconds[config.model[i % len(config.model)].name] for i in range(config.trials)]
     whole = sum(turns) / min(config.workers, config.trials)
@@ -93,6 +96,16 @@ def _advice(name: str, plan: Plan, better: Plan) -> str:
     if keys:
         text += f"; {keys.strip()} would make it {better.share:.0%}"
     return text
+
+
+def _budgets(config: SearchConfig, ladder: Ladder) -> str:
+    """Say which budgets are trained, what they count as, and which one is searched for."""
+    name = config.model[0].name
+    shown = ", ".join(config.length_of(name, scale) for scale in ladder.scales)
+    return (
+        f"budgets: {shown}; {ladder.scales[-1]:g} trials go into the longest; searched for is the "
+        f"best at {config.length_of(name, ladder.target)}"
+    )
 
 
 def _short(seconds: float) -> str:
@@ -207,7 +220,7 @@ class _Simulation:
             arms,
             {entry.name: _Draws(pool, seed) for entry in config.model},
             config.seed,
-            stopping.reduction_factor if stopping.races else None,
+            stopping.reduction_factor if stopping.races and config.ladder is None else None,
             stopping.max_seeds,
             expect=lambda model, tried, values, seeds: [sum(v) / len(v) for v in values],
             share=shares(config),

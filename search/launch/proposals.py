@@ -8,6 +8,7 @@ from mollitune.schedules import build
 from mollitune.search.config import SearchConfig
 from mollitune.search.policy.configuration import Configuration
 from mollitune.search.policy.hyperspace import Hyperspace
+from mollitune.search.policy.ladder_sampler import LadderSampler
 from mollitune.search.policy.proposer import Proposer
 from mollitune.search.policy.samplers import RandomSampler, Sampler, ShapeSampler
 from mollitune.search.policy.source import SpaceSource, first_tried
@@ -23,7 +24,7 @@ def proposer(config: SearchConfig, side: int) -> Proposer:
         config: The search.
         side: Side of the images in pixels.
     """
-    stopping = config.stopping
+    stopping, ladder = config.stopping, config.ladder
     spaces = {entry.name: entry.hyperspace for entry in config.model}
     return Proposer(
         arms=list(arms(config, side)),
@@ -32,11 +33,12 @@ def proposer(config: SearchConfig, side: int) -> Proposer:
             for i, (name, space) in enumerate(spaces.items())
         },
         seed=config.seed,
-        eta=stopping.reduction_factor if stopping.races else None,
+        eta=stopping.reduction_factor if stopping.races and ladder is None else None,
         seeds=stopping.max_seeds,
         expect=lambda model, tried, fids, seeds: expected_fid(tried, fids, seeds, spaces[model]),
         share=shares(config),
         bound=None if config.bounded is None else config.bounded.bound,
+        ladder=ladder is not None,
     )
 
 
@@ -49,6 +51,8 @@ def shares(config: SearchConfig) -> dict[str, float]:
 def sampler(config: SearchConfig, side: int, seed: int, hyperspace: Hyperspace) -> Sampler:
     """Return the sampler that a config names, for one model."""
     schedules, spaces = source(config, side, hyperspace), _spaces(config)
+    if config.ladder is not None:
+        return LadderSampler(schedules, seed, config.ladder, hyperspace)
     if config.sampler == "shape":
         return ShapeSampler(schedules, seed, hyperspace)
     if config.sampler == "random" or not (spaces or hyperspace):
@@ -66,11 +70,15 @@ def source(config: SearchConfig, side: int, hyperspace: Hyperspace) -> SpaceSour
 
 
 def arms(config: SearchConfig, side: int) -> Iterable[tuple[str, Configuration]]:
-    """Yield what each model tries first, see `first_tried`; hyperparameters at their defaults."""
+    """Yield what each model tries first, see `first_tried`; hyperparameters at their defaults.
+
+    With several budgets it is tried at the shortest.
+    """
+    shortest = 1.0 if config.ladder is None else config.ladder.scales[0]
     defaults = [space.default(side) for space in _spaces(config).values()]
     for schedule in first_tried([build("vanilla"), *defaults])[: config.arms_of_each]:
         for entry in config.model:
-            yield entry.name, Configuration(schedule, entry.hyperspace.first)
+            yield entry.name, Configuration(schedule, entry.hyperspace.first, shortest)
 
 
 _VANILLA = {"vanilla": FamilySpace("vanilla")}

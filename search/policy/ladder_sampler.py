@@ -65,8 +65,9 @@ class LadderSampler(ShapeSampler):
         surrogate, tried = self._believed()
         found = self._promising(surrogate, tried, rng_of(self._seed, number), vanilla)
         runs = [c.at(scale) for scale in self._ladder.scales for c in found]
-        gain = _knowledge_gradient(surrogate.at(found).location, surrogate.moved(runs, found))
-        chosen = runs[int(np.argmax(gain / [c.scale for c in runs]))]
+        seeds = [self._ladder.scales[-1] / c.scale for c in runs]
+        moved = surrogate.moved(runs, found, seeds)
+        chosen = runs[int(_knowledge_gradient(surrogate.at(found).location, moved).argmax())]
         # the very object that was tried: the proposer knows it by that
         return next((c for c in self._configurations.values() if c == chosen), chosen)
 

@@ -73,6 +73,8 @@ class Proposer:
         share: Share of the new configurations of a model that are vanilla, for models whose
             hyperparameters are searched; without them vanilla is one configuration.
         bound: What a second metric must keep; what does not is neither promoted nor looked around.
+        ladder: Whether the samplers choose budgets and further seeds, too; a ``share`` is then
+            that of the training steps.
     """
 
     def __init__(
@@ -85,7 +87,9 @@ class Proposer:
         expect: Expect = lambda _, *told: expected_fid(*told),
         share: Mapping[str, float] | None = None,
         bound: Bound | None = None,
+        ladder: bool = False,
     ) -> None:
+        self._ladder = ladder
         self._arms = list(arms)
         self._samplers = dict(samplers)
         self._models = list(samplers)
@@ -185,8 +189,14 @@ class Proposer:
 
     def _is_vanillas(self, model: str) -> bool:
         """Whether vanilla has the next new configuration: its share is rounded down."""
-        sides = [c.configuration.is_vanilla for c in self._configurations if c.model == model]
-        return sum(sides) + 1 <= self._share.get(model, 0.0) * (len(sides) + 1) + 1e-9
+        counted = [
+            self._configurations[run.configuration].configuration
+            for run in self._runs
+            if run.model == model and (self._ladder or run.repeat == 0)
+        ]
+        whole = sum(own.scale for own in counted)
+        plain = sum(own.scale for own in counted if own.is_vanilla)
+        return plain + 1 <= self._share.get(model, 0.0) * (whole + 1) + 1e-9
 
     def _decisions(self, proposal: Proposal) -> Sequence[Decision]:
         if proposal.decision is not None:

@@ -24,7 +24,7 @@ _SCALES = {
 }
 _SETTINGS = (0.8, 0.6)
 # per tenfold budget
-_BUDGETS = {"slope": (1.0, 1.0), "bend": (0.7, 0.7), "trend": (3.0, 1.0)}
+_BUDGETS = {"slope": (2.5, 0.8), "bend": (0.7, 0.7), "trend": (3.0, 1.0)}
 _NARROWEST = 0.3
 
 

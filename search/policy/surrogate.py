@@ -300,16 +300,22 @@ class ShapeSurrogate:
         return Points(np.array(x), np.array(base), np.array(budget))
 
     @one_thread()
-    def moved(self, runs: Sequence[Configuration], at: Sequence[Configuration]) -> Array:
-        """Return how far a run would move what is believed of configurations.
+    def moved(
+        self,
+        runs: Sequence[Configuration],
+        at: Sequence[Configuration],
+        seeds: Sequence[float] | None = None,
+    ) -> Array:
+        """Return how far runs would move what is believed of configurations.
 
         Args:
-            runs: Configurations at the budgets of n runs, each with a fresh seed.
+            runs: What is run, n configurations at the budgets of the runs.
             at: Configurations at the budgets that matter, m of them.
+            seeds: On how many fresh seeds each is run; by default on one.
 
         Returns:
             Shape (n, m): how far the logarithm of the FID that is believed of each of ``at`` moves
-            with a result that is one standard deviation higher than expected.
+            with a mean result that is one standard deviation higher than expected.
         """
         process, s, weights = self._process, self.scales, self._weights
         points, others = self._points(runs), self._points(at)
@@ -319,6 +325,7 @@ class ShapeSurrogate:
         between -= np.outer(weights @ location, weights @ there)
         shared = np.einsum("k,kmo->mo", weights, process.covariance(points, others)) + between
         noise = (s.seed**2 + s.seed_shape**2 + s.run**2)[:, None]
+        noise = noise / (np.ones(len(runs)) if seeds is None else np.asarray(seeds))
         spread = weights @ (variance + of_level + noise + location**2)
         spread -= (weights @ location) ** 2
         moved: Array = self._unit * shared / np.sqrt(np.maximum(spread, 1e-12))[:, None]

@@ -1,8 +1,11 @@
 import itertools
+import math
 import random
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 from tests.search.policy.worlds import plain
@@ -25,10 +28,10 @@ LENGTH = (0.4, 0.5, 0.6, 0.7, 0.8)
 LR = Hyperspace({"lr": Float(1e-4, 1e-1, log=True)}, (("lr", 1e-3),))
 
 
-def scales_of(space: Hyperspace) -> Hyperparameters:
+def scales_of(space: Hyperspace, budgets: Sequence[float] = (0.0, 0.0, 0.0)) -> Hyperparameters:
     """One draw: with hyperparameters a length for each, and what they do by themselves."""
     length = [*LENGTH, *[0.3] * len(space.dimensions)]
-    rest = (0.9, 0.3, 0.2, 0.25, 0.35, 0.6 if space else 0.0)
+    rest = (0.9, 0.3, 0.2, 0.25, 0.35, 0.6 if space else 0.0, *budgets)
     return Hyperparameters(np.array([length]), *(np.array([s]) for s in rest))
 
 
@@ -335,3 +338,77 @@ def test_of_very_many_runs_the_best_and_a_spread_are_modelled() -> None:
     assert not raw[last]
     assert (belief.scale > 0).all()
     assert np.isfinite(surrogate.at(schedules[:4]).fid).all()
+
+
+def dense(
+    runs: Runs, asked: list[Configuration], s: Hyperparameters, unit: float
+) -> tuple[Array, Array]:
+    """Mean and covariance of log FID, seeds averaged out, of what is asked at its budget."""
+    tried, values, seeds = runs
+    owners = [c for c, own in zip(tried, seeds, strict=True) for _ in own]
+    of_seed = [seed for own in seeds for seed in own]
+    logs = np.log([fid for own in values for fid in own])
+    everything = [*owners, *asked]
+    length, shape, own, seed, seed_shape, run, slope, bend, trend = (
+        getattr(s, name)[0]
+        for name in (
+            *("length", "shape", "own", "seed", "seed_shape", "run"),
+            *("slope", "bend", "trend"),
+        )
+    )
+    x = np.array([coordinates(c.schedule) for c in everything])
+    alike = Matern(length, nu=2.5)(x)
+    b = np.log10([c.scale for c in everything])
+    same = np.array([[float(c.at(1) == o.at(1)) for o in everything] for c in everything])
+    line = np.outer(b, b)
+    # of what is integrated twice, by quadrature
+    bends = [[quad(lambda u, p=p, q=q: (p - u) * (q - u), 0, min(p, q))[0] for q in b] for p in b]
+    change = line + bend**2 * np.array(bends)
+    prior = (shape**2 * alike + own**2 * same) * (1 + slope**2 * change) + trend**2 * change + 1e6
+    n = len(owners)
+    together = np.array([[
+        float((s_, c.scale) == (t, o.scale)) for t, o in zip(of_seed, owners, strict=True)
+    ] for s_, c in zip(of_seed, owners, strict=True)])  # fmt: skip
+    noisy = prior[:n, :n] + together * (seed**2 + seed_shape**2 * alike[:n, :n])
+    noisy += run**2 * np.eye(n)
+    gain = np.linalg.solve(noisy, prior[:n, n:]).T
+    mean = logs.mean() + gain @ (logs - logs.mean())
+    return mean, unit**2 * (prior[n:, n:] - gain @ prior[:n, n:])
+
+
+def some_budgets() -> Runs:
+    """Some configurations, each at one or two of three budgets."""
+    tried, values, seeds = some_runs()
+    scales = [1.0, 2.0, 6.0]
+    longer = [c.at(scales[i % 3]) for i, c in enumerate(tried)]
+    again = [c.at(4.0) for c in tried[:3]]
+    return [*longer, *again], [*values, [20.0], [22.0], [19.0]], [*seeds, [0], [0], [1]]
+
+
+def test_budgets_are_believed_together_as_the_formula_says() -> None:
+    runs = some_budgets()
+    scales = scales_of(NOTHING, (1.5, 0.8, 2.0))
+    surrogate = ShapeSurrogate(*runs, scales=Draws(scales, np.zeros(1)), budgets=(8.0,))
+    asked = [c.at(8.0) for c in (*runs[0][:4], *pool(3, np.random.default_rng(5)))]
+    unit = surrogate.seed_scale / math.sqrt(0.2**2 + 0.25**2 + 0.35**2)
+    mean, covariance = dense(runs, asked, scales, unit)
+    belief = surrogate.at(asked)
+    assert belief.location == pytest.approx(mean, abs=1e-3)
+    spread = np.hypot(belief.scale, belief.level_scale)
+    assert spread == pytest.approx(np.sqrt(np.diagonal(covariance)), rel=1e-3)
+    farther = surrogate.at([c.at(80.0) for c in asked])
+    assert (farther.scale > belief.scale).all(), "the farther the less is known"
+
+
+def test_what_a_run_would_move_is_its_covariance_by_its_own_spread() -> None:
+    runs = some_budgets()
+    scales = scales_of(NOTHING, (1.5, 0.8, 2.0))
+    surrogate = ShapeSurrogate(*runs, scales=Draws(scales, np.zeros(1)), budgets=(8.0,))
+    base = [*runs[0][:4], *pool(3, np.random.default_rng(5))]
+    at, targets = [c.at(2.0) for c in base], [c.at(8.0) for c in base]
+    unit = surrogate.seed_scale / math.sqrt(0.2**2 + 0.25**2 + 0.35**2)
+    _, covariance = dense(runs, [*at, *targets], scales, unit)
+    n = len(at)
+    spread = np.sqrt(np.diagonal(covariance)[:n] + surrogate.seed_scale**2)
+    expected = covariance[:n, n:] / spread[:, None]
+    assert surrogate.moved(at, targets) == pytest.approx(expected, rel=1e-2, abs=1e-3)
