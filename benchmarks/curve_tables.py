@@ -62,6 +62,7 @@ def _start(name: str, run: Run, count: int, searched: int) -> dict[str, Any]:
         "dataset": _dataset(run),
         "family": schedule.family,
         "budget": run.spec.steps * run.spec.training.batch_size,
+        "scale": 1.0,
         **{f"params.{k}": v for k, v in schedule.to_dict()["params"].items()},
         **{f"params.{k}": v for k, v in run.settings},
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import shlex
 import sys
@@ -165,18 +166,28 @@ def confirm(
     ] = None,
     model: Annotated[str | None, typer.Option(help="Model; default: all of them.")] = None,
     again: Annotated[bool, typer.Option(help="Confirm once more, on other fresh seeds.")] = False,
+    budgets: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBER...",
+            help="Lengths to train, such as 1 4 16: multiples of the search's, or in what it "
+            "counts in; default: config.",
+        ),
+    ] = None,
+    others: Annotated[list[str] | None, typer.Argument(metavar="", hidden=True)] = None,
     results: Root = "results",
     address: Address = None,
 ) -> None:
     """Re-train the recommended schedules and vanilla on fresh paired seeds, and give a verdict.
 
-    After an interruption the same command goes on.
+    With several budgets, each has a verdict. After an interruption the same command goes on.
     """
+    name, lengths = _name_and_budgets([name, *(others or [])], budgets)
     folder = _driving(name, results, 0, address)
 
     from .launch.confirm import Request, confirm_search
 
-    request = Request(top, seeds, samples, model, again)
+    request = Request(top, seeds, samples, model, again, lengths)
     outcome = confirm_search(folder, TextConsole(), request, address)
     if outcome is not None:
         _print_end(outcome, "confirm")
@@ -340,6 +351,34 @@ def _checked(path: str, overrides: list[str]) -> tuple[SearchConfig, tuple[int, 
     return config, shape
 
 
+def _name_and_budgets(words: list[str], first: str | None) -> tuple[str, list[float] | None]:
+    """Return NAME and the numbers of ``--budgets``, of which only the first one came with it.
+
+    Raises:
+        MollituneError: If there is anything else.
+    """
+    name, *others = words
+    if first is None:
+        if others:
+            raise MollituneError(f"too many words: {' '.join(others)}; one NAME is confirmed")
+        return name, None
+    if _number(name) is not None and _number(others[-1] if others else first) is None:
+        *others, name = [name, *others]  # it stands behind them
+    told = [first, *others]
+    numbers = [number for word in told if (number := _number(word)) is not None]
+    if len(numbers) < len(told):
+        raise MollituneError(f"--budgets {' '.join(told)}: give numbers, such as --budgets 1 4 16")
+    return name, numbers
+
+
+def _number(word: str) -> float | None:
+    try:
+        found = float(word)
+    except ValueError:
+        return None
+    return found if math.isfinite(found) else None
+
+
 def _go_on(name: str, results: str, more: int, address: str | None) -> None:
     folder = _driving(name, results, more, address)
 
@@ -427,13 +466,14 @@ def _print_verdict(folder: str) -> None:
 
     console = TextConsole()
     results = load_results(folder)
-    models = []
-    for verdict in write_verdict(results):
-        models.append(verdict.model)
+    found = write_verdict(results)
+    for verdict in found:
+        if verdict.ladder:
+            console.print(f"{verdict.where}:", soft_wrap=True, highlight=False, markup=False)
         _print_frame(verdict.table(), console)
         console.print(verdict.sentence, soft_wrap=True, highlight=False, markup=False)
     _write_own_files(results, folder, console)
-    for model in models:
+    for model in dict.fromkeys(verdict.model for verdict in found):
         file = _file_name(model)
         which = f"--model {shlex.quote(model)} --export {file}"
         _print_next(console, f"mollitune best {_typed(folder)} {which}")

@@ -124,7 +124,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a confirmation says about the schedules of one model.
+    """What a confirmation says about the schedules of one model at one budget.
 
     Attributes:
         search: Name of the search.
@@ -135,8 +135,8 @@ class Verdict:
         extractor: Network behind the FIDs.
         fid_samples: Generated images behind each FID.
         reference: Split of the data set that the FIDs compare with.
-        level: Probability that all intervals of one model hold at once, and that the best
-            schedule is in the tie set.
+        level: Probability that all intervals of one model at one budget hold at once, and that
+            the best schedule is in the tie set.
         planned: Seeds that were planned for each arm.
         complete: Whether every arm has got them, is out, or has failed.
         arms: The arms, lowest mean first, those that are out last.
@@ -144,6 +144,8 @@ class Verdict:
         budget: Training images of each run; 0 for confirmations of an earlier version.
         metric: What the values are of: FID, or what else the search minimises.
         constraint: What a second metric must keep; None without such a bound.
+        scale: The budget as a multiple of the length that the search's config gives.
+        ladder: Whether the confirmation has other budgets, too: then the sentence names this one.
     """
 
     search: str
@@ -162,6 +164,8 @@ class Verdict:
     budget: int = 0
     metric: str = "FID"
     constraint: Constraint | None = None
+    scale: float = 1.0
+    ladder: bool = False
 
     @property
     def tie_set(self) -> tuple[Arm, ...]:
@@ -185,6 +189,11 @@ class Verdict:
         if len(batches) > 1 and self.budget:
             return f"{self.budget:,} training images"
         return f"{self.steps:,} steps"
+
+    @property
+    def where(self) -> str:
+        """What it holds for: the model, and of several budgets this one."""
+        return f"{self.model} at {self.length}" if self.ladder else self.model
 
     @property
     def joint(self) -> bool:
@@ -262,6 +271,7 @@ class Verdict:
             "dataset": self.dataset,
             "steps": self.steps,
             "budget": self.budget,
+            "scale": self.scale,
             "metric": self.metric,
             "constraint": None if self.constraint is None else str(self.constraint),
             "extractor": self.extractor,

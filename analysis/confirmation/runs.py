@@ -13,8 +13,7 @@ from mollitune._files import first_line
 from mollitune.analysis.tables.comparable import minimised, require_alike, second_metric
 from mollitune.analysis.tables.configurations import configuration_of, hyperspace_of
 from mollitune.analysis.tables.results import Results
-from mollitune.schedules import Schedule
-from mollitune.search.policy import Configuration, Hyperspace, settings_of
+from mollitune.search.policy import Configuration, Hyperspace
 from mollitune.search.store import (
     COMPARABLE_WITHIN,
     CONFIRM_TRIALS,
@@ -66,11 +65,13 @@ class ArmRuns:
 
 @dataclass(frozen=True)
 class ConfirmationRuns:
-    """The runs of a confirmation on one model.
+    """The runs of a confirmation on one model at one budget.
 
     Attributes:
         number: Number of the confirmation, from 1.
         model: Name of the model.
+        scale: The budget, as a multiple of the search's own length.
+        budgets: How many budgets the confirmation has.
         planned: Seeds planned for each arm.
         level: Probability with which its verdict is to hold.
         arms: Its arms, by configuration.
@@ -79,6 +80,8 @@ class ConfirmationRuns:
 
     number: int
     model: str
+    scale: float
+    budgets: int
     planned: int
     level: float
     arms: tuple[ArmRuns, ...]
@@ -91,27 +94,32 @@ def latest_number(results: Results) -> int | None:
     return None if last is None else last // CONFIRM_TRIALS or None
 
 
-def confirmed_models(results: Results, number: int) -> list[str]:
-    """Names of the models of a confirmation, sorted."""
-    return sorted(_rows(results, "trials", number)["model"].unique())
+def contests(results: Results, number: int) -> list[tuple[str, float]]:
+    """Each model of a confirmation with each budget that has a trial, in multiples; sorted."""
+    trials = _rows(results, "trials", number)
+    return sorted({*zip(trials["model"].tolist(), trials["scale"].tolist(), strict=True)})
 
 
-def read_confirmation(results: Results, number: int, model: str) -> ConfirmationRuns:
-    """Read the runs of one model of a confirmation.
+def read_confirmation(
+    results: Results, number: int, model: str, scale: float = 1.0
+) -> ConfirmationRuns:
+    """Read the runs of one model of a confirmation at one budget, one of its `contests`.
 
     Raises:
         MollituneError: If the FIDs were not all measured alike, a schedule's family is not
             registered here, or the file of the confirmation is corrupt.
     """
     plan = _plan(results, number, model)
-    trials, reports = (
+    every, reports = (
         rows[rows["model"] == model].sort_values("trial")
         for rows in (_rows(results, name, number) for name in ("trials", "reports"))
     )
+    trials, reports = every[every["scale"] == scale], reports[reports["scale"] == scale]
     comparable = minimised(reports[reports["comparable"]], results.objective)
     comparable = comparable[comparable["fid"].notna()]
     require_alike(results, comparable, COMPARABLE_WITHIN, hint="confirm the search again")
-    arms, space = dict(plan.arms), hyperspace_of(results, model)
+    arms = {n: arm for n, arm in plan.arms.items() if arm.what.scale == scale}
+    space = hyperspace_of(results, model)
     for row in trials.to_dict("records"):
         number_of = int(row["configuration"])
         if number_of not in arms:
@@ -125,13 +133,15 @@ def read_confirmation(results: Results, number: int, model: str) -> Confirmation
     if results.constraint is not None:
         seconds = second_metric(comparable, results.constraint)
         columns = comparable["configuration"], comparable["seed"], seconds
-        for number, seed, value in zip(*columns, strict=True):
-            arms[int(number)].second[int(seed)] = float(value)
+        for configuration, seed, value in zip(*columns, strict=True):
+            arms[int(configuration)].second[int(seed)] = float(value)
     _add_drops(arms, _rows(results, "decisions", number), set(trials["trial"]))
     most = max(len(arm.fids.keys() | arm.failed.keys()) for arm in arms.values())
     return ConfirmationRuns(
         number=number,
         model=model,
+        scale=scale,
+        budgets=len({*every["scale"]} | {arm.what.scale for arm in plan.arms.values()}),
         planned=plan.seeds or most,
         level=plan.level,
         arms=tuple(arms[configuration] for configuration in sorted(arms)),
@@ -187,9 +197,8 @@ def _plan(results: Results, number: int, model: str) -> _Plan:
 
 def _planned_arm(described: Mapping[str, Any]) -> ArmRuns:
     number = int(described["configuration"])
-    settings = settings_of(described.get("settings", {}))
     try:
-        return ArmRuns(number, Configuration(Schedule.from_dict(described["schedule"]), settings))
+        return ArmRuns(number, Configuration.from_dict(described))
     except ValueError as error:
         raise _not_built(f"configuration {number}", error) from error
 

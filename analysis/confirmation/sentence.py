@@ -11,11 +11,14 @@ from .paired import POWER
 
 
 def sentence(verdict: Verdict) -> str:
-    """One honest sentence on what the confirmation of a model has shown."""
+    """One honest sentence on what the confirmation of a model has shown.
+
+    Of several budgets it names its own: what holds at one says nothing of another.
+    """
     found = _winners(verdict) or _not_allowed(verdict) or _hollow(verdict) or _no_winner(verdict)
     words = _nothing(verdict) or _so_far(verdict) + found
     tuned = "tuned against tuned: " if verdict.joint else ""
-    return f"On {verdict.model}, {tuned}{words}{_failures(verdict)}."
+    return f"On {verdict.where}, {tuned}{words}{_failures(verdict)}."
 
 
 def listed(names: Sequence[str]) -> str:

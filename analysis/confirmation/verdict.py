@@ -15,30 +15,33 @@ from mollitune.search.store import Constraint
 
 from .arms import FORMAT, VERSION, Arm, Verdict
 from .judgement import Judgement, judge
-from .runs import ArmRuns, confirmed_models, latest_number, read_confirmation
+from .runs import ArmRuns, contests, latest_number, read_confirmation
 from .sentence import sentence
 
 VERDICT_FILE = "verdict.json"
 """Name of the file with the verdicts on all models, in the search's folder."""
 
 
-def verdict(results: Results, model: str | None = None) -> Verdict:
+def verdict(results: Results, model: str | None = None, budget: int | None = None) -> Verdict:
     """Judge one model by the latest confirmation of a search.
 
     Args:
         results: Results of a search.
         model: The model; not needed if only one was confirmed.
+        budget: Training images of each run, as in `Verdict.budget`; by default the largest.
 
     Raises:
         MollituneError: If there is no confirmation, it has no such model or several and none was
-            named, its FIDs were not all measured alike, or a schedule cannot be built.
+            named, no such budget, its FIDs were not all measured alike, or a schedule cannot be
+            built.
     """
     number = latest_number(results)
     if number is None:
         raise MollituneError(
             f"no confirmation of {results.name!r} yet; run: mollitune confirm {results.name}"
         )
-    models = confirmed_models(results, number)
+    known = contests(results, number)
+    models = list(dict.fromkeys(name for name, _ in known))
     if model is None and len(models) > 1:
         raise MollituneError(
             f"confirmation {number} of {results.name!r} has several models; name one of: "
@@ -50,17 +53,28 @@ def verdict(results: Results, model: str | None = None) -> Verdict:
             f"confirmation {number} of {results.name!r} has no model {wanted!r}; it has: "
             f"{', '.join(models)}"
         )
-    return _verdict(results, number, wanted)
+    scales = [scale for name, scale in known if name == wanted]
+    if budget is None:
+        return _verdict(results, number, wanted, scales[-1])
+    found = {own.budget: own for own in (_verdict(results, number, wanted, s) for s in scales)}
+    if budget not in found:
+        raise MollituneError(
+            f"confirmation {number} of {results.name!r} has no budget of {budget:,} images; it "
+            f"has: {' and '.join(f'{images:,}' for images in found)}"
+        )
+    return found[budget]
 
 
 def verdicts(results: Results) -> list[Verdict]:
     """Judge all models by the latest confirmation of a search, in the order of their names.
 
+    With several budgets each is judged by itself, the shortest first.
+
     Args:
         results: Results of a search.
 
     Returns:
-        One verdict per model; none if there is no confirmation.
+        One verdict per model and budget; none if there is no confirmation.
 
     Raises:
         MollituneError: As for `verdict`.
@@ -68,7 +82,7 @@ def verdicts(results: Results) -> list[Verdict]:
     number = latest_number(results)
     if number is None:
         return []
-    return [_verdict(results, number, model) for model in confirmed_models(results, number)]
+    return [_verdict(results, number, *contest) for contest in contests(results, number)]
 
 
 def write_verdict(results: Results) -> list[Verdict]:
@@ -99,8 +113,8 @@ def write_verdict(results: Results) -> list[Verdict]:
     return found
 
 
-def _verdict(results: Results, number: int, model: str) -> Verdict:
-    runs = read_confirmation(results, number, model)
+def _verdict(results: Results, number: int, model: str, scale: float) -> Verdict:
+    runs = read_confirmation(results, number, model, scale)
     baseline = next((arm for arm in runs.arms if arm.baseline), None)
     judgement = judge(
         {arm.configuration: arm.fids for arm in runs.arms},
@@ -132,6 +146,8 @@ def _verdict(results: Results, number: int, model: str) -> Verdict:
         arms=tuple(sorted(arms, key=_order)),
         metric=results.objective.title,
         constraint=results.constraint,
+        scale=scale,
+        ladder=runs.budgets > 1,
     )
     return replace(found, sentence=sentence(found))
 
@@ -166,7 +182,7 @@ def _arm(runs: ArmRuns, judgement: Judgement) -> Arm:
         configuration=runs.configuration,
         schedule=runs.what.schedule,
         settings=runs.what.settings,
-        text=str(runs.what),
+        text=str(runs.what.at(1)),  # the verdict has the budget
         trials=tuple(runs.trials[seed] for seed in seeds),
         seeds=seeds,
         fids=fids,

@@ -8,7 +8,7 @@ choice to a file, `compare` sets two configurations side by side, `pareto` weigh
 from .best import Best, best
 from .compare import compare, paired_fids
 from .export import export_best
-from .finalists import finalists, tried
+from .finalists import finalists, same, tried
 from .leaderboard import leaderboard
 from .pareto import pareto
 from .summary import summary
@@ -22,6 +22,7 @@ __all__ = [
     "leaderboard",
     "paired_fids",
     "pareto",
+    "same",
     "summary",
     "tried",
 ]

@@ -61,7 +61,8 @@ class Best:
         steps: Training steps.
         extractor: Network behind the FID.
         fid_samples: Number of samples behind the FID.
-        verdict: What the latest confirmation says of this model; None without one.
+        verdict: What the latest confirmation says of this model, of several budgets at the
+            largest; None without one.
         metric: What all values above are of: FID, or what else the search minimises.
         constraint: How many configurations keep the bound on another metric, in words; None
             without one.
@@ -315,7 +316,9 @@ def _configuration(run: Mapping[Hashable, Any], space: Hyperspace) -> Configurat
 
 
 def _verdict(results: Results, model: str) -> Verdict | None:
-    return next((verdict for verdict in verdicts(results) if verdict.model == model), None)
+    """The verdict on a model, of several budgets at the largest."""
+    own = [verdict for verdict in verdicts(results) if verdict.model == model]
+    return own[-1] if own else None
 
 
 def _known(value: float) -> float | None:

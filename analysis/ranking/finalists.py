@@ -30,8 +30,8 @@ class Finalist(NamedTuple):
 def finalists(results: Results, model: str, top: int, vanilla: bool = False) -> list[Finalist]:
     """Return the configurations of a model with the lowest expected FID, the best one first.
 
-    Of two that are the same curve at the same hyperparameters the worse is left out, and so is
-    what breaks the constraint, unless everything does.
+    Of two that are the same curve at the same hyperparameters, whatever their budgets, the worse
+    is left out, and so is what breaks the constraint, unless everything does.
 
     Args:
         results: Results of a search.
@@ -55,19 +55,23 @@ def finalists(results: Results, model: str, top: int, vanilla: bool = False) -> 
     found: list[Finalist] = []
     for number in board.sort_values(["rank", "configuration"])["configuration"].tolist():
         own = known[number]
-        again = any(_same(own, other.configuration) for other in found)
+        again = any(same(own, other.configuration) for other in found)
         if own.is_vanilla is vanilla and not again:
             found.append(Finalist(number, own))
     return found[:top]
 
 
 def tried(results: Results, model: str, wanted: Configuration) -> int | None:
-    """Return the number of the first configuration of a model that is the same; None if none."""
-    same = (n for n, own in _configurations(results, model) if _same(own, wanted))
-    return next(same, None)
+    """Return the number of the first configuration of a model that is the same; None if none.
+
+    One at another budget is another configuration.
+    """
+    alike = ((n, own) for n, own in _configurations(results, model) if own.scale == wanted.scale)
+    return next((n for n, own in alike if same(own, wanted)), None)
 
 
-def _same(one: Configuration, other: Configuration) -> bool:
+def same(one: Configuration, other: Configuration) -> bool:
+    """Whether two configurations are the same curve at the same hyperparameters."""
     alike = one.settings == other.settings
     return alike and curve_distance(one.schedule, other.schedule) <= SAME_CURVE
 

@@ -13,7 +13,7 @@ from .assets import asset
 from .cards.failures import failed_models, failures_card
 from .cards.panel import captions, panel
 from .cards.provenance import provenance
-from .cards.verdict import verdict_card
+from .cards.verdict import verdict_cards
 from .html import join
 from .pictures import trial_pictures
 from .sections import model_section
@@ -91,8 +91,8 @@ def _header(results: Results, views: Sequence[View]) -> Markup:
 
 def _headline(own: View, with_card: bool) -> Markup:
     """The verdict, or the recommendation as long as there is none."""
-    if own.verdict is not None and with_card:
-        return verdict_card(own.verdict, own.details)
+    if own.verdicts and with_card:
+        return verdict_cards(own.verdicts, own.details)
     sentence = escape(own.sentence)
     rest = Markup("<small>{}</small>").format(own.details) if own.details else ""
     if own.verdict is None and own.best is not None and not own.best.is_vanilla:

@@ -13,7 +13,7 @@ from .cards.rising import rising_note
 from .cards.samples import gallery
 from .cards.settings import settings_card
 from .cards.stopping import audit_card, decisions_card
-from .cards.verdict import verdict_card
+from .cards.verdict import verdict_cards
 from .data import fid_curves, level_curves, stopping_summary
 from .figures.fid import MANY as MANY_CURVES
 from .figures.fid import fid_figure, points_each
@@ -43,7 +43,7 @@ def model_section(
     shapes = _two(_shape_card(view, number), _level_card(results, view, number))
     stopping = _two(decisions_card(results, view.model), audit_card(results, view.model))
     content = [
-        *([verdict_card(view.verdict, view.details)] if view.verdict and with_verdict else []),
+        *([verdict_cards(view.verdicts, view.details)] if view.verdicts and with_verdict else []),
         gallery(results, view),
         _facts(results, view),
         _fid_card(results, view, number),

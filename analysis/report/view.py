@@ -1,12 +1,13 @@
 """What the report shows of one model, found once and used by all its cards."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import pandas as pd
 
 from mollitune._errors import MollituneError
 from mollitune.analysis.confirmation.arms import Arm, Verdict
+from mollitune.analysis.confirmation.verdict import verdicts
 from mollitune.analysis.ranking.best import Best, best
 from mollitune.analysis.ranking.leaderboard import ranked
 from mollitune.analysis.tables.results import Results
@@ -25,6 +26,7 @@ class View(NamedTuple):
         board: Its `leaderboard`.
         points: Its `shape_points`.
         metric: What the search minimises, as texts and axes call it.
+        verdicts: What the latest confirmation says at each budget, the shortest first.
     """
 
     model: str
@@ -34,6 +36,7 @@ class View(NamedTuple):
     board: pd.DataFrame
     points: list[ShapePoint]
     metric: str = "FID"
+    verdicts: Sequence[Verdict] = ()
 
     @property
     def expected(self) -> float:
@@ -42,8 +45,8 @@ class View(NamedTuple):
 
     @property
     def verdict(self) -> Verdict | None:
-        """What the latest confirmation says; None without one."""
-        return self.best.verdict if self.best is not None else None
+        """What the latest confirmation says at its largest budget; None without one."""
+        return self.verdicts[-1] if self.verdicts else None
 
     @property
     def choice(self) -> Arm | None:
@@ -65,8 +68,9 @@ class View(NamedTuple):
     @property
     def order(self) -> Iterator[int]:
         """Numbers of the complete runs: those of the confirmation, then by rank."""
-        for arm in self.verdict.arms if self.verdict is not None else ():
-            yield from arm.trials
+        for verdict in reversed(self.verdicts):
+            for arm in verdict.arms:
+                yield from arm.trials
         for row in self.board["trials"]:
             yield from map(int, row.split(", "))
 
@@ -84,4 +88,5 @@ def view(results: Results, model: str) -> View:
         found = best(results, model)
     except MollituneError as error:
         return View(model, f"On {model}: {error}.", "", None, board, points, metric)
-    return View(model, found.sentence, found.details, found, board, points, metric)
+    own = [verdict for verdict in verdicts(results) if verdict.model == model]
+    return View(model, found.sentence, found.details, found, board, points, metric, own)

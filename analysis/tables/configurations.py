@@ -72,7 +72,7 @@ def configuration_of(row: Mapping[Any, Any], space: Hyperspace = NOTHING) -> Con
             parameters, or a hyperparameter lies outside of the space.
     """
     params, settings = parameters(row)
-    return Configuration(_schedule(row["family"], params), space.read(settings))
+    return Configuration(_schedule(row["family"], params), space.read(settings), row["scale"])
 
 
 def _is_given(value: Any) -> bool:
@@ -114,11 +114,12 @@ def configurations_of(
                 params[i][name] = values[i]
     found: list[Configuration | None] = []
     texts: list[str] = []
-    for family, given in zip(rows["family"].tolist(), params, strict=True):
+    columns = rows["family"].tolist(), rows["scale"].tolist(), params
+    for family, scale, given in zip(*columns, strict=True):
         own, settings = _parted(family, given)
         texts.append(_text(family, own, settings))
         try:
-            found.append(Configuration(_schedule(family, own), space.read(settings)))
+            found.append(Configuration(_schedule(family, own), space.read(settings), scale))
         except ValueError:
             found.append(None)
     return found, texts

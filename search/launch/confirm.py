@@ -1,10 +1,12 @@
-"""Confirms what a search recommends: fresh paired seeds, full budget, test images."""
+"""Confirms what a search recommends: fresh paired seeds, full budgets, test images."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 from rich.console import Console
@@ -12,12 +14,13 @@ from rich.console import Console
 from mollitune._errors import MollituneError
 from mollitune.analysis import Results, load_results
 from mollitune.analysis.confirmation import clearly_out, power_sentence
-from mollitune.analysis.ranking import finalists, tried
+from mollitune.analysis.ranking import finalists, same, tried
 from mollitune.schedules import build
-from mollitune.search.config import SearchConfig, StoppingConfig
+from mollitune.search.config import MAX_STEPS, SearchConfig, StoppingConfig
 from mollitune.search.policy.configuration import Configuration
 from mollitune.search.policy.confirmation import Confirmation
 from mollitune.search.policy.hyperspace import Hyperspace
+from mollitune.search.policy.ladder import scales_of
 from mollitune.search.policy.space import FamilySpace
 from mollitune.search.store.confirmation_file import SEEDS_APART, Contestant, Description, latest
 from mollitune.search.store.description import CONFIRMATIONS, confirmation_name, read_metadata
@@ -47,6 +50,8 @@ class Request:
         samples: Generated images behind each FID.
         model: Only this model.
         again: Whether to confirm anew, on other seeds, what is confirmed already.
+        budgets: How long to train, rising: in what the search counts, or if they begin with 1 in
+            multiples of its length.
     """
 
     top: int | None = None
@@ -54,6 +59,7 @@ class Request:
     samples: int | None = None
     model: str | None = None
     again: bool = False
+    budgets: Sequence[float] | None = None
 
 
 def confirm_search(
@@ -77,12 +83,13 @@ def confirm_search(
     """
     metadata = read_metadata(folder)
     config = config_of(metadata, 0, address)
+    scales = _scales(config, request.budgets)
     wait = wait_seconds()
     with Lease(folder) as lease, contextlib.ExitStack() as until_the_end:
         previous = latest(folder)
         begun = None if previous is None or previous.status == "finished" else previous
         if previous is not None and (begun or not request.again):
-            _check_same(previous, request)
+            _check_same(previous, request, scales)
             if begun is None:
                 return None
         samples = begun.fid_samples if begun else request.samples or config.confirm.samples
@@ -91,7 +98,7 @@ def confirm_search(
         check_unchanged(metadata, context)
         results = load_results(folder)
         number = 1 if previous is None else previous.number + 1
-        plan = begun or _plan(results, metadata, context, request, number)
+        plan = begun or _plan(results, metadata, context, request, scales, number)
         context = replace(
             context,
             plans={
@@ -114,7 +121,34 @@ def _to_the_end(config: SearchConfig, samples: int) -> SearchConfig:
     return config.model_copy(update={"fid": fid, "stopping": StoppingConfig(policy="none")})
 
 
-def _check_same(known: Description, request: Request) -> None:
+def _scales(config: SearchConfig, budgets: Sequence[float] | None) -> tuple[float, ...]:
+    """Return budgets as multiples of a search's own length; None: those of its config.
+
+    Raises:
+        MollituneError: If they do not rise, or a model cannot train so long.
+    """
+    if budgets is None:
+        return (1.0,) if config.ladder is None else config.ladder.scales
+    told = f"--budgets {_spaced(budgets)}"
+    try:
+        scales = scales_of(float(getattr(config, config.unit)), budgets)
+    except ValueError as error:
+        raise MollituneError(f"{told}: {error}") from None
+    for model in (entry.name for entry in config.model):
+        for scale in scales:
+            if not 2 <= (steps := scale * config.steps_of(model)) <= MAX_STEPS:
+                raise MollituneError(
+                    f"{told}: {model} would train {steps:,.4g} steps, and 2 to {MAX_STEPS:,} are "
+                    f"allowed; budgets are {config.unit}, or multiples if the first is 1"
+                )
+    return scales
+
+
+def _spaced(numbers: Sequence[float]) -> str:
+    return " ".join(f"{number:.10g}" for number in numbers)
+
+
+def _check_same(known: Description, request: Request, scales: tuple[float, ...]) -> None:
     """Refuse to go on with a confirmation as if it were another one.
 
     Raises:
@@ -124,12 +158,13 @@ def _check_same(known: Description, request: Request) -> None:
         "top": (request.top, known.top),
         "seeds": (request.seeds, known.seeds),
         "samples": (request.samples, known.fid_samples),
+        "budgets": (request.budgets and _spaced(scales), _spaced(known.budgets)),
     }
     for name, (wanted, found) in asked.items():
         if wanted is not None and wanted != found:
             raise MollituneError(
-                f"confirmation {known.number} has --{name} {found}, not {wanted}: seeds and "
-                f"schedules are fixed before the first run; {_way_out(known)}"
+                f"confirmation {known.number} has --{name} {found}, not {wanted}: seeds, budgets "
+                f"and schedules are fixed before the first run; {_way_out(known)}"
             )
     if request.model is not None and set(known.arms) != {request.model}:
         raise MollituneError(
@@ -144,7 +179,12 @@ def _way_out(known: Description) -> str:
 
 
 def _plan(
-    results: Results, metadata: dict[str, Any], context: Context, request: Request, number: int
+    results: Results,
+    metadata: dict[str, Any],
+    context: Context,
+    request: Request,
+    scales: tuple[float, ...],
+    number: int,
 ) -> Description:
     """Fix everything of a new confirmation before its first run."""
     config = context.config
@@ -155,11 +195,13 @@ def _plan(
         )
     models = [name for name in names if request.model in (None, name)]
     top = request.top or config.confirm.top
-    own = describe(context)
+    own, new = describe(context), count(number * CONFIRM_TRIALS)
+    paper = "tau" in metadata["params"]
     return Description(
         number=number,
         top=top,
         seeds=request.seeds or config.confirm.seeds,
+        budgets=scales,
         first_seed=config.seed + number * SEEDS_APART,
         fid_samples=config.fid.samples,
         level=LEVEL,
@@ -171,8 +213,12 @@ def _plan(
         },
         arms={
             entry.name: list(
-                _arms(
-                    results, entry.name, entry.hyperspace, top, number, "tau" in metadata["params"]
+                _contestants(
+                    results,
+                    entry.name,
+                    _arms(results, entry.name, entry.hyperspace, top, paper),
+                    scales,
+                    new,
                 )
             )
             for entry in config.model
@@ -185,9 +231,9 @@ def _plan(
 
 
 def _arms(
-    results: Results, model: str, space: Hyperspace, top: int, number: int, paper: bool
-) -> Iterator[Contestant]:
-    """Yield what is confirmed of a model: the baseline first, every configuration once.
+    results: Results, model: str, space: Hyperspace, top: int, paper: bool
+) -> list[Configuration]:
+    """Return what is confirmed of a model: the baseline first, every configuration once.
 
     The baseline is the best vanilla that the search has found. After it come the paper's default,
     the finalists and, where hyperparameters were searched, vanilla at those of each finalist: that
@@ -198,7 +244,6 @@ def _arms(
         model: Name of the model.
         space: The hyperparameters that were searched.
         top: How many finalists.
-        number: Number of the confirmation, for configurations that the search did not try.
         paper: Whether the tables have room for the paper's default.
     """
     vanilla, first = build("vanilla"), space.first
@@ -207,27 +252,65 @@ def _arms(
     default = [Configuration(FamilySpace(PAPER).default(0), first)] if paper else []
     baseline = plain[0].configuration if plain else Configuration(vanilla, first)
     twins = [Configuration(vanilla, own.settings) for own in (*default, *found) if own.settings]
-    new = number * CONFIRM_TRIALS
+    arms: list[Configuration] = []
+    for own in (baseline, *default, *found, *twins):
+        if not any(same(own, arm) for arm in arms):
+            arms.append(own)
+    return arms
+
+
+def _contestants(
+    results: Results,
+    model: str,
+    arms: Sequence[Configuration],
+    scales: Sequence[float],
+    new: Iterator[int],
+) -> Iterator[Contestant]:
+    """Yield the arms of a model at each budget, with the numbers that the search knows them by.
+
+    Arguments:
+        results: Results of the search.
+        model: Name of the model.
+        arms: Its configurations.
+        scales: The budgets.
+        new: Numbers for what the search did not try.
+    """
     known: set[int] = set()
-    for own in dict.fromkeys((baseline, *default, *found, *twins)):
-        known_as = tried(results, model, own)
-        if known_as is None:
-            known_as, new = new, new + 1
-        if known_as not in known:
-            known.add(known_as)
-            yield Contestant(configuration=known_as, **own.to_dict())
+    for own in [arm.at(scale) for scale in scales for arm in arms]:
+        found = tried(results, model, own)
+        number = next(new) if found is None or found in known else found
+        known.add(number)
+        yield Contestant(configuration=number, **own.to_dict())
 
 
 def _announced(results: Results, plan: Description, config: SearchConfig) -> Iterator[str]:
     """Say what is trained, and which differences that many seeds will find."""
     for model, arms in plan.arms.items():
-        texts = "; ".join(str(arm.candidate().configuration) for arm in arms)
+        of_each = Counter(arm.scale for arm in arms)
+        shortest = [arm.candidate().configuration for arm in arms if arm.scale == arms[0].scale]
+        lengths = {scale: config.length_of(model, scale) for scale in of_each}
+        each = ", ".join(lengths.values())
+        if len(lengths) > 1:
+            each = f"at each of {len(lengths)} budgets: {each}"
         yield (
-            f"confirmation {plan.number} of {model}: {len(arms)} configurations x {plan.seeds} "
-            f"fresh seeds, {config.length_of(model)} each, FID on {plan.fid_samples:,} samples: "
-            f"{texts}"
+            f"confirmation {plan.number} of {model}: {len(shortest)} configurations x "
+            f"{plan.seeds} fresh seeds, {each} each, FID on {plan.fid_samples:,} samples: "
+            f"{'; '.join(str(own.at(1)) for own in shortest)}"
         )
-        yield power_sentence(results, model, len(arms) - 1, plan.seeds, plan.level)
+        if len(lengths) > 1:
+            yield _cost(model, of_each, plan.seeds, config)
+        yield power_sentence(results, model, len(shortest) - 1, plan.seeds, plan.level)
+
+
+def _cost(model: str, of_each: Mapping[float, int], seeds: int, config: SearchConfig) -> str:
+    """Say what the budgets cost if no arm is dropped."""
+    parts = {scale: config.length_of(model, seeds * n * scale) for scale, n in of_each.items()}
+    told = ", ".join(
+        f"{seeds * of_each[scale]} runs of {config.length_of(model, scale)} are {part}"
+        for scale, part in parts.items()
+    )
+    total = config.length_of(model, seeds * sum(scale * n for scale, n in of_each.items()))
+    return f"{model}: at most {total} in all; {told}"
 
 
 def _job(context: Context, plan: Description, metadata: dict[str, Any]) -> Job:
@@ -246,6 +329,7 @@ def _job(context: Context, plan: Description, metadata: dict[str, Any]) -> Job:
             clearly_out,
         ),
         work=plan.work,
+        shortest=min(plan.budgets),
         record=f"{CONFIRMATIONS}/{plan.number}",
         params=known_parameters(metadata),
         describe=tell,

@@ -30,7 +30,7 @@ class Candidate:
 
 @dataclass
 class _Contest:
-    """What is known of the arms of one model."""
+    """What is known of the arms of one model at one budget."""
 
     vanilla: int
     arms: dict[int, Configuration]
@@ -48,10 +48,11 @@ class Confirmation:
     arms that are left have ended a seed, they are looked at: between two looks the order in which
     runs end changes nothing. The baseline is never dropped: the others are compared with it; nor
     is vanilla at the hyperparameters of a schedule that is left.
+    Each budget is a contest of its own: what is dropped at one is trained on at the others.
     Nobody waits for a look, so a cluster may be some runs ahead of it.
 
     Arguments:
-        arms: The configurations of each model; the first vanilla is the baseline.
+        arms: The configurations of each model; of each budget the first vanilla is the baseline.
         seeds: Seeds per arm.
         first_seed: The first of them; the others count up.
         first_trial: Number of the first run.
@@ -70,14 +71,18 @@ class Confirmation:
         self._first_seed = first_seed
         self._number = first_trial
         self._clearly_out = clearly_out
-        self._contests = {model: _contest(own) for model, own in arms.items()}
+        self._contests = {
+            (model, scale): _contest([arm for arm in own if arm.configuration.scale == scale])
+            for model, own in arms.items()
+            for scale in {arm.configuration.scale for arm in own}
+        }
         self._order = [
             (model, candidate, repeat)
             for repeat in range(seeds)
             for model, own in arms.items()
             for candidate in own
         ]
-        self._runs: dict[int, Run] = {}
+        self._runs: dict[int, tuple[Run, _Contest]] = {}
 
     @property
     def exhausted(self) -> bool:
@@ -90,7 +95,7 @@ class Confirmation:
         if place is None:
             return None
         model, candidate, repeat = self._order[place]
-        baseline = candidate.number == self._contests[model].vanilla
+        baseline = candidate.number == self._contest_of(model, candidate).vanilla
         run = Run(self._number, candidate.number, model, repeat, baseline)
         return Proposal(run, candidate.configuration, self._first_seed + repeat)
 
@@ -103,8 +108,10 @@ class Confirmation:
         run = proposal.run
         own = (run.model, run.configuration, run.repeat)
         keys = [(model, arm.number, repeat) for model, arm, repeat in self._order]
-        self._order = self._order[keys.index(own) + 1 :]
-        self._runs[run.trial] = run
+        place = keys.index(own)
+        contest = self._contest_of(run.model, self._order[place][1])
+        self._order = self._order[place + 1 :]
+        self._runs[run.trial] = run, contest
         self._number = run.trial + 1
         return ()
 
@@ -120,8 +127,7 @@ class Confirmation:
 
         Who breaks a bound on a second metric is not dropped: the verdict says so.
         """
-        run = self._runs[trial]
-        contest = self._contests[run.model]
+        run, contest = self._runs[trial]
         contest.ended[run.configuration].add(run.repeat)
         contest.last[run.configuration] = run, step
         if outcome == "completed" and value is not None:
@@ -137,8 +143,11 @@ class Confirmation:
     def _left(self) -> Iterator[int]:
         """Places in the order of the runs of arms that are not out."""
         for place, (model, candidate, _) in enumerate(self._order):
-            if candidate.number not in self._contests[model].out:
+            if candidate.number not in self._contest_of(model, candidate).out:
                 yield place
+
+    def _contest_of(self, model: str, arm: Candidate) -> _Contest:
+        return self._contests[model, arm.configuration.scale]
 
     def _look_is_due(self, contest: _Contest) -> bool:
         left = [arm for arm in contest.ended if arm not in contest.out]

@@ -41,14 +41,16 @@ class Description(BaseModel):
         number: Its number, from 1.
         top: How many recommended schedules of each model were asked for.
         seeds: Seeds per arm.
+        budgets: How long is trained, rising, in multiples of the search's own length; in files of
+            earlier versions that alone.
         first_seed: The first of them.
         fid_samples: Generated images behind each FID.
         level: Probability that the verdict's statements hold.
         reference: Split of the data that FID compares with.
         reference_size: Images in it.
-        steps: Training steps of each model.
+        steps: Training steps of each model in the search.
         every: Share of the training between two evaluations, for each model.
-        arms: For each model the schedules.
+        arms: For each model the schedules at each budget, the shortest one first.
         status: ``running``, ``interrupted`` or ``finished``.
         elapsed_seconds: Wall time of its trials.
         created: When it began.
@@ -62,6 +64,7 @@ class Description(BaseModel):
     number: int
     top: int
     seeds: int
+    budgets: tuple[float, ...] = (1.0,)
     first_seed: int
     fid_samples: int
     level: float

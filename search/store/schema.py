@@ -15,7 +15,7 @@ import pyarrow as pa
 from .columns import BOOL, FLOAT, INT, STRING, TIME, Column, Metric
 from .evaluation import MEASURED, OPTIONAL, extra_metric
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Version of the tables; a reader refuses files that are newer than itself."""
 VERSION_KEY = b"mollitune.schema_version"
 """Key of the version in the key-value metadata of each Parquet file."""
@@ -70,8 +70,14 @@ _SAME_START = (
     Column(
         "budget",
         INT,
-        "training images of the full budget, the same for all trials of a model; 0 in tables from "
-        "before version 4",
+        "training images of the full budget, the same for all trials of a model at one scale; 0 "
+        "in tables from before version 4",
+    ),
+    Column(
+        "scale",
+        FLOAT,
+        "the full budget as a multiple of the length that the config gives; 1 unless a search or "
+        "a confirmation has several budgets",
     ),
 )
 

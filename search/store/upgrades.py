@@ -45,6 +45,7 @@ FILLS: dict[str, _Fill] = {
     "shape.share_below_hundredth": _all(None, pa.float64()),  # no old column tells it
     "shape.clean_steps": _clean_steps,
     "budget": _all(0, pa.int64()),
+    "scale": _all(1.0, pa.float64()),
 }
 """Values by column, from an older table; columns to their left are there already."""
 
@@ -55,7 +56,7 @@ def upgraded(table: pa.Table) -> pa.Table:
     Version 1 had one column ``non_finite`` for losses and samples together; they count as losses
     here. It knew neither averaged weights nor resizing by name. Up to version 2 every trial was a
     configuration of its own, ASHA was the only policy, and no branch was ever measured. Up to
-    version 3 all trials of a model had one budget, which is not told.
+    version 4 all trials of a model had one budget, which up to version 3 is not told.
 
     Args:
         table: Rows of any of the tables; with all columns it is returned as it is.
@@ -73,7 +74,8 @@ def upgraded(table: pa.Table) -> pa.Table:
 def one_budget(table: pa.Table) -> pa.Table:
     """Return the rows of a search with the budget of each model also in its older rows.
 
-    A search that was begun before version 4 and resumed since has both.
+    A search that was begun before version 4 and resumed since has both. Older rows are of the
+    length that its config gives.
 
     Args:
         table: Rows of ``reports`` or ``trials`` in today's columns.
@@ -82,8 +84,9 @@ def one_budget(table: pa.Table) -> pa.Table:
     if not pc.any(unknown).as_py() or pc.all(unknown).as_py():
         return table
     budgets, models = table["budget"], table["model"].cast(pa.string())
+    plain = pc.equal(table["scale"], 1.0)
     for model in models.unique().to_pylist():
-        own = pc.equal(models, model)
+        own = pc.and_(pc.equal(models, model), plain)
         budgets = pc.if_else(pc.and_(own, unknown), pc.max(budgets.filter(own)), budgets)
     return table.set_column(table.column_names.index("budget"), "budget", budgets)
 

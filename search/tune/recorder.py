@@ -24,7 +24,7 @@ from .runs import OpenRun
 NOT_FINITE = "FID at full budget is not finite"
 _OF_THE_TRIAL = (
     *("search", "trial", "configuration", "attempt", "seed", "stage"),
-    *("model", "dataset", "family", "budget"),
+    *("model", "dataset", "family", "budget", "scale"),
 )
 
 
@@ -142,6 +142,7 @@ class Recorder:
             **{f"params.{k}": v for k, v in schedule.to_dict()["params"].items()},
             **{f"params.{k}": v for k, v in settings.items()},
             "budget": context.images_of(config["model"], scale),
+            "scale": scale,
             "status": "running",
             "start": time,
             "end": None,

@@ -47,16 +47,19 @@ class ScheduleSearcher:
         proposer: What decides on the runs.
         work: What all runs cost at most, in trainings of the search's own length: a run of twice
             that counts as two. The last one may go beyond.
+        shortest: What the shortest run costs.
     """
 
-    def __init__(self, proposer: Proposing, work: float) -> None:
+    def __init__(self, proposer: Proposing, work: float, shortest: float = 1.0) -> None:
         self._proposer = proposer
         self._left = work
+        self._shortest = shortest
 
     @property
     def left(self) -> int:
         """New runs that are still to be proposed, at most."""
-        return 0 if self._proposer.exhausted else max(0, math.ceil(self._left - _ROUNDING))
+        most = max(0, math.ceil((self._left - _ROUNDING) / self._shortest))
+        return 0 if self._proposer.exhausted else most
 
     def propose(self) -> Proposal | None:
         """Return the next new run; None if there is none.

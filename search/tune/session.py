@@ -81,6 +81,7 @@ class Job:
         params: Arrow type of each schedule parameter in the tables, by name.
         describe: Keeps status and seconds where the job is described.
         go_on: The command that goes on with it.
+        shortest: Its shortest run, as a multiple of the search's own length.
     """
 
     context: Context
@@ -90,6 +91,7 @@ class Job:
     params: Mapping[str, pa.DataType]
     describe: Callable[[Store, str, float], None]
     go_on: str
+    shortest: float = 1.0
 
 
 def run_job(job: Job, console: Console, wait: float, lease: Lease) -> Outcome:
@@ -122,7 +124,7 @@ def run_job(job: Job, console: Console, wait: float, lease: Lease) -> Outcome:
         if len(journal):
             console.print(f"Resuming: replayed {len(journal):,} events.", soft_wrap=True)
         fold = Fold(
-            ScheduleSearcher(job.proposer, job.work),
+            ScheduleSearcher(job.proposer, job.work, job.shortest),
             PolicyScheduler(stopping_of(config), _comparability(context), objective),
             recorder,
             view,

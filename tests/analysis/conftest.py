@@ -46,10 +46,15 @@ class FakeTrial:
     non_finite: int = 0
     configuration: int | None = None  # None: one of its own
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    scale: float = 1.0  # of its budget
 
     @property
     def group(self) -> int:
         return self.number if self.configuration is None else self.configuration
+
+    @property
+    def steps(self) -> int:
+        return round(STEPS * self.scale)
 
     def start_of_row(self) -> dict[str, Any]:
         own = {**self.schedule.to_dict()["params"], **self.settings}
@@ -58,7 +63,7 @@ class FakeTrial:
             **{"search": "fake", "trial": self.number, "configuration": self.group},
             **{"attempt": 1, "seed": self.seed, "stage": self.stage, "model": self.model},
             **{"dataset": "digits", "family": self.schedule.family, **params},
-            "budget": BATCH * STEPS,
+            **{"budget": BATCH * self.steps, "scale": self.scale},
         }
 
     def evaluations(self) -> list[float]:
@@ -70,7 +75,7 @@ class FakeTrial:
         fid = self.final * (1 + (1 - progress)) + 100 * level
         return {
             **self.start_of_row(),
-            **{"step": round(STEPS * progress), "progress": progress, "level": level},
+            **{"step": round(self.steps * progress), "progress": progress, "level": level},
             "phase": "mollified" if mollified else "clean",
             **{"comparable": progress == 1 and not mollified, "fid": fid, "ema": 0.0},
             **{"extractor": "lenet", "extractor_sha256": "0" * 64, "extractor_resize": "none"},
@@ -105,14 +110,14 @@ class FakeTrial:
             "status": self.status,
             "start": START,
             "end": None if self.status == "running" else START + timedelta(minutes=5),
-            "step": round(STEPS * self.end),
-            "steps": STEPS,
+            "step": round(self.steps * self.end),
+            "steps": self.steps,
             "error": self.error,
             "checkpoint": None,
             "final_fid": self.final if done else None,
             "final_bpd": 3.0 + self.final / 100 if done else None,
             **{f"shape.{name}": value for name, value in features.items()},
-            "shape.clean_steps": round(STEPS * features["clean_share"]),
+            "shape.clean_steps": round(self.steps * features["clean_share"]),
         }
 
     def again(self, **changes: Any) -> "FakeTrial":

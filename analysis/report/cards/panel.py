@@ -119,4 +119,6 @@ def _state(row: Mapping[Hashable, Any]) -> str:
     status = str(row.get("status", "running"))
     if status != "completed" and "steps" in row:
         status = f"{status}, step {row['step']:,} of {row['steps']:,}"
+    if row["scale"] != 1:
+        status = f"{status}, {row['scale']:g} times the search's length"
     return f"{status}, run of a confirmation" if row["stage"] == "confirm" else status

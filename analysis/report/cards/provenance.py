@@ -77,6 +77,9 @@ def _plan(file: Mapping[str, Any]) -> str:
     first, seeds = file.get("first_seed"), file.get("seeds")
     if isinstance(first, int) and isinstance(seeds, int):
         parts.append(f"seeds {first} to {first + seeds - 1}")
+    budgets = file.get("budgets")
+    if isinstance(budgets, list) and len(budgets) > 1:
+        parts.append(f"{', '.join(map(_shown, budgets))} times the search's length")
     parts.append(
         f"{file.get('fid_samples')} samples against {file.get('reference_size')} "
         f"{file.get('reference')} images"

@@ -1,7 +1,7 @@
 """The card with the verdict of a confirmation."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from markupsafe import Markup
 
@@ -11,6 +11,18 @@ from mollitune.analysis.report.strip import Scale, axis, dot, interval, scale_of
 from mollitune.analysis.words import count_of, fid_text, plus_minus
 
 _OUTSIDE = 1.4  # how far beyond the arms that were kept the others are still shown
+
+
+def verdict_cards(verdicts: Sequence[Verdict], details: str = "") -> Markup:
+    """A card for each budget; the last one, of the largest, has the details.
+
+    Args:
+        verdicts: What a confirmation says about one model, the shortest budget first; at least
+            one.
+        details: As for `verdict_card`.
+    """
+    *others, last = verdicts
+    return join([*map(verdict_card, others), verdict_card(last, details)])
 
 
 def verdict_card(verdict: Verdict, details: str = "") -> Markup:
@@ -30,7 +42,7 @@ def verdict_card(verdict: Verdict, details: str = "") -> Markup:
         Cell("samples by seed"),
     ]
     rows = [(_kind(verdict, arm), _cells(verdict, arm, scale)) for arm in verdict.arms]
-    label = f"Schedules of the confirmation of {verdict.model}"
+    label = f"Schedules of the confirmation of {verdict.where}"
     return Markup(
         '<div class="card verdict"><p class="sentence">{}</p><p>{}</p><p>{}</p>{}'
         '<p class="note">{}</p></div>'

@@ -7,6 +7,7 @@ from tests.search.policy.worlds import plain
 from mollitune._errors import MollituneError
 from mollitune.analysis import Results
 from mollitune.analysis.ranking.finalists import finalists, tried
+from mollitune.analysis.tables.configurations import configurations_of
 from mollitune.schedules import build
 
 
@@ -42,3 +43,14 @@ def test_what_was_tried_is_found_by_its_curve(results: Results) -> None:
     assert tried(results, "glow", *plain(TRIALS[2].schedule)) == 2
     assert tried(results, "glow", *plain(build("linear", until=0.123))) is None
     assert tried(results, "vae", *plain(TRIALS[2].schedule)) is None
+
+
+def test_at_another_budget_it_is_another_configuration(search: Search) -> None:
+    longer = FakeTrial(20, TRIALS[2].schedule, 12.0, scale=4.0)
+    results = search(*TRIALS, longer)
+    (wanted,) = plain(TRIALS[2].schedule)
+    assert [tried(results, "glow", wanted.at(scale)) for scale in (1, 4, 16)] == [2, 20, None]
+    found = finalists(results, "glow", 5)
+    assert [own.configuration.schedule for own in found].count(wanted.schedule) == 1
+    board = configurations_of(results.reports[results.reports["comparable"]])[0]
+    assert [own.scale for own in board if own].count(4.0) == 1

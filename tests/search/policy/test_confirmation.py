@@ -136,3 +136,53 @@ def test_models_do_not_meet() -> None:
     made = run_all(policy)
     assert [p.run.model for p in made] == [*["vae"] * 3, *["glow"] * 2] * 2
     assert sorted(len(look) for look in judge.looks) == [2, 3]
+
+
+def at(scale: float, first: int) -> list[Candidate]:
+    """The arms at another budget: the same schedules, as configurations of their own."""
+    return [Candidate(first + arm.number, arm.configuration.at(scale)) for arm in ARMS]
+
+
+LONGER = at(4.0, 100)
+
+
+def test_each_budget_is_a_contest_of_its_own() -> None:
+    fids = FIDS | {100 + VANILLA: 60.0, 100 + GOOD: 60.0, 100 + BAD: 61.0}
+    policy = confirmation(judge := Judge(), 4, {"vae": [*ARMS, *LONGER]})
+    made, decisions = [], []
+    while not policy.exhausted:
+        made.append(start(policy))
+        run = made[-1].run
+        decisions += policy.ended(run.trial, "completed", fids[run.configuration], 90)
+    short, long = [VANILLA, GOOD, BAD], [100 + VANILLA, 100 + GOOD, 100 + BAD]
+    # the shortest budget first within each seed; what is out at one budget is kept at the other
+    assert [arms for _, arms in plan(made)] == [*short, *long] * 2 + [*short[:2], *long] * 2
+    assert [p.configuration.scale for p in made[:6]] == [1, 1, 1, 4, 4, 4]
+    assert [p.run.baseline for p in made[:6]] == [True, False, False] * 2
+    assert {p.seed for p in made} == set(range(FIRST_SEED, FIRST_SEED + 4))
+    assert [(d.configuration, d.competitors) for d in decisions] == [(BAD, 3)]
+    assert all(len({arm < 100 for arm in look}) == 1 for look in judge.looks)
+
+
+def test_a_record_of_several_budgets_is_folded_to_the_same_state() -> None:
+    """As a confirmation that was killed goes on: starts and ends are told, nothing is asked."""
+    whole = run_all_of_both(confirmation(Judge(), 4, {"vae": [*ARMS, *LONGER]}))
+    for killed in range(0, len(whole), 5):
+        policy = confirmation(Judge(), 4, {"vae": [*ARMS, *LONGER]})
+        for proposal in whole[:killed]:
+            policy.started(proposal)
+            end_of_both(policy, proposal)
+        assert whole[:killed] + run_all_of_both(policy) == whole
+
+
+def end_of_both(policy: Confirmation, proposal: Proposal) -> None:
+    fid = FIDS[proposal.run.configuration % 100]
+    policy.ended(proposal.run.trial, "completed", fid, 90)
+
+
+def run_all_of_both(policy: Confirmation) -> list[Proposal]:
+    made = []
+    while not policy.exhausted:
+        made.append(start(policy))
+        end_of_both(policy, made[-1])
+    return made

@@ -137,6 +137,7 @@ SINCE = {
         *("shape.share_below_hundredth", "shape.clean_steps"),
     ),
     4: ("budget",),
+    5: ("scale",),
 }
 
 
@@ -149,7 +150,7 @@ def present(table: str) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=schema.table_schema(table, PARAMS))
 
 
-@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
 @pytest.mark.parametrize("table", schema.TABLES)
 def test_older_tables_get_the_columns_that_came_since(table: str, version: int) -> None:
     full = present(table)
@@ -164,7 +165,7 @@ def test_older_tables_get_the_columns_that_came_since(table: str, version: int) 
         **{"probe_fid": [None] * 2, "probe_steps": [0, 0]},
         **{"shape.share_below_hundredth": [None] * 2, "shape.clean_steps": [35, 35]},
         **{"non_finite_samples": [0, 0], "ema": [0.0, 0.0], "extractor_resize": ["", ""]},
-        "budget": [0, 0],
+        **{"budget": [0, 0], "scale": [1.0, 1.0]},
     }
     for name in full.column_names:
         kept = full[name].to_pylist()
@@ -194,7 +195,13 @@ def test_clean_steps_of_older_tables_are_counted_as_a_trial_counts() -> None:
 
 
 def test_older_rows_have_the_budget_of_the_newer_ones_of_their_model() -> None:
-    table = pa.table({"model": ["vae", "glow", "vae", "maf"], "budget": [0, 6400, 12800, 0]})
-    assert one_budget(table)["budget"].to_pylist() == [12800, 6400, 12800, 0]
-    for same in (table.slice(1, 2), table.slice(3), table.slice(0, 0)):
+    table = pa.table(
+        {
+            "model": ["vae", "glow", "vae", "maf", "vae"],
+            "budget": [0, 6400, 12800, 0, 51200],
+            "scale": [1.0, 1.0, 1.0, 1.0, 4.0],
+        }
+    )
+    assert one_budget(table)["budget"].to_pylist() == [12800, 6400, 12800, 0, 51200]
+    for same in (table.slice(1, 2), table.slice(3, 1), table.slice(0, 0)):
         assert one_budget(same) is same
