@@ -54,6 +54,44 @@ def expectations(
     return [Expectation(*map(float, row)) for row in zip(belief.fid, low, high, strict=True)]
 
 
+def expectations_at(
+    target: float,
+    configurations: Sequence[Configuration | None],
+    values: Sequence[Sequence[float]],
+    seeds: Sequence[Sequence[int]],
+    space: Hyperspace = NOTHING,
+) -> dict[int, Expectation]:
+    """Return the FID to expect at a budget, from runs of one model at several.
+
+    Args:
+        target: The budget, as `Configuration.scale` has it.
+        configurations: What was run, n configurations; None for one that cannot be built.
+        values: As for `expectations`.
+        seeds: As for `expectations`.
+        space: As for `expectations`.
+
+    Returns:
+        For each configuration, whatever its budget, where it stands with the longest one of it
+        that was run, and what is expected.
+    """
+    built = [(own, i) for i, own in enumerate(configurations) if own is not None]
+    if not built:
+        return {}
+    built.sort(key=lambda each: (each[0].scale, each[1]))
+    longest = {own.at(target): i for own, i in built}
+    surrogate = ShapeSurrogate(
+        [own for own, _ in built],
+        [values[i] for _, i in built],
+        [seeds[i] for _, i in built],
+        space,
+        budgets=(target,),
+    )
+    belief = surrogate.at(list(longest))
+    low, high = belief.interval(LEVEL)
+    found = zip(longest.values(), belief.fid, low, high, strict=True)
+    return {i: Expectation(*map(float, row)) for i, *row in found}
+
+
 def _means(values: Sequence[Sequence[float]]) -> list[Expectation]:
     means = [float(np.mean(own)) for own in values]
     degrees = sum(len(own) - 1 for own in values)

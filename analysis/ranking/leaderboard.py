@@ -8,10 +8,10 @@ import pandas as pd
 from mollitune.analysis.tables.comparable import comparable_reports, second_metric
 from mollitune.analysis.tables.configurations import configurations_of, hyperspace_of
 from mollitune.analysis.tables.results import Results
-from mollitune.search.policy import Hyperspace
+from mollitune.search.policy import Configuration, Hyperspace
 from mollitune.search.store import COMPARABLE_WITHIN, Constraint, Objective
 
-from .expectation import expectations
+from .expectation import expectations, expectations_at
 
 _OF_A_CONFIGURATION = ("model", "configuration", "family", "step", "extractor", "fid_samples")
 _COLUMNS = {
@@ -51,6 +51,11 @@ def leaderboard(results: Results, model: str | None = None) -> pd.DataFrame:
     With a ``constraint`` what keeps it comes first, and one more column says so, ``allowed``. A
     bound that is measured from vanilla is measured from the best vanilla configuration.
 
+    Where a search has several budgets, a configuration stands once, and what is ranked is the FID
+    to expect at the target: ``fid_expected``, its interval, ``vanilla_expected``, ``difference``
+    are of that budget. What was measured is that of its longest runs, ``vanilla_mean`` that of
+    vanilla at the same budget, and one more column tells all of them, ``budgets``.
+
     Only comparable evaluations count: full budget, clean data, finite FID. They are ranked
     among those of the same model that were measured in the same way, see `COMPARABLE_WITHIN`.
     Re-runs of the confirmation are not part of the ranking.
@@ -82,6 +87,7 @@ def ranked(results: Results, model: str | None = None) -> pd.DataFrame:
     rows = comparable_reports(results, model)
     boards = [_fitted(results, str(name), own) for name, own in rows.groupby("model", sort=True)]
     columns = _COLUMNS | ({} if results.constraint is None else {"allowed": "bool"})
+    columns |= {} if results.ladder is None else {"budgets": "str"}
     board = pd.concat(boards) if boards else pd.DataFrame(columns=list(columns))
     return board[list(columns)].astype(columns).reset_index(drop=True)
 
@@ -99,20 +105,28 @@ def named(table: pd.DataFrame, objective: Objective) -> pd.DataFrame:
 def _fitted(results: Results, model: str, runs: pd.DataFrame) -> pd.DataFrame:
     """The board of a model, fitted when it is first asked for."""
     if model not in results.boards:
-        groups = runs.groupby(COMPARABLE_WITHIN, sort=True)
-        space = hyperspace_of(results, model)
+        ladder, space = results.ladder, hyperspace_of(results, model)
+        # values of unlike budgets are modelled together, and never compared
+        within = [c for c in COMPARABLE_WITHIN if ladder is None or c != "budget"]
+        target = None if ladder is None else ladder.target
         results.boards[model] = pd.concat(
-            [_ranked(alike, space, results.constraint) for _, alike in groups]
+            [
+                _ranked(alike, space, results.constraint, target)
+                for _, alike in runs.groupby(within, sort=True)
+            ]
         )
     return results.boards[model]
 
 
-def _ranked(alike: pd.DataFrame, space: Hyperspace, constraint: Constraint | None) -> pd.DataFrame:
+def _ranked(
+    alike: pd.DataFrame, space: Hyperspace, constraint: Constraint | None, target: float | None
+) -> pd.DataFrame:
     """Rows of the leaderboard for runs that were measured alike, best first."""
-    board = _configurations(alike, space)
+    board = _configurations(alike, space, target)
     vanilla = board["family"] == "vanilla"
     plain = board[vanilla].sort_values(["fid_expected", "configuration"])[:1]
-    board["vanilla_mean"] = plain["fid_mean"].mean()
+    if target is None:
+        board["vanilla_mean"] = plain["fid_mean"].mean()
     board["vanilla_expected"] = plain["fid_expected"].mean()
     board["difference"] = board["fid_expected"] - board["vanilla_expected"]
     board["allowed"] = _allowed(alike, board, plain, constraint)
@@ -134,7 +148,7 @@ def _allowed(
     return board["configuration"].map(lambda number: allows(means.get(number), vanilla))
 
 
-def _configurations(alike: pd.DataFrame, space: Hyperspace) -> pd.DataFrame:
+def _configurations(alike: pd.DataFrame, space: Hyperspace, target: float | None) -> pd.DataFrame:
     runs = alike.sort_values(["configuration", "trial"])
     each = runs.groupby("configuration", sort=True)
     first = runs.drop_duplicates("configuration")
@@ -145,7 +159,7 @@ def _configurations(alike: pd.DataFrame, space: Hyperspace) -> pd.DataFrame:
         values = runs[column].tolist()
         return [values[begin:end] for begin, end in pairwise(bounds)]
 
-    expected = expectations(configurations, of_each("fid"), of_each("seed"), space)
+    told = (configurations, of_each("fid"), of_each("seed"), space)
     measured = {
         "runs": each.size(),
         "fid_mean": each["fid"].mean(),
@@ -154,11 +168,37 @@ def _configurations(alike: pd.DataFrame, space: Hyperspace) -> pd.DataFrame:
         "bpd_mean": each["bpd"].mean(),
     }
     own = first[list(_OF_A_CONFIGURATION)].reset_index(drop=True)
-    return own.assign(
+    board = own.assign(
         **{name: values.to_numpy() for name, values in measured.items()},
         schedule=texts,
+        trials=[", ".join(map(str, own)) for own in of_each("trial")],
+    )
+    if target is None:
+        expected = expectations(*told)
+    else:
+        board = board.assign(budgets=_budgets(configurations, board), vanilla_mean=_vanilla(board))
+        found = expectations_at(target, *told)
+        board, expected = board.iloc[list(found)], list(found.values())
+    return board.assign(
         fid_expected=[one.fid for one in expected],
         fid_low=[one.low for one in expected],
         fid_high=[one.high for one in expected],
-        trials=[", ".join(map(str, own)) for own in of_each("trial")],
-    )
+    ).reset_index(drop=True)
+
+
+def _budgets(configurations: list[Configuration | None], board: pd.DataFrame) -> list[str]:
+    """How often each configuration was run at which budget: ``600 x 3, 1,200 x 1`` steps."""
+    runs: dict[Configuration | None, list[tuple[int, int]]] = {}
+    for own, step, count in zip(configurations, board["step"], board["runs"], strict=True):
+        runs.setdefault(own and own.at(1), []).append((step, count))
+    texts = {
+        own: ", ".join(f"{step:,} x {count}" for step, count in sorted(each))
+        for own, each in runs.items()
+    }
+    return [texts[own and own.at(1)] for own in configurations]
+
+
+def _vanilla(board: pd.DataFrame) -> pd.Series:
+    """The best mean of vanilla at the budget of each row; NaN without one."""
+    plain = board[board["family"] == "vanilla"].groupby("step")["fid_mean"].min()
+    return board["step"].map(plain).astype(float)

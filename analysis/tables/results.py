@@ -11,6 +11,7 @@ from pyarrow import fs
 
 from mollitune._errors import MollituneError
 from mollitune._folder import Folder, StorageError
+from mollitune.search.policy import Ladder
 from mollitune.search.store import Constraint, Objective, read_confirmation_file
 
 from .rows import Tables
@@ -65,6 +66,11 @@ class Results:
     def constraint(self) -> Constraint | None:
         """What a second metric must keep; None without such a bound."""
         return self._told("constraint", Constraint.from_dict)
+
+    @cached_property
+    def ladder(self) -> Ladder | None:
+        """The budgets of the search and of production; None where it has one."""
+        return self._told("ladder", Ladder.from_dict)
 
     @cached_property
     def boards(self) -> dict[str, pd.DataFrame]:

@@ -175,6 +175,7 @@ def describe(context: Context) -> dict[str, Any]:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": context.config.to_dict(),
         "objective": context.objective.to_dict(),
+        "ladder": None if context.config.ladder is None else context.config.ladder.to_dict(),
         "constraint": None if context.config.bounded is None else context.config.bounded.to_dict(),
         "versions": {
             "python": platform.python_version(),

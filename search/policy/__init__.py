@@ -9,6 +9,7 @@ decisions, whether Ray Tune asks for them, a replay on recorded curves, or a res
 `proposer`      the next run: an arm, another seed of a good one, or a new schedule
 `samplers`      what chooses new schedules; `surrogate` is what they believe
 `race`          which configuration deserves another seed
+`ladder`        the budgets of a search; `ladder_sampler` chooses among them, too
 `stopping`      which run stops early, by `rungs`; the `rules` say where, on what, and when
 `comparability` which values may be ranked against each other at all
 `confirmation`  the runs of a confirmation, seed by seed
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from .configuration import Configuration, Settings, settings_of, settings_text, with_settings
 from .dimensions import dimension, nearest
 from .hyperspace import NOTHING, Hyperspace
+from .ladder import Ladder
 
 if TYPE_CHECKING:
     from .surrogate import MODELLED, ShapeSurrogate
@@ -31,6 +33,7 @@ __all__ = [
     "NOTHING",
     "Configuration",
     "Hyperspace",
+    "Ladder",
     "Settings",
     "ShapeSurrogate",
     "dimension",

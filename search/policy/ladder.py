@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 _BY_DEFAULT = (1.0, 2.0, 4.0)
 
@@ -47,6 +48,19 @@ class Ladder:
             raise ValueError(f"lies below the largest budget, {own * scales[-1]:,.10g}")
         found = cls(scales, wanted)
         return None if found == cls((1.0,), 1.0) else found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Ladder:
+        """Return what `to_dict` gave.
+
+        Raises:
+            KeyError: If one of its parts is missing; or a TypeError.
+        """
+        return cls(tuple(plain["scales"]), plain["target"])
 
 
 def scales_of(own: float, budgets: Sequence[float]) -> tuple[float, ...]:

@@ -67,7 +67,7 @@ class LadderSampler(ShapeSampler):
         runs = [c.at(scale) for scale in self._ladder.scales for c in found]
         seeds = [self._ladder.scales[-1] / c.scale for c in runs]
         moved = surrogate.moved(runs, found, seeds)
-        chosen = runs[int(_knowledge_gradient(surrogate.at(found).location, moved).argmax())]
+        chosen = runs[int(knowledge_gradient(surrogate.at(found).location, moved).argmax())]
         # the very object that was tried: the proposer knows it by that
         return next((c for c in self._configurations.values() if c == chosen), chosen)
 
@@ -138,7 +138,7 @@ class LadderSampler(ShapeSampler):
         return with_open, tried
 
 
-def _knowledge_gradient(expected: Array, moved: Array) -> Array:
+def knowledge_gradient(expected: Array, moved: Array) -> Array:
     """How much lower the lowest expectation of m configurations will be after each of n runs.
 
     Args:

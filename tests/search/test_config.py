@@ -14,6 +14,7 @@ from mollitune.search.config import (
     check_models,
     load_config,
 )
+from mollitune.search.policy.ladder import Ladder
 
 BASE = "name: run\nmodel: vae\n"
 
@@ -334,3 +335,41 @@ def test_impossible_corners_are_refused_before_any_trial(tmp_path: Path) -> None
     wrong = read(tmp_path, JOINT.replace("scales: 2", "scales: [1, 9]"))
     with pytest.raises(MollituneError, match="model realnvp: "):
         check_models(wrong, (1, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("lines", "scales", "target"),
+    [
+        ("steps: 600\ntarget_steps: 4800", (1, 2, 4), 8),
+        ("steps: 600\nbudgets: [300, 600, 2400]\ntarget_steps: 4800", (0.5, 1, 4), 8),
+        ("images: 6400\nbudgets: [1, 4]\ntarget_images: 64000", (1, 4), 10),
+        ("epochs: 2\nbudgets: [2, 6]\ntarget_epochs: 64", (1, 3), 32),
+        ("steps: 600\nbudgets: [1, 4]", (1, 4), 4),
+    ],
+)
+def test_budgets_are_multiples_of_the_length_in_whatever_unit(
+    tmp_path: Path, lines: str, scales: tuple[float, ...], target: float
+) -> None:
+    config = read(tmp_path, BASE + lines)
+    for known in (config, config.for_images(1000)):
+        assert known.ladder == Ladder(tuple(map(float, scales)), target)
+    assert config.steps_of("vae", scale=scales[-1]) == scales[-1] * config.steps_of("vae")
+    assert SearchConfig.model_validate(config.to_dict()).ladder == config.ladder
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("steps: 600\nbudgets: [4, 1]", r"budgets \[4.0, 1.0\]: must be numbers"),
+        ("steps: 600\nbudgets: [1, 4]\ntarget_steps: 1200", "target_steps 1,200: lies below"),
+        ("steps: 600\ntarget_steps: 300", "lies below the length of a trial, 600"),
+        ("epochs: 2\ntarget_steps: 300", "this search counts in epochs; say target_epochs"),
+        ("budgets: [1, 4]\nsampler: tpe", "sampler 'tpe' chooses no budgets"),
+        ("budgets: [1, 4]\nstopping: {within: late_cut}", "leave late_cut out of stopping"),
+    ],
+)
+def test_budgets_that_go_with_nothing_else_are_refused(
+    tmp_path: Path, lines: str, message: str
+) -> None:
+    with pytest.raises(MollituneError, match=message):
+        read(tmp_path, BASE + lines)
