@@ -55,9 +55,15 @@ class View(NamedTuple):
 
     @property
     def configuration(self) -> int | None:
-        """Number of the configuration to show as the best."""
+        """Number of the configuration to show as the best.
+
+        Of a choice at another budget, which has another number, that of the search.
+        """
         chosen = self.best if self.choice is None else self.choice
-        return None if chosen is None else chosen.configuration
+        if chosen is None or any(p.configuration == chosen.configuration for p in self.points):
+            return None if chosen is None else chosen.configuration
+        alike = (p.configuration for p in self.points if p.text == chosen.text)
+        return next(alike, chosen.configuration)
 
     @property
     def trial(self) -> int | None:

@@ -289,12 +289,12 @@ def _announced(results: Results, plan: Description, config: SearchConfig) -> Ite
         of_each = Counter(arm.scale for arm in arms)
         shortest = [arm.candidate().configuration for arm in arms if arm.scale == arms[0].scale]
         lengths = {scale: config.length_of(model, scale) for scale in of_each}
-        each = ", ".join(lengths.values())
+        each = f", {' '.join(lengths.values())} each"
         if len(lengths) > 1:
-            each = f"at each of {len(lengths)} budgets: {each}"
+            each = f" at {len(lengths)} budgets ({', '.join(lengths.values())})"
         yield (
             f"confirmation {plan.number} of {model}: {len(shortest)} configurations x "
-            f"{plan.seeds} fresh seeds, {each} each, FID on {plan.fid_samples:,} samples: "
+            f"{plan.seeds} fresh seeds{each}, FID on {plan.fid_samples:,} samples: "
             f"{'; '.join(str(own.at(1)) for own in shortest)}"
         )
         if len(lengths) > 1:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,14 +69,22 @@ class Searches:
         return self._kill(process)
 
     def killed_on_the_way(
-        self, command: str, name: str, kills: int, *, seed: int, record: str = "journal"
+        self,
+        command: str,
+        name: str,
+        kills: int,
+        *,
+        seed: int,
+        record: str = "journal",
+        options: Sequence[str] = (),
     ) -> int:
         """Run a command again each time that it was killed; return how often it was.
 
-        A search is run from its config, and goes on with ``resume``.
+        A search is run from its config, and goes on with ``resume``. Options are given once.
         """
         rng, done = random.Random(seed), 0
-        process = self.start(command, f"{name}.yaml" if command == "search" else name)
+        first = f"{name}.yaml" if command == "search" else name
+        process = self.start(command, first, *options)
         while done < kills and self.kill_on_the_way(process, name, rng.uniform(0, 0.4), record):
             done += 1
             process = self.start("resume" if command == "search" else command, name)

@@ -29,10 +29,11 @@ CONFIG: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def searched(searches: Searches) -> Searches:
-    """Two equal searches that are finished: one is to be confirmed whole, one with kills."""
+    """Equal searches that are finished: some are to be confirmed whole, some with kills."""
     searches.run("search", searches.config("whole", **CONFIG))
     results = searches.folder / "results"
-    shutil.copytree(results / "whole", results / "killed")
+    for name in ("killed", "ladder", "cut"):
+        shutil.copytree(results / "whole", results / name)
     # the same search under another name: rows and plan carry it
     return searches
 
@@ -119,3 +120,26 @@ def test_once_more_it_takes_other_seeds_and_decides_anew(searched: Searches, pri
     assert second["configuration"].nunique() == 3
     written = json.loads((searched.folder / "results" / "killed" / "verdict.json").read_text())
     assert {entry["number"] for entry in written["verdicts"]} == {2}
+
+
+def test_budgets_are_trained_on_the_same_seeds_and_judged_apart(searched: Searches) -> None:
+    options = ["--budgets", "1", "2", "--seeds", "2", "--top", "1"]
+    said = searched.run("confirm", "ladder", *options)
+    searched.killed_on_the_way(
+        "confirm", "cut", kills=2, seed=3, record="confirm/1", options=options
+    )
+    ladder = searched.results("ladder")
+    assert_same_tables(searched.results("cut"), ladder)
+    trials = ladder.trials[ladder.trials["stage"] == "confirm"]
+    assert set(zip(trials["scale"], trials["steps"], strict=True)) == {(1.0, 24), (2.0, 48)}
+    by_budget = trials.groupby("scale")
+    assert list(by_budget["configuration"].nunique()) == [3, 3]
+    assert trials["configuration"].nunique() == 6
+    assert [set(seeds) for _, seeds in by_budget["seed"]] == [{10_005, 10_006}] * 2
+    folders = [searched.folder / "results" / name for name in ("ladder", "cut")]
+    whole, cut = (json.loads((f / "verdict.json").read_text())["verdicts"] for f in folders)
+    assert whole == cut
+    assert [(own["steps"], own["complete"]) for own in whole] == [(24, True), (48, True)]
+    for own in whole:
+        assert own["sentence"].startswith(f"On vae at {own['steps']} steps, ")
+        assert own["sentence"] in said.replace("\n", " ")

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from tests.hostile.conftest import CONFIG, tree
 
+from mollitune._errors import MollituneError
 from mollitune.search.cli import main
+from mollitune.search.launch.confirm import Request
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -185,3 +187,42 @@ def test_space_prints_the_plan_and_runs_nothing(run: Run, work: Path) -> None:
     assert "vae vanilla" in out
     assert "cost: 6 trials, 2 at once: about 0:" in out
     assert tree(work) == before
+
+
+def test_budgets_are_the_numbers_behind_their_option(
+    run: Run, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, object]] = []
+
+    def note(folder: str, _: object, request: object, address: object) -> None:
+        asked.append((folder, request))
+        raise MollituneError("enough")
+
+    monkeypatch.setattr("mollitune.search.cli._driving", lambda name, *_: name)
+    monkeypatch.setattr("mollitune.search.launch.confirm.confirm_search", note)
+    numbers = ["--budgets", "1", "4", "16"]
+    for words in (
+        ["other", *numbers, "--seeds", "5"],
+        ["--seeds", "5", "other", *numbers],
+        [*numbers, "other", "--seeds", "5"],
+    ):
+        run("confirm", *words)
+    assert asked == [("other", Request(seeds=5, budgets=[1, 4, 16]))] * 3
+    run("confirm", "other")
+    assert asked[-1] == ("other", Request())
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["other", "4", "16"], "too many words: 4 16; one NAME is confirmed"),
+        (["other", "--budgets", "many"], "--budgets many: give numbers, such as --budgets 1 4"),
+        (["other", "--budgets", "1", "x", "--seeds", "5"], "--budgets 1 x: give numbers"),
+        (["other", "--budgets", "1", "inf"], "--budgets 1 inf: give numbers"),
+        (["other", "more", "--budgets", "1"], "--budgets 1 more: give numbers"),
+    ],
+)
+def test_budgets_that_are_none_are_one_line(
+    run: Run, work: Path, words: list[str], part: str
+) -> None:
+    assert part in refused(run, work, "confirm", *words)

@@ -49,7 +49,7 @@ def _best(results: Results, view: View) -> Markup:
         return Markup()
     if view.choice is not None:
         arm = view.choice
-        points = [p for p in view.points if p.configuration == arm.configuration]
+        points = [p for p in view.points if p.configuration == view.configuration]
         searched = [_Run(*run) for p in points for run in zip(p.fids, p.trials, strict=True)]
         runs = [*_middle_first(_runs(arm, view.verdict)), *_middle_first(searched)]
         return _shown(results, "Choice of the confirmation", arm.text, runs, "winner")

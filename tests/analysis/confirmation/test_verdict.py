@@ -13,7 +13,7 @@ from rich.console import Console
 from tests.analysis.conftest import STEPS, FakeTrial, Row, Search
 
 from mollitune._errors import MollituneError
-from mollitune.analysis import Results, verdicts, write_verdict
+from mollitune.analysis import Results, best, verdicts, write_verdict
 from mollitune.analysis.confirmation import verdict
 from mollitune.schedules import Schedule, build
 from mollitune.search.cli import _print_frame
@@ -39,9 +39,12 @@ FAILED: dict[str, Any] = {"status": "failed", "end": 0.4, "error": "loss is not 
 
 
 def runs(
-    fids: Fids, number: int = 1, model: str = "glow", first: int = 0
+    fids: Fids, number: int = 1, model: str = "glow", first: int = 0, scale: float = 1.0
 ) -> tuple[FakeTrial, ...]:
-    """Runs of a confirmation, seed by seed; None for one that failed."""
+    """Runs of a confirmation, seed by seed; None for one that failed.
+
+    At another budget the arms are 100 configurations further on.
+    """
     first += number * CONFIRM_TRIALS
     seeds = range(max(map(len, fids.values()), default=0))
     found = [(arm, seed) for seed in seeds for arm, own in fids.items() if seed < len(own)]
@@ -49,8 +52,11 @@ def runs(
     for trial, (arm, seed) in enumerate(found, first):
         fid = fids[arm][seed]
         own: dict[str, Any] = {"seed": 1000 + seed, "configuration": arm, "model": model}
+        own["scale"] = scale
         failed = FAILED if fid is None else {}
-        made.append(FakeTrial(trial, ARMS[arm], fid or 99.0, stage="confirm", **own, **failed))
+        made.append(
+            FakeTrial(trial, ARMS[arm % 100], fid or 99.0, stage="confirm", **own, **failed)
+        )
     return tuple(made)
 
 
@@ -499,3 +505,64 @@ def test_the_verdict_is_on_what_was_optimised(search: Search) -> None:
     assert "is worse by 0.14" in found.sentence
     assert " bits per dim (4 paired seeds, 95 %)" in found.sentence
     assert "test bits per dim" in found.table()
+
+
+SHORT = {0: BASE, 4: BAD, 7: ALIKE}
+LONG = {100: BASE, 104: GOOD, 107: BAD}
+LADDER = (*runs(SHORT), *runs(LONG, first=50, scale=4.0))
+
+
+def test_each_budget_has_a_verdict_of_its_own(confirm: Confirm) -> None:
+    results = confirm(LADDER)
+    short, long = found = verdicts(results)
+    assert [(own.steps, own.budget, own.scale) for own in found] == [
+        (STEPS, 128 * STEPS, 1.0),
+        (4 * STEPS, 512 * STEPS, 4.0),
+    ]
+    assert [arm.configuration for arm in short.arms] == [0, 7, 4]
+    assert [arm.configuration for arm in long.arms] == [104, 100, 107]
+    # each is what it would be alone, but for its name
+    for own, trials in ((short, LADDER[:12]), (long, LADDER[12:])):
+        (alone,) = verdicts(confirm(trials))
+        assert [arm.to_dict() for arm in own.arms] == [arm.to_dict() for arm in alone.arms]
+        told = alone.sentence.replace("On glow", f"On glow at {own.steps:,} steps")
+        assert (own.ladder, alone.ladder, own.sentence) == (True, False, told)
+    assert short.choice is short.vanilla
+    assert (long.choice or long.arms[-1]).text == str(X)
+    assert verdict(results) == long  # the largest, unless another is named
+    assert verdict(results, "glow", 128 * STEPS) == short
+    with pytest.raises(MollituneError, match=r"of 77 images; it has: 128,000 and 512,000$"):
+        verdict(results, budget=77)
+    assert best(results, "glow").verdict == long
+    assert best(results, "glow").production == X
+    write_verdict(results)
+    content = json.loads(results.read_file("verdict.json") or b"")
+    assert [own["budget"] for own in content["verdicts"]] == [short.budget, long.budget]
+
+
+def test_an_arm_is_dropped_at_one_budget_alone(confirm: Confirm) -> None:
+    short, long = verdicts(confirm(LADDER, {107: "clearly worse"}))
+    assert [arm.out for arm in long.arms] == [None, None, "clearly worse"]
+    assert all(arm.out is None for arm in short.arms)
+
+
+def test_a_budget_that_has_not_begun_is_known_from_the_plan(confirm: Confirm) -> None:
+    plan = planned(4, (0, 4, 7))
+    longer = [
+        {**arm, "configuration": 100 + arm["configuration"], "scale": 4.0}
+        for arm in plan["arms"]["glow"]
+    ]
+    whole = plan | {"arms": {"glow": [*plan["arms"]["glow"], *longer]}}
+    (short,) = verdicts(confirm(LADDER[:12], plan=whole))
+    assert (short.complete, len(short.arms)) == (True, 3)
+    assert short.sentence.startswith("On glow at 1,000 steps, ")
+
+
+def test_drops_are_read_where_a_second_metric_is_bounded(search: Search) -> None:
+    made = runs({0: BASE, 4: GOOD, 7: BAD[:3]})
+    told = {"metric": {"column": "bpd", "negated": False}}
+    constraint = {**told, "bound": {"limit": 0.05, "relative": True}}
+    worst = [run for run in made if run.group == 7][-1]
+    drop = worst.decision(0, 1.0) | {"policy": "confirm", "action": "drop", "reason": "worse"}
+    found = verdict(search(*made, decisions=[drop], metadata={"constraint": constraint}))
+    assert (found.number, found.arms[-1].out) == (1, "worse")

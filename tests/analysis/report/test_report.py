@@ -250,6 +250,22 @@ def test_verdict_takes_the_place_of_the_recommendation(confirmed: Results) -> No
         assert piece in text
 
 
+def test_each_budget_of_a_confirmation_has_a_card(make_search: MakeSearch) -> None:
+    longer = tuple(
+        run.again(number=run.number + 20, configuration=run.group + 100, scale=4.0)
+        for run in CONFIRMED
+    )
+    plan = {**PLAN, "budgets": [1.0, 4.0]}
+    found = load_results(make_search((*TRIALS, *CONFIRMED, *longer), plan=plan))
+    short, long = verdicts(found)
+    top = top_of(found)
+    assert top.index(short.sentence) < top.index(long.sentence)
+    assert "On glow at 1,000 steps, " in top
+    assert "after 4,000 steps" in top
+    assert "1, 4 times the search's length" in text_of(found)
+    assert "4 times the search's length, run of a confirmation" in html_of(found)
+
+
 def test_picture_of_the_choice_is_one_of_the_confirmation(confirmed: Results) -> None:
     pattern = r'Choice of the confirmation.*?data-trial="(\d+)".*?base64,(.*?)"'
     ((trial, picture),) = re.findall(pattern, html_of(confirmed))

@@ -149,7 +149,8 @@ LONGER = at(4.0, 100)
 def test_each_budget_is_a_contest_of_its_own() -> None:
     fids = FIDS | {100 + VANILLA: 60.0, 100 + GOOD: 60.0, 100 + BAD: 61.0}
     policy = confirmation(judge := Judge(), 4, {"vae": [*ARMS, *LONGER]})
-    made, decisions = [], []
+    made: list[Proposal] = []
+    decisions: list[Decision] = []
     while not policy.exhausted:
         made.append(start(policy))
         run = made[-1].run

@@ -104,6 +104,13 @@ def test_it_ends_with_the_last_trial() -> None:
     assert own.propose() is None
 
 
+def test_of_runs_that_are_shorter_than_the_search_s_there_are_more() -> None:
+    own = ScheduleSearcher(searcher()._proposer, 3.0, shortest=0.25)
+    assert own.left == 12  # at most: Ray must not end before them
+    start(own)
+    assert own.left == 8
+
+
 def test_what_the_record_starts_counts_whatever_would_be_proposed_now() -> None:
     own = searcher()
     proposal = own.propose()

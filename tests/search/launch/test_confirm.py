@@ -1,0 +1,121 @@
+"""What a confirmation plans before its first run, and says about it."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.analysis.conftest import CONFIRMED, PLAN, TRIALS, FakeTrial, maker
+
+from mollitune._errors import MollituneError
+from mollitune.analysis import Results, load_results
+from mollitune.schedules import build
+from mollitune.search.config import SearchConfig
+from mollitune.search.launch.confirm import (
+    Request,
+    _announced,
+    _arms,
+    _check_same,
+    _contestants,
+    _scales,
+)
+from mollitune.search.policy.hyperspace import NOTHING
+from mollitune.search.store.confirmation_file import Contestant, Description
+
+FILE: dict[str, Any] = {
+    **PLAN,
+    **{"top": 1, "steps": {"glow": 1000}, "every": {"glow": 0.5}},
+    "arms": {"glow": [{"configuration": 0, "schedule": build("vanilla").to_dict()}]},
+}
+"""The file of a confirmation of before there were budgets."""
+
+
+def config(**values: Any) -> SearchConfig:
+    return SearchConfig.model_validate({"name": "fake", "model": "glow", **values})
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    """A search that has one of its configurations also at four times its length."""
+    longer = FakeTrial(20, TRIALS[2].schedule, 12.0, scale=4.0)
+    return load_results(maker(tmp_path)((*TRIALS[:8], longer)))
+
+
+def contestants(results: Results, *scales: float) -> list[Contestant]:
+    arms = _arms(results, "glow", NOTHING, 2, paper=True)
+    return list(_contestants(results, "glow", arms, scales, itertools.count(1_000_000)))
+
+
+def test_budgets_are_multiples_or_in_what_the_search_counts_in() -> None:
+    assert _scales(config(steps=600), [1, 4, 16]) == (1, 4, 16)
+    assert _scales(config(steps=600), [300, 2400]) == (0.5, 4)
+    assert _scales(config(images=6400), [6400, 12800]) == (1, 2)
+    assert _scales(config(steps=600), None) == (1.0,)
+    assert _scales(config(steps=600, budgets=[1, 4], stopping={"policy": "none"}), None) == (1, 4)
+
+
+@pytest.mark.parametrize(
+    ("budgets", "message"),
+    [
+        ([4, 1], r"^--budgets 4 1: must be numbers above 0 that rise"),
+        ([1, 1], r"^--budgets 1 1: must be"),
+        ([0, 1], r"^--budgets 0 1: must be"),
+        ([1.5, 600], r"^--budgets 1.5 600: glow would train 1.5 steps, and 2 to .* are steps, or"),
+        ([1, 1e9], r"^--budgets 1 1000000000: glow would train 6e\+11 steps"),
+    ],
+)
+def test_budgets_that_cannot_be_trained(budgets: list[float], message: str) -> None:
+    with pytest.raises(MollituneError, match=message):
+        _scales(config(steps=600), budgets)
+
+
+def test_every_budget_has_the_same_arms_as_configurations_of_their_own(results: Results) -> None:
+    alone = contestants(results, 1.0)
+    # vanilla, the paper's default and two finalists; what the search tried keeps its number
+    assert [arm.configuration for arm in alone] == [0, 1_000_000, 2, 1]
+    ladder = contestants(results, 1.0, 4.0, 16.0)
+    assert ladder[:4] == alone
+    assert [arm.scale for arm in ladder] == [1.0] * 4 + [4.0] * 4 + [16.0] * 4
+    numbers = [arm.configuration for arm in ladder]
+    assert numbers[4:8] == [1_000_001, 1_000_002, 20, 1_000_003]
+    assert len(set(numbers)) == 12
+    for own in (ladder[4:8], ladder[8:]):
+        assert [arm.schedule for arm in own] == [arm.schedule for arm in alone]
+
+
+def test_what_is_trained_and_what_it_costs_at_most(results: Results) -> None:
+    def said(*scales: float) -> list[str]:
+        own = {"budgets": scales, "arms": {"glow": contestants(results, *scales)}}
+        plan = Description.model_validate(FILE | own)
+        return list(_announced(results, plan, config(steps=1000)))
+
+    first, power = said(1.0)
+    assert first.startswith(
+        "confirmation 1 of glow: 4 configurations x 3 fresh seeds, 1,000 steps each, FID on 500 "
+        "samples: vanilla; sigmoid(until=0.6); "
+    )
+    ladder, cost, same_power = said(1.0, 4.0)
+    assert same_power == power
+    assert " x 3 fresh seeds at 2 budgets (1,000 steps, 4,000 steps), FID on 500 sam" in ladder
+    assert ladder.partition(" samples: ")[2] == first.partition(" samples: ")[2]
+    assert cost == (
+        "glow: at most 60,000 steps in all; 12 runs of 1,000 steps are 12,000 steps, "
+        "12 runs of 4,000 steps are 48,000 steps"
+    )
+
+
+def test_a_file_without_budgets_has_that_of_the_search() -> None:
+    known = Description.model_validate(FILE)
+    assert known.budgets == (1.0,)
+    assert known.arms["glow"][0].candidate().configuration.scale == 1
+    assert known.work == known.runs == 3
+    _check_same(known, Request(), (1.0, 4.0))  # none were asked for
+    _check_same(known, Request(budgets=[1000]), (1.0,))
+    with pytest.raises(MollituneError, match=r"^confirmation 1 has --budgets 1, not 1 4: seeds"):
+        _check_same(known, Request(budgets=[1, 4]), (1.0, 4.0))
+
+
+def test_confirmed_before_there_were_budgets(tmp_path: Path) -> None:
+    """New numbers do not depend on what an earlier confirmation trained."""
+    results = load_results(maker(tmp_path)((*TRIALS[:8], *CONFIRMED), plan=PLAN))
+    assert [arm.configuration for arm in contestants(results, 1.0)] == [0, 1_000_000, 2, 1]
