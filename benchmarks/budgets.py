@@ -9,6 +9,7 @@ is, in per cent of it.
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
 import random
 import statistics
@@ -29,10 +30,10 @@ from mollitune.search.policy.source import SpaceSource
 from mollitune.search.policy.space import FamilySpace
 from mollitune.search.policy.surrogate import ShapeSurrogate, expected_fid
 
-SIDE, TARGET = 8, 8.0
+SIDE = 8
+BUDGETS = (1.0, 2.0, 4.0)
 FAMILIES = {name: FamilySpace(name) for name in ("sigmoid", "cosine", "linear", "polynomial")}
 ARMS = (Vanilla(), Sigmoid(until=0.6), build("linear", until=0.6))
-BELOW, UP_TO = Ladder((1.0, 2.0, 4.0), TARGET), Ladder((1.0, 2.0, 4.0, 8.0), TARGET)
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,13 @@ class World:
 
     Arguments:
         seed: Seed of the world.
+        target: Production's budget, as a multiple of the shortest.
         moves: Whether the best share of mollified training grows with the budget.
         noise: Standard deviation between seeds of the logarithm of FID.
     """
 
     seed: int
+    target: float = 8.0
     moves: bool = True
     noise: float = 0.06
 
@@ -53,10 +56,11 @@ class World:
         """Return the noise-free logarithm of FID at the configuration's budget."""
         rng = random.Random(f"world {self.seed}")
         longer = math.log10(configuration.scale)
+        whole = math.log10(self.target)
         fall, flat = rng.uniform(0.8, 1.5), rng.uniform(0.1, 0.4)
         weight, area_weight = rng.uniform(0.15, 0.4), rng.uniform(0.1, 0.3)
-        most, best_area = rng.uniform(0.3, 0.8), rng.uniform(0.3, 0.6)
-        middle, width = rng.uniform(0.2, 0.7), rng.uniform(0.1, 0.25)
+        most, best_area = rng.uniform(0.1, 0.9), rng.uniform(0.3, 0.6)
+        middle, width = whole * rng.uniform(0.2, 0.7), whole * rng.uniform(0.1, 0.25)
         if self.moves:
             best = most / (1 + math.exp(-(longer - middle) / width))
         else:
@@ -89,7 +93,7 @@ class World:
 
     def at_target(self, configuration: Configuration) -> float:
         """Return the noise-free logarithm of FID at production's budget."""
-        return self.log_fid(configuration.at(TARGET))
+        return self.log_fid(configuration.at(self.target))
 
 
 Runs = dict[Configuration, tuple[list[float], list[int]]]
@@ -121,18 +125,21 @@ def run_all(
     return known
 
 
-def with_ladder(ladder: Ladder, world: World, work: float, seed: int) -> Configuration:
+def with_ladder(target_too: bool, world: World, work: float, seed: int) -> Configuration:
     """Search at several budgets for the best at the target."""
+    budgets = (*BUDGETS, world.target) if target_too else BUDGETS
+    ladder = Ladder(budgets, world.target)
     sampler = LadderSampler(SpaceSource(FAMILIES, SIDE), seed, ladder)
     known = run_all(world, work, seed, sampler, 1.0, None)
     values, seeds = zip(*known.values(), strict=True)
-    surrogate = ShapeSurrogate(list(known), values, seeds, budgets=(TARGET,))
-    bases = list(dict.fromkeys(c.at(TARGET) for c in known))
+    surrogate = ShapeSurrogate(list(known), values, seeds, budgets=(world.target,))
+    bases = list(dict.fromkeys(c.at(world.target) for c in known))
     return bases[int(surrogate.at(bases).location.argmin())]
 
 
-def at_one(scale: float, world: World, work: float, seed: int) -> Configuration:
-    """Search at one budget, and recommend what is best there."""
+def at_one(target: bool, world: World, work: float, seed: int) -> Configuration:
+    """Search at the shortest budget or at the target, and recommend what is best there."""
+    scale = world.target if target else 1.0
     known = run_all(world, work, seed, ShapeSampler(SpaceSource(FAMILIES, SIDE), seed), scale, 3.0)
     values, seeds = zip(*known.values(), strict=True)
     worth = expected_fid(list(known), values, seeds)
@@ -142,7 +149,7 @@ def at_one(scale: float, world: World, work: float, seed: int) -> Configuration:
 def halving(world: World, work: float, seed: int) -> Configuration:
     """Successive halving over budgets: the better half of what was trained goes on to twice it."""
     draw, rng = random.Random(f"runs {world.seed} {seed}"), random.Random(f"halving {seed}")
-    scales = UP_TO.scales
+    scales = [2.0**i for i in range(round(math.log2(world.target)) + 1)]
     first = [Configuration(arm) for arm in ARMS]
     count = round(work / len(scales))
     left = [*first, *SpaceSource(FAMILIES, SIDE).candidates(rng)][:count]
@@ -153,17 +160,19 @@ def halving(world: World, work: float, seed: int) -> Configuration:
 
 
 WAYS: dict[str, Callable[[World, float, int], Configuration]] = {
-    "ladder below the target": partial(with_ladder, BELOW),
-    "ladder up to the target": partial(with_ladder, UP_TO),
-    "at the shortest": partial(at_one, 1.0),
-    "at the target": partial(at_one, TARGET),
+    "ladder below the target": partial(with_ladder, False),
+    "ladder up to the target": partial(with_ladder, True),
+    "at the shortest": partial(at_one, False),
+    "at the target": partial(at_one, True),
     "successive halving": halving,
 }
 
 
-def regrets(moves: bool, noise: float, work: float, seed: int) -> dict[str, tuple[float, float]]:
+def regrets(
+    moves: bool, noise: float, target: float, work: float, seed: int
+) -> dict[str, tuple[float, float]]:
     """Return regret in per cent and seconds of every way in one world."""
-    world, found = World(seed, moves, noise), {}
+    world, found = World(seed, target, moves, noise), {}
     best = world.best()
     for name, way in WAYS.items():
         start = time.process_time()
@@ -182,24 +191,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--worlds", type=int, default=40)
     parser.add_argument("--first", type=int, default=0, help="seed of the first world")
-    parser.add_argument("--work", type=float, nargs="+", default=[48, 96], help="shortest runs")
+    parser.add_argument("--work", type=float, nargs="+", default=[96], help="in shortest runs")
+    parser.add_argument("--targets", type=float, nargs="+", default=[8, 32])
     parser.add_argument("--noise", type=float, default=0.06)
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
-    print(
-        "| best schedule moves | work | way | regret, % | median | s |\n|---|---|---|---|---|---|"
-    )
+    settings = itertools.product((True, False), options.targets, options.work)
+    print("| best moves | target | work | way | regret, % | median | s |")
+    print("|---|---|---|---|---|---|---|")
     with ProcessPoolExecutor(options.processes, get_context("spawn")) as pool:
-        for moves in (True, False):
-            for work in options.work:
-                one = partial(regrets, moves, options.noise, work)
-                worlds = range(options.first, options.first + options.worlds)
-                found = list(pool.map(one, worlds))
-                for name in WAYS:
-                    own = [each[name][0] for each in found]
-                    seconds = statistics.mean(each[name][1] for each in found)
-                    cells = (summary(own), f"{statistics.median(own):.2f}", f"{seconds:.1f}")
-                    print(f"| {moves} | {work:g} | {name} | {' | '.join(cells)} |", flush=True)
+        for moves, target, work in settings:
+            one = partial(regrets, moves, options.noise, target, work)
+            worlds = range(options.first, options.first + options.worlds)
+            found = list(pool.map(one, worlds))
+            for name in WAYS:
+                own = [each[name][0] for each in found]
+                seconds = statistics.mean(each[name][1] for each in found)
+                where = f"| {moves} | {target:g} | {work:g} | {name} | {summary(own)} |"
+                print(f"{where} {statistics.median(own):.2f} | {seconds:.1f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -80,7 +80,8 @@ class Tally:
         work = self.work
         if work <= self._before:
             return None
-        return self.elapsed * (self.total - work) / (work - self._before)
+        # a search over several budgets may go beyond its total by a part of its last run
+        return self.elapsed * max(0.0, self.total - work) / (work - self._before)
 
     def end(self, trial: int, outcome: str, value: float | None) -> Line:
         """Count a trial out and return its last line; a comparable ``value`` may be the best."""
