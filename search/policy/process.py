@@ -20,6 +20,9 @@ from .scales import Array, Hyperparameters
 
 Indices = npt.NDArray[np.intp]
 _JITTER = 1e-8
+_ALL = slice(None)
+UNTIL = 0
+"""Which coordinate is the share of the training that is mollified."""
 _APART = 1e16  # far above any square that is taken from it, so that a root exists
 
 
@@ -136,12 +139,14 @@ class Process:
         squares = _squares(points.x, tried.x)
         shared = (s.shape**2)[:, None, None] * _matern(squares, s)
         if self.runs.settings:
-            shared += (s.settings**2)[:, None, None] * _matern(squares, s, self.runs.settings)
+            shared += (s.settings**2)[:, None, None] * _matern(
+                squares, s, slice(-self.runs.settings, None)
+            )
         known = (points.base != NEW).any()
         if known:
             shared += (s.own**2)[:, None, None] * (points.base[:, None] == tried.base)
         if self.runs.budgets:
-            _follow_budget(shared, points.budget[:, None], tried.budget, s)
+            shared += self._moves(squares, points.budget[:, None], tried.budget)
         cross = np.take(shared, owner, axis=2)
         solved = np.empty_like(cross)
         for root, given, found in zip(self.root, cross, solved, strict=True):
@@ -160,11 +165,13 @@ class Process:
         squares = _squares(points.x, others.x)
         prior = (s.shape**2)[:, None, None] * _matern(squares, s)
         if self.runs.settings:
-            prior += (s.settings**2)[:, None, None] * _matern(squares, s, self.runs.settings)
+            prior += (s.settings**2)[:, None, None] * _matern(
+                squares, s, slice(-self.runs.settings, None)
+            )
         same = (squares == 0).all(2) & (points.base[:, None] == others.base)
         prior += (s.own**2)[:, None, None] * same
         if self.runs.budgets:
-            _follow_budget(prior, points.budget[:, None], others.budget, s)
+            prior += self._moves(squares, points.budget[:, None], others.budget)
         a, b = self.solve(points), self.solve(others)
         of_level = a.by_mean[:, :, None] * b.by_mean[:, None] / self.total[:, None, None]
         found: Array = prior - a.cross @ b.cross.swapaxes(1, 2) + of_level
@@ -175,8 +182,12 @@ class Process:
         peculiar = (s.own**2)[:, None] * (own | (points.base != NEW))
         prior: Array = (s.shape**2 + s.settings**2)[:, None] + peculiar
         if self.runs.budgets:
-            _follow_budget(prior, points.budget, points.budget, s)
+            same = np.zeros_like(points.x)
+            prior += self._moves(same, points.budget, points.budget)
         return prior
+
+    def _moves(self, squares: Array, one: Array, other: Array) -> Array:
+        return _moves(squares, one, other, self.scales, self.runs.settings)
 
 
 def fit(runs: Runs, scales: Hyperparameters) -> Process:
@@ -208,9 +219,9 @@ def _bordered(runs: Runs, s: Hyperparameters) -> Array:
     correlation = _matern(squares, s)
     apart = (s.shape**2)[:, None] * correlation + (s.own**2)[:, None] * (one.base == other.base)
     if runs.settings:
-        apart += (s.settings**2)[:, None] * _matern(squares, s, runs.settings)
+        apart += (s.settings**2)[:, None] * _matern(squares, s, slice(-runs.settings, None))
     if runs.budgets:
-        _follow_budget(apart, one.budget, other.budget, s)
+        apart += _moves(squares, one.budget, other.budget, s, runs.settings)
     alike = apart + (s.seed**2)[:, None] + (s.seed_shape**2)[:, None] * correlation
     of_runs = np.zeros((count + 2, count + 2), dtype=np.intp)
     same_seed = runs.seed[:, None] == runs.seed
@@ -224,30 +235,37 @@ def _bordered(runs: Runs, s: Hyperparameters) -> Array:
     return covariance
 
 
-def _follow_budget(covariance: Array, one: Array, other: Array, s: Hyperparameters) -> None:
-    """Let differences between points change with the budget, and all points alike.
+def _moves(squares: Array, one: Array, other: Array, s: Hyperparameters, settings: int) -> Array:
+    """Covariance of what budgets do: to all alike, and to each by its share of mollified training.
 
-    Both do so as a line in the logarithm of the budget that bends: with what an integrated Wiener
-    process adds, which is a cubic smoothing spline. So far outside of what was measured it is a
-    line again, and the farther the less is known of it.
+    What else there is to a shape does at every budget what it does at the shortest. Both move as a
+    line in the logarithm of the budget that bends: with what an integrated Wiener process adds,
+    which is a cubic smoothing spline. So far outside of what was measured it is a line again, and
+    the farther the less is known of it.
 
     | Spline Models for Observational Data (Wahba, 1990), chapter 1
 
     Args:
-        covariance: Covariance at the shortest budget, with shape (k, ...); changed in place.
+        squares: Squared differences by coordinate, with shape (..., d).
         one: Budgets, see `Points`.
-        other: Budgets; both together have the shape of a draw's covariance.
-        s: The draws.
+        other: Budgets; both together have the shape (...).
+        s: The draws, k of them.
+        settings: How many coordinates are of hyperparameters, which may move it, too.
+
+    Returns:
+        Array of shape (k, ...).
     """
     low, high = np.minimum(one, other), np.maximum(one, other)
     line, bends = one * other, low**2 * (3 * high - low) / 6
+    which = [UNTIL, *range(squares.shape[-1] - settings, squares.shape[-1])]
+    alike = _matern(squares, s, which)
 
     def along(scale: Array) -> Array:
         return scale.reshape(-1, *(1,) * line.ndim)
 
     change = line + along(s.bend**2) * bends
-    covariance *= 1 + along(s.slope**2) * change
-    covariance += along(s.trend**2) * change
+    moves: Array = (along((s.slope * s.shape) ** 2) * alike + along(s.trend**2)) * change
+    return moves
 
 
 @lru_cache(maxsize=2)
@@ -264,13 +282,13 @@ def _squares(a: Array, b: Array) -> Array:
     return squares
 
 
-def _matern(squares: Array, scales: Hyperparameters, last: int = 0) -> Array:
+def _matern(squares: Array, scales: Hyperparameters, which: slice | list[int] = _ALL) -> Array:
     """Matern 5/2 correlation for each draw, from squared differences by coordinate (last axis).
 
-    With ``last``, only over so many of the last coordinates.
+    With ``which``, only over these coordinates.
     """
-    flat = squares.reshape(-1, squares.shape[-1])[:, -last:]
-    r = (5 * scales.length[:, -last:] ** -2) @ flat.T
+    flat = squares.reshape(-1, squares.shape[-1])[:, which]
+    r = (5 * scales.length[:, which] ** -2) @ flat.T
     np.sqrt(r, out=r)
     correlation = r * r
     correlation /= 3

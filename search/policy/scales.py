@@ -40,8 +40,8 @@ class Hyperparameters:
         seed_shape: What shapes have in common within one seed only.
         run: What is a run's own.
         settings: What hyperparameters do whatever the schedule; 0 where none are searched.
-        slope: How much a tenfold budget changes each of these differences, as a multiple of them;
-            0, like the next two, where there is one budget.
+        slope: How much a tenfold budget changes what the mollified share does, as a multiple of
+            ``shape``; 0, like the next two, where there is one budget.
         bend: How far such a change departs from a line in the logarithm of the budget, as a
             multiple of it.
         trend: What a tenfold budget does to all alike.

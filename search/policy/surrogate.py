@@ -177,9 +177,9 @@ class ShapeSurrogate:
     FID is modelled by its logarithm since seeds move it by a share of its size. Values of another
     metric may be negative; if one is not positive, all are modelled as they are.
 
-    Runs of several budgets are modelled together, and never compared: with the decimal logarithm b
-    of the budget over the shortest, f + h + c is multiplied by what is drawn along b, and all move
-    together along it, see ``_follow_budget`` in `process`.
+    Runs of several budgets are modelled together, and never compared: along the logarithm of the
+    budget all move together, and each by its mollified share and hyperparameters, see ``_moves``
+    in `process`.
 
     Of more than `MOST` runs those of the best schedules by their means are modelled, up to half
     of that number, and those of schedules spread evenly over the ranks of the rest. What is left
@@ -298,6 +298,31 @@ class ShapeSurrogate:
         base = [self._numbers.get(c.at(first), NEW) for c in configurations]
         budget = [math.log10(c.scale / first) for c in configurations]
         return Points(np.array(x), np.array(base), np.array(budget))
+
+    @one_thread()
+    def differences(
+        self, configurations: Sequence[Configuration], other: Configuration
+    ) -> tuple[Array, Array]:
+        """Return what is believed of how far the logarithm of FID is from that of another.
+
+        What is common to all, such as what a budget does to all alike, drops out.
+
+        Args:
+            configurations: The configurations, n of them, at the budgets that matter.
+            other: What they are compared with.
+
+        Returns:
+            Mean and standard deviation, with shape (n,); seeds are averaged out.
+        """
+        points = self._points([*configurations, other])
+        location = self._process.solve(points).location
+        gaps = location[:, :-1] - location[:, -1:]
+        covariance = self._process.covariance(points, points)
+        variance = np.diagonal(covariance, axis1=1, axis2=2)
+        spread = variance[:, :-1] + variance[:, -1:] - 2 * covariance[:, :-1, -1]
+        mean = self._weights @ gaps
+        spread = self._weights @ (np.maximum(spread, 0.0) + gaps**2) - mean**2
+        return self._unit * mean, self._unit * np.sqrt(np.maximum(spread, 0.0))
 
     @one_thread()
     def moved(

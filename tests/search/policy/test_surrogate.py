@@ -364,7 +364,9 @@ def dense(
     # of what is integrated twice, by quadrature
     bends = [[quad(lambda u, p=p, q=q: (p - u) * (q - u), 0, min(p, q))[0] for q in b] for p in b]
     change = line + bend**2 * np.array(bends)
-    prior = (shape**2 * alike + own**2 * same) * (1 + slope**2 * change) + trend**2 * change + 1e6
+    by_until = Matern(length[0], nu=2.5)(x[:, :1])
+    moves = ((slope * shape) ** 2 * by_until + trend**2) * change
+    prior = shape**2 * alike + own**2 * same + moves + 1e6
     n = len(owners)
     together = np.array([[
         float((s_, c.scale) == (t, o.scale)) for t, o in zip(of_seed, owners, strict=True)
@@ -412,3 +414,17 @@ def test_what_a_run_would_move_is_its_covariance_by_its_own_spread() -> None:
     spread = np.sqrt(np.diagonal(covariance)[:n] + surrogate.seed_scale**2)
     expected = covariance[:n, n:] / spread[:, None]
     assert surrogate.moved(at, targets) == pytest.approx(expected, rel=1e-2, abs=1e-3)
+
+
+def test_a_difference_is_believed_as_the_formula_says() -> None:
+    runs = some_budgets()
+    scales = scales_of(NOTHING, (1.5, 0.8, 2.0))
+    surrogate = ShapeSurrogate(*runs, scales=Draws(scales, np.zeros(1)), budgets=(8.0,))
+    asked = [c.at(8.0) for c in (*runs[0][1:4], *pool(3, np.random.default_rng(5)), runs[0][0])]
+    unit = surrogate.seed_scale / math.sqrt(0.2**2 + 0.25**2 + 0.35**2)
+    mean, covariance = dense(runs, asked, scales, unit)
+    variance = np.diagonal(covariance)
+    spread = np.sqrt(variance[:-1] + variance[-1] - 2 * covariance[-1, :-1])
+    gap, sure = surrogate.differences(asked[:-1], asked[-1])
+    assert gap == pytest.approx(mean[:-1] - mean[-1], abs=1e-3)
+    assert sure == pytest.approx(spread, rel=1e-2)
