@@ -20,6 +20,7 @@ Nothing here needs Ray, prints or shows: functions return data frames, figures a
 `costs`             trials, steps and hours per model, and what stopping saved
 `audit`             whether stopping early was safe
 `verdict`           what fresh seeds say: which schedules beat vanilla, which cannot be told apart
+`ladder`            what each schedule does at each budget; `trends` says it in sentences
 `trend`             how a schedule's effect moves with the budget, and where it starts to pay
 `write_report`      the page that shows a search to people; `watch_report` follows one that runs
 =================== =====================================================================
@@ -56,13 +57,16 @@ from .diagnostics import (
 )
 from .ranking import (
     Best,
+    Trends,
     best,
     compare,
     export_best,
+    ladder,
     leaderboard,
     paired_fids,
     pareto,
     summary,
+    trends,
 )
 from .report import learning_figure, watch_report, write_report
 from .tables import NoResultsYetError, Results, find_search, load_results, schedule_of
@@ -80,6 +84,7 @@ __all__ = [
     "Results",
     "RungAudit",
     "Trend",
+    "Trends",
     "Verdict",
     "audit",
     "best",
@@ -91,6 +96,7 @@ __all__ = [
     "find_search",
     "importance",
     "judge",
+    "ladder",
     "leaderboard",
     "learning_curves",
     "learning_figure",
@@ -103,6 +109,7 @@ __all__ = [
     "summary",
     "transfer",
     "trend",
+    "trends",
     "verdict",
     "verdicts",
     "watch_report",

@@ -268,7 +268,9 @@ def best(
     from mollitune.analysis.ranking import best as find_best
 
     loaded = load_results(name, results)
-    typer.echo(find_best(loaded, model).sentence)
+    found = find_best(loaded, model)
+    typer.echo(found.sentence)
+    _print_trends(loaded, found.model, with_winners=found.budgets > 1)
     if export is not None:
         typer.echo(export_best(loaded, export, model, overwrite=force))
 
@@ -472,12 +474,26 @@ def _print_verdict(folder: str) -> None:
             console.print(f"{verdict.where}:", soft_wrap=True, highlight=False, markup=False)
         _print_frame(verdict.table(), console)
         console.print(verdict.sentence, soft_wrap=True, highlight=False, markup=False)
+    _print_trends(results)
     _write_own_files(results, folder, console)
     for model in dict.fromkeys(verdict.model for verdict in found):
         file = _file_name(model)
         which = f"--model {shlex.quote(model)} --export {file}"
         _print_next(console, f"mollitune best {_typed(folder)} {which}")
         _print_next(console, f"mollitune train --schedule {file}")
+
+
+def _print_trends(results: Results, model: str | None = None, with_winners: bool = False) -> None:
+    """Print what is known of other budgets, where several were measured or a target is named."""
+    from mollitune.analysis import trends
+    from mollitune.analysis.ranking import per_budget
+
+    for known in trends(results, model):
+        lines = [*(per_budget(results, known.model) if with_winners else ()), *known.sentences]
+        if known.extrapolation is not None:
+            lines.append(f"warning: {known.extrapolation}")
+        for line in lines:
+            typer.echo(line)
 
 
 def _write_own_files(results: Results, folder: str, console: Console) -> None:

@@ -3,10 +3,11 @@
 `runs` reads a confirmation from the tables, `judgement` compares its arms by `paired` intervals,
 `verdict` puts the result together and `sentence` into words. `elimination` drops hopeless arms
 while a confirmation runs; `power` says beforehand which differences it can find; `trend` says how
-a difference moves with the budget.
+a difference moves with the budget, `choice` whether the best arm does.
 """
 
 from .arms import Arm, Verdict
+from .choice import Choice, choice
 from .elimination import clearly_out
 from .judgement import Difference, Judgement, judge
 from .paired import Interval, detectable, paired_interval, seeds_needed
@@ -16,11 +17,13 @@ from .verdict import verdict, verdicts, write_verdict
 
 __all__ = [
     "Arm",
+    "Choice",
     "Difference",
     "Interval",
     "Judgement",
     "Trend",
     "Verdict",
+    "choice",
     "clearly_out",
     "detectable",
     "judge",

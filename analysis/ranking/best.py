@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -11,7 +11,7 @@ from mollitune._errors import MollituneError
 from mollitune._files import first_line
 from mollitune.analysis.confirmation.arms import Arm, Verdict
 from mollitune.analysis.confirmation.verdict import verdicts
-from mollitune.analysis.tables.comparable import comparable_reports, require_alike
+from mollitune.analysis.tables.comparable import comparable_reports, longest, require_alike
 from mollitune.analysis.tables.configurations import configuration_of, hyperspace_of
 from mollitune.analysis.tables.results import Results
 from mollitune.analysis.words import count_of, fid_text, interval_text
@@ -66,6 +66,7 @@ class Best:
         metric: What all values above are of: FID, or what else the search minimises.
         constraint: How many configurations keep the bound on another metric, in words; None
             without one.
+        budgets: Number of budgets that were measured; all above is about the largest.
     """
 
     search: str
@@ -102,6 +103,7 @@ class Best:
     verdict: Verdict | None
     metric: str = "FID"
     constraint: str | None = None
+    budgets: int = 1
 
     @property
     def is_vanilla(self) -> bool:
@@ -136,17 +138,17 @@ class Best:
                 versus = f"{tuned} {fid_text(self.vanilla_expected)}"
             equal = f"; {self.equal.sentence}" if self.equal is not None else ""
             return (
-                f"On {self.model}, {self.text} looks best: expected {self.metric} {expected}, "
+                f"On {self._where}, {self.text} looks best: expected {self.metric} {expected}, "
                 f"{versus}{equal}{self._bounded}; not confirmed yet."
             )
         vanilla = f"{self.text} (expected {self.metric} {expected})"
         if self.others_finished:
             return (
-                f"On {self.model}, no schedule tried is expected to beat {vanilla}"
+                f"On {self._where}, no schedule tried is expected to beat {vanilla}"
                 f"{self._bounded}; not confirmed yet."
             )
         nothing = "has finished yet" if self.others_tried else "was tried"
-        return f"On {self.model}, no schedule {nothing} to compare with {vanilla}."
+        return f"On {self._where}, no schedule {nothing} to compare with {vanilla}."
 
     @property
     def details(self) -> str:
@@ -186,6 +188,10 @@ class Best:
         return f"{sure} {measured}. {lowest}{wider}"
 
     @property
+    def _where(self) -> str:
+        return f"{self.model} at {self.steps:,} steps" if self.budgets > 1 else self.model
+
+    @property
     def _bounded(self) -> str:
         return "" if self.constraint is None else f"; {self.constraint}"
 
@@ -196,6 +202,7 @@ def best(results: Results, model: str | None = None) -> Best:
     The lowest of many single FIDs is mostly luck: seeds move FID as much as schedules do. So the
     mean over seeds is shrunk towards what similar shapes have shown. Treat the result as a
     candidate until it is confirmed on fresh seeds. Vanilla training itself may be the best.
+    Of several budgets the largest counts, which is the closest to production; see `trends`.
 
     Args:
         results: Results of a search.
@@ -215,11 +222,14 @@ def best(results: Results, model: str | None = None) -> Best:
     # budgets may differ between models, and their FIDs still compare: same data, same measure
     shared = [column for column in COMPARABLE_WITHIN if column not in ("model", "budget")]
     require_alike(results, rows, shared, hint="name one of them: --model, or model=")
-    board = ranked(results, model)
+    budgets = rows.groupby("model")["budget"].nunique()
+    rows, board = longest(rows), ranked(results, model)
+    board = board[board["configuration"].isin(rows["configuration"])]
     first = board[board["rank"] == 1].sort_values(["fid_expected", "model"])["model"].iloc[0]
     own = rows[rows["model"] == first]
     require_alike(results, own, COMPARABLE_WITHIN)
-    return _recommend(results, own, board[board["model"] == first])
+    found = _recommend(results, own, board[board["model"] == first])
+    return replace(found, budgets=int(budgets[first]))
 
 
 def median_run(runs: pd.DataFrame) -> pd.Series:
@@ -268,7 +278,7 @@ def _recommend(results: Results, rows: pd.DataFrame, board: pd.DataFrame) -> Bes
         lowest_text=str(lowest["schedule"]),
         lowest_runs=int(lowest["runs"]),
         lowest_fid=float(lowest["fid_lowest"]),
-        others_tried=_others_tried(results, str(top["model"])),
+        others_tried=_others_tried(results, median),
         others_finished=int((board["family"] != "vanilla").sum()),
         steps=int(top["step"]),
         extractor=str(top["extractor"]),
@@ -289,10 +299,12 @@ def _kept(results: Results, board: pd.DataFrame) -> str | None:
     return f"{kept} of {of} keep{'s' if kept == 1 else ''} {results.constraint}"
 
 
-def _others_tried(results: Results, model: str) -> int:
-    """Configurations besides vanilla that were started, whatever became of them."""
+def _others_tried(results: Results, run: pd.Series) -> int:
+    """Configurations besides vanilla of a run's budget that were started, however they ended."""
     rows = results.trials
-    own = (rows["model"] == model) & (rows["stage"] == "search") & (rows["family"] != "vanilla")
+    own = (rows["stage"] == "search") & (rows["family"] != "vanilla")
+    for column in ("model", "budget"):
+        own &= rows[column] == run[column]
     return int(rows.loc[own, "configuration"].nunique())
 
 

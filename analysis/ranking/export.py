@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from mollitune._errors import MollituneError
 from mollitune._files import first_line
 from mollitune.analysis.tables.results import Results
-from mollitune.search.policy import with_settings
+from mollitune.search.policy import Configuration, settings_of, with_settings
 
 from .best import best
+from .trends import trends
 
 if TYPE_CHECKING:
     from .best import Best
@@ -43,7 +44,7 @@ def _provenance(results: Results, found: "Best", note: str) -> dict[str, Any]:
     kept = {
         field.name: getattr(found, field.name)
         for field in fields(found)
-        if field.name not in ("schedule", "text", "verdict", "equal", "settings")
+        if field.name not in ("schedule", "text", "verdict", "equal", "settings", "budgets")
     }
     dataset = _mapping(results.metadata.get("dataset"))
     extractor = _mapping(results.metadata.get("extractor"))
@@ -51,6 +52,7 @@ def _provenance(results: Results, found: "Best", note: str) -> dict[str, Any]:
         **kept,
         "seeds": list(found.seeds),
         "steps": _steps(found),
+        **_over_budgets(results, found),
         "equal": None if found.equal is None else found.equal._asdict(),
         "at_an_end": list(found.at_an_end),
         "searched": dict(found.production_settings),
@@ -60,6 +62,20 @@ def _provenance(results: Results, found: "Best", note: str) -> dict[str, Any]:
         "training": _training(_mapping(results.metadata.get("config")), found),
         "note": note,
         "versions": results.metadata.get("versions", {}),
+    }
+
+
+def _over_budgets(results: Results, found: "Best") -> dict[str, Any]:
+    """The budgets in steps of what goes into production, its trend, and the target if named."""
+    (known,) = trends(results, found.model)
+    # of batch sizes that differ budgets are told in images: the longest one has these steps
+    each = 1.0 if known.unit == "steps" else _steps(found) / known.budgets[-1]
+    chosen = str(Configuration(found.production, settings_of(found.production_settings)))
+    own = next((arm.sentence for arm in known.arms if arm.arm == chosen), None)
+    return {
+        "budgets": [round(budget * each) for budget in known.budgets],
+        "trend": own,
+        "target": None if known.target is None else round(known.target * each),
     }
 
 
@@ -108,7 +124,8 @@ def export_best(
     paper's default; before that what `best` recommends. Beside the schedule it holds
 
     - ``provenance``: search, trial, model and how it was trained, data, extractor, runs, expected
-      and measured FID, versions;
+      and measured FID, versions; ``budgets`` that were measured and the ``target`` (steps; null if
+      none is named), and the ``trend`` of the schedule over them in words (null without one);
     - ``rescale``: how the schedule applies to another number of steps;
     - ``verdict``: what the latest confirmation says of this model, null before one.
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mollitune._errors import MollituneError
-from mollitune.analysis.tables.comparable import comparable_reports, require_alike
+from mollitune.analysis.tables.comparable import comparable_reports, longest, require_alike
 from mollitune.analysis.tables.results import Results
 from mollitune.search.store import COMPARABLE_WITHIN, better_of
 
@@ -23,7 +23,8 @@ def pareto(
 
     The front is one of means, as they were measured: with few seeds it is noisy, a neighbour of
     the front may well belong to it, and of many configurations some are there by luck. Look at
-    the standard errors. The same evaluations count as on the `leaderboard`.
+    the standard errors. The same evaluations count as on the `leaderboard`, of several budgets
+    those of the largest.
 
     Args:
         results: Results of a search.
@@ -50,6 +51,7 @@ def pareto(
     if not results.objective.is_fid:
         rows = rows.assign(fid=rows["measured_fid"])
     signs = _signs(results, metrics)
+    rows = longest(rows)
     if not rows.empty:
         _require_measured(results, rows, metrics)
     fronts = [
@@ -104,6 +106,7 @@ def _front(
     """Rows of one model."""
     require_alike(results, runs, COMPARABLE_WITHIN)
     board = ranked(results, model)
+    board = board[board["configuration"].isin(runs["configuration"])]
     table = board[list(_OF_A_CONFIGURATION)].set_index("configuration", drop=False)
     table["recommended"] = table.index == board["configuration"].iloc[0]
     for name in signs:

@@ -10,7 +10,12 @@ import pandas as pd
 
 from mollitune._errors import MollituneError
 from mollitune.analysis.ranking.leaderboard import ranked
-from mollitune.analysis.tables.comparable import comparable_reports, minimised, require_alike
+from mollitune.analysis.tables.comparable import (
+    comparable_reports,
+    longest,
+    minimised,
+    require_alike,
+)
 from mollitune.analysis.tables.configurations import (
     configuration_text,
     hyperspace_of,
@@ -182,11 +187,11 @@ def _level_curve(
 
 
 def shape_points(results: Results, model: str) -> list[ShapePoint]:
-    """FIDs of the configurations of a model with complete runs, best first.
+    """FIDs of the configurations of a model with complete runs at the largest budget, best first.
 
     Empty when nothing has finished, or when the FIDs were not all measured alike.
     """
-    runs = comparable_reports(results, model)
+    runs = longest(comparable_reports(results, model))
     try:
         require_alike(results, runs, COMPARABLE_WITHIN)
     except MollituneError:
@@ -200,7 +205,7 @@ def shape_points(results: Results, model: str) -> list[ShapePoint]:
         own.setdefault(number, []).append((int(run[0]), int(run[1]), float(run[2])))
     settings = _settings(results, runs, model)
     board = ranked(results, model).to_dict("records")
-    rows = [row for row in board if row["configuration"] in areas]
+    rows = [row for row in board if row["configuration"] in areas.keys() & own.keys()]
     return [_shape_point(row, areas, own[row["configuration"]], settings) for row in rows]
 
 

@@ -2,12 +2,14 @@
 
 from markupsafe import Markup
 
+from mollitune.analysis.tables.comparable import comparable_reports
 from mollitune.analysis.tables.results import Results
 from mollitune.analysis.words import count_of, signed_share
 
 from .cards.failures import failed_models, failures_card
 from .cards.front import front_card
 from .cards.importance import importance_card
+from .cards.ladder import ladder_card
 from .cards.leaderboard import board_card
 from .cards.rising import rising_note
 from .cards.samples import gallery
@@ -46,6 +48,7 @@ def model_section(
         *([verdict_cards(view.verdicts, view.details)] if view.verdicts and with_verdict else []),
         gallery(results, view),
         _facts(results, view),
+        ladder_card(results, view, number),
         _fid_card(results, view, number),
         shapes,
         settings_card(results, view, number),
@@ -66,7 +69,7 @@ def _two(left: Markup, right: Markup) -> Markup:
 
 def _facts(results: Results, view: View) -> Markup:
     stopping, board = stopping_summary(results, view.model), view.board
-    runs = int(board["runs"].sum())
+    runs = len(comparable_reports(results, view.model))
     facts: dict[str, str] = {
         "finished": out_of(runs, count_of(stopping.trials, "run")) if stopping.trials else "0",
         "configurations": str(len(board)),

@@ -10,6 +10,7 @@ from mollitune.analysis.confirmation.arms import Arm, Verdict
 from mollitune.analysis.confirmation.verdict import verdicts
 from mollitune.analysis.ranking.best import Best, best
 from mollitune.analysis.ranking.leaderboard import ranked
+from mollitune.analysis.tables.comparable import comparable_reports, longest
 from mollitune.analysis.tables.results import Results
 
 from .data import ShapePoint, shape_points
@@ -23,7 +24,7 @@ class View(NamedTuple):
         sentence: The result in one sentence: the verdict if there is one.
         details: How sure that is, and what the search has seen; empty without a result.
         best: The recommendation; None when there is none.
-        board: Its `leaderboard`.
+        board: Its `leaderboard`, of several budgets at the largest.
         points: Its `shape_points`.
         metric: What the search minimises, as texts and axes call it.
         verdicts: What the latest confirmation says at each budget, the shortest first.
@@ -88,7 +89,9 @@ def view(results: Results, model: str) -> View:
         results: Results of a search.
         model: The model.
     """
+    kept = longest(comparable_reports(results, model))["configuration"]
     board, metric = ranked(results, model), results.objective.title
+    board = board[board["configuration"].isin(kept)].reset_index(drop=True)
     points = shape_points(results, model)
     try:
         found = best(results, model)

@@ -54,6 +54,11 @@ def minimised(rows: pd.DataFrame, objective: Objective) -> pd.DataFrame:
     return rows.assign(measured_fid=rows["fid"], fid=values)
 
 
+def longest(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of ``reports`` at the largest budget of each model, the closest to production."""
+    return rows[rows["budget"] == rows.groupby("model")["budget"].transform("max")]
+
+
 def second_metric(rows: pd.DataFrame, constraint: Constraint) -> pd.Series:
     """What a constraint bounds, of rows that are `minimised`; lower is better."""
     metric = constraint.metric

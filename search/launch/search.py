@@ -99,10 +99,12 @@ def _job(context: Context, params: Mapping[str, pa.DataType], created: str | Non
         if status == "running":
             store.write_file("samples/real.png", picture(context.splits.validation.pixels))
 
+    ladder = context.config.ladder
     return Job(
         context=context,
         proposer=proposer(context.config, max(context.splits.shape[1:])),
         work=context.config.trials,
+        shortest=1.0 if ladder is None else ladder.scales[0],
         record=JOURNAL,
         params=params,
         describe=tell,

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from .configuration import Configuration, Settings, settings_of, settings_text, with_settings
 from .dimensions import dimension, nearest
 from .hyperspace import NOTHING, Hyperspace
-from .ladder import Ladder
+from .ladder import Ladder, extrapolation
 
 if TYPE_CHECKING:
     from .surrogate import MODELLED, ShapeSurrogate
@@ -37,6 +37,7 @@ __all__ = [
     "Settings",
     "ShapeSurrogate",
     "dimension",
+    "extrapolation",
     "nearest",
     "settings_of",
     "settings_text",

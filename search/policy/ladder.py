@@ -79,6 +79,27 @@ def scales_of(own: float, budgets: Sequence[float]) -> tuple[float, ...]:
     return tuple(budget / unit for budget in budgets)
 
 
+def extrapolation(measured: float, asked: float, unit: str, ratio: float) -> str | None:
+    """Say in one line that a training is longer than what was measured; None if it is not.
+
+    Args:
+        measured: The longest that was measured.
+        asked: How long the training is.
+        unit: What both are counted in.
+        ratio: How many times as long it is, in images: a step may be of more of them.
+
+    Example:
+        >>> extrapolation(2400, 200_000, "steps", 200_000 / 2400)
+        'measured to 2,400 steps; at 200,000 this is an extrapolation (ratio 83.3)'
+    """
+    if ratio <= 1.05:  # an epoch more or less is no other budget
+        return None
+    return (
+        f"measured to {measured:,} {unit}; at {asked:,} this is an extrapolation (ratio "
+        f"{ratio:.3g})"
+    )
+
+
 def _below(target: float | None, own: float) -> tuple[float, ...]:
     most = (target or own) / own
     if most < 1:

@@ -15,6 +15,7 @@ from mollitune._errors import MollituneError
 from mollitune.schedules import Schedule, build, families, load
 from mollitune.search.metrics.extractors.names import check_extractor_name
 from mollitune.search.plain_yaml import parse_yaml
+from mollitune.search.policy.ladder import extrapolation
 from mollitune.search.policy.space import FamilySpace
 from mollitune.search.training.settings import Training, may_be_null
 from mollitune.search.training.spec import TrialSpec
@@ -98,12 +99,12 @@ def beyond(source: ScheduleSource, settings: TrainSettings) -> str | None:
     if not isinstance(steps, int) or not isinstance(batch, int) or not steps * batch:
         return None
     ratio = settings.steps * settings.batch_size / (steps * batch)
-    if ratio <= 1.05:  # an epoch more or less is no other budget
-        return None
     unit = "steps" if batch == settings.batch_size else f"steps of {batch} images"
+    found = extrapolation(steps, settings.steps, unit, ratio)
+    if found is None:
+        return None
     return (
-        f"measured to {steps:,} {unit}; at {settings.steps:,} this is an extrapolation (ratio "
-        f"{ratio:.3g}): whether mollification pays depends on the budget, so train --schedule "
+        f"{found}: whether mollification pays depends on the budget, so train --schedule "
         "vanilla as well"
     )
 

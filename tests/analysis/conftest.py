@@ -216,6 +216,32 @@ def runs_of(
     return [one.again(number=first + i, final=fid, seed=i) for i, fid in enumerate(fids)]
 
 
+VANILLA, LINEAR = build("vanilla"), build("linear", until=0.5)
+CROSSING: Mapping[Schedule, Mapping[int, float]] = {
+    VANILLA: {1: 40.0, 4: 26.0},
+    LINEAR: {1: 50.0, 4: 16.0},
+}
+"""FIDs at two scales: mollification costs at the first and pays at the second."""
+_OFF = ((0.0, 0.1), (0.3, 0.0), (-0.2, -0.05), (0.1, 0.2), (-0.1, -0.15))
+"""What a seed does to all arms, and to those with mollification alone."""
+
+
+def climb(
+    finals: Mapping[Schedule, Mapping[int, float]], first: int = 0, seeds: int = 3, **more: Any
+) -> list[FakeTrial]:
+    """Runs of each schedule at each scale of the budget; every pair is a configuration."""
+    pairs = [(what, scale, fid) for what, own in finals.items() for scale, fid in own.items()]
+    return [
+        FakeTrial(
+            *(first + number * seeds + seed, schedule),
+            fid + off + own * (schedule.family != "vanilla"),
+            **{"seed": seed, "configuration": first + number, "scale": scale, **more},
+        )
+        for number, (schedule, scale, fid) in enumerate(pairs)
+        for seed, (off, own) in enumerate(_OFF[:seeds])
+    ]
+
+
 def maker(folder: Path) -> MakeSearch:
     """A function that writes a search into a folder and returns its location.
 

@@ -5,7 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.analysis.conftest import CONFIRMED, LATE, METADATA, TRIALS, Search
+from tests.analysis.conftest import (
+    CONFIRMED,
+    CROSSING,
+    LATE,
+    LINEAR,
+    METADATA,
+    TRIALS,
+    Search,
+    climb,
+)
 
 from mollitune._errors import MollituneError
 from mollitune.analysis import Results, export_best
@@ -52,7 +61,7 @@ def test_round_trip_with_provenance(results: Results, tmp_path: Path) -> None:
         **{"metric": "FID", "constraint": None},
         "extractor": "lenet",
         "fid_samples": 500,
-        "steps": 1000,
+        **{"steps": 1000, "budgets": [1000], "trend": None, "target": None},
         **dict.fromkeys(unknown),
         "training": {},
         "note": UNCONFIRMED,
@@ -89,6 +98,16 @@ def test_it_tells_how_to_rescale(results: Results, tmp_path: Path) -> None:
     assert (rescale["search_steps"], rescale["search_mollified_steps"]) == (1000, 600)
     vanilla = exported(results, tmp_path, "vae")["rescale"]
     assert (vanilla["until"], vanilla["search_mollified_steps"]) == (0, 0)
+
+
+def test_it_tells_the_budgets_that_were_measured(search: Search, tmp_path: Path) -> None:
+    ladder = {"scales": [1, 4], "target": 200}
+    document = exported(search(*climb(CROSSING), metadata={"ladder": ladder}), tmp_path)
+    assert load(tmp_path / "None.json") == LINEAR
+    provenance = document["provenance"]
+    assert (provenance["budgets"], provenance["target"]) == ([1000, 4000], 200_000)
+    assert provenance["steps"] == 4000
+    assert provenance["trend"].startswith("linear(until=0.5) starts to pay at about 2,000 steps")
 
 
 def test_a_confirmed_schedule_comes_with_its_verdict(search: Search, tmp_path: Path) -> None:
