@@ -66,7 +66,9 @@ class Best:
         metric: What all values above are of: FID, or what else the search minimises.
         constraint: How many configurations keep the bound on another metric, in words; None
             without one.
-        budgets: Number of budgets that were measured; all above is about the largest.
+        budgets: Number of budgets that were measured.
+        target: Training steps of production in a search over several budgets: what is expected is
+            expected there, and what was measured is of ``steps``; None where both are the same.
     """
 
     search: str
@@ -104,6 +106,7 @@ class Best:
     metric: str = "FID"
     constraint: str | None = None
     budgets: int = 1
+    target: int | None = None
 
     @property
     def is_vanilla(self) -> bool:
@@ -168,10 +171,11 @@ class Best:
         sure = "No schedule was trained with a second seed, so there is no interval."
         if self.fid_low is not None and self.fid_high is not None:
             sure = f"The 90 % interval is {interval_text(self.fid_low, self.fid_high)}."
-        measured = f"Measured: {fid_text(self.fid_mean)} in {count_of(self.runs, 'run')}"
+        where = f" at {self.steps:,} steps" if self.target is not None else ""
+        measured = f"Measured{where}: {fid_text(self.fid_mean)} in {count_of(self.runs, 'run')}"
         if self.runs > 1:
             measured = (
-                f"Measured: {fid_text(self.fid_mean)} on average over {self.runs} runs, "
+                f"Measured{where}: {fid_text(self.fid_mean)} on average over {self.runs} runs, "
                 f"{fid_text(self.fid_lowest)} at best"
             )
         if self.vanilla_mean is not None and not self.is_vanilla:
@@ -189,7 +193,9 @@ class Best:
 
     @property
     def _where(self) -> str:
-        return f"{self.model} at {self.steps:,} steps" if self.budgets > 1 else self.model
+        if self.budgets == 1 and self.target is None:
+            return self.model
+        return f"{self.model} at {self.target or self.steps:,} steps"
 
     @property
     def _bounded(self) -> str:
@@ -202,7 +208,8 @@ def best(results: Results, model: str | None = None) -> Best:
     The lowest of many single FIDs is mostly luck: seeds move FID as much as schedules do. So the
     mean over seeds is shrunk towards what similar shapes have shown. Treat the result as a
     candidate until it is confirmed on fresh seeds. Vanilla training itself may be the best.
-    Of several budgets the largest counts, which is the closest to production; see `trends`.
+    In a search over several budgets it is the best that is expected at the target; in one whose
+    trials differ in length for another reason, the largest counts. See `trends`, too.
 
     Args:
         results: Results of a search.
@@ -223,11 +230,14 @@ def best(results: Results, model: str | None = None) -> Best:
     shared = [column for column in COMPARABLE_WITHIN if column not in ("model", "budget")]
     require_alike(results, rows, shared, hint="name one of them: --model, or model=")
     budgets = rows.groupby("model")["budget"].nunique()
-    rows, board = longest(rows), ranked(results, model)
-    board = board[board["configuration"].isin(rows["configuration"])]
+    board = ranked(results, model)
+    if results.ladder is None:
+        rows = longest(rows)
+        board = board[board["configuration"].isin(rows["configuration"])]
     first = board[board["rank"] == 1].sort_values(["fid_expected", "model"])["model"].iloc[0]
     own = rows[rows["model"] == first]
-    require_alike(results, own, COMPARABLE_WITHIN)
+    within = [c for c in COMPARABLE_WITHIN if results.ladder is None or c != "budget"]
+    require_alike(results, own, within)
     found = _recommend(results, own, board[board["model"] == first])
     return replace(found, budgets=int(budgets[first]))
 
@@ -244,13 +254,15 @@ def median_run(runs: pd.DataFrame) -> pd.Series:
 def _recommend(results: Results, rows: pd.DataFrame, board: pd.DataFrame) -> Best:
     """Make the recommendation from the runs of one model and their leaderboard."""
     top = board.iloc[0].to_dict()
-    lowest = board.sort_values(["fid_lowest", "rank"]).iloc[0].to_dict()
+    of_longest = board[board["step"] == board["step"].max()]
+    lowest = of_longest.sort_values(["fid_lowest", "rank"]).iloc[0].to_dict()
     runs = rows[rows["configuration"] == top["configuration"]].sort_values("trial")
     median = median_run(runs)
     model = str(top["model"])
     space = hyperspace_of(results, model)
     plain = next(iter(board[board["family"] == "vanilla"].to_dict("records")), None)
     own = _configuration(median.to_dict(), space)
+    target = None if results.ladder is None else results.ladder.target
     return Best(
         search=str(median["search"]),
         configuration=int(top["configuration"]),
@@ -272,7 +284,7 @@ def _recommend(results: Results, rows: pd.DataFrame, board: pd.DataFrame) -> Bes
         vanilla_expected=_known(top["vanilla_expected"]),
         vanilla_text=None if plain is None else str(plain["schedule"]),
         at_an_end=tuple(dict.fromkeys(_ends(rows, (top, plain), space))),
-        equal=equal_hyperparameters(rows, own.schedule, space, results.objective.title),
+        equal=equal_hyperparameters(rows, own.schedule, space, results.objective.title, target),
         vanilla_mean=_known(top["vanilla_mean"]),
         lowest_configuration=int(lowest["configuration"]),
         lowest_text=str(lowest["schedule"]),
@@ -286,6 +298,7 @@ def _recommend(results: Results, rows: pd.DataFrame, board: pd.DataFrame) -> Bes
         verdict=_verdict(results, str(top["model"])),
         metric=results.objective.title,
         constraint=_kept(results, board),
+        target=None if target is None else round(int(top["step"]) * target / own.scale),
     )
 
 

@@ -41,7 +41,11 @@ class Equal(NamedTuple):
 
 
 def equal_hyperparameters(
-    runs: pd.DataFrame, schedule: Schedule, space: Hyperspace, metric: str = "FID"
+    runs: pd.DataFrame,
+    schedule: Schedule,
+    space: Hyperspace,
+    metric: str = "FID",
+    target: float | None = None,
 ) -> Equal | None:
     """Return what a `ShapeSurrogate` believes that a schedule does by itself.
 
@@ -50,6 +54,8 @@ def equal_hyperparameters(
         schedule: The schedule.
         space: The hyperparameters that were searched.
         metric: What the runs' ``fid`` is.
+        target: The budget, as `Configuration.scale` has it, where runs are of several; None: that
+            of all runs.
 
     Returns:
         The difference; None for vanilla, where none were searched, or with fewer than `MODELLED`
@@ -67,10 +73,11 @@ def equal_hyperparameters(
         [ordered[name].tolist()[begin:end] for begin, end in pairwise(bounds)]
         for name in ("fid", "seed")
     )
-    surrogate = ShapeSurrogate(known, fids, seeds, space)
+    scale = known[0].scale if target is None else target
+    surrogate = ShapeSurrogate(known, fids, seeds, space, budgets=(scale,))
     tried = list(dict.fromkeys(configuration.settings for configuration in known))
     with_it, without = (
-        surrogate.at([Configuration(own, settings) for settings in tried]).fid
+        surrogate.at([Configuration(own, settings, scale) for settings in tried]).fid
         for own in (schedule, build("vanilla"))
     )
     gaps = with_it - without

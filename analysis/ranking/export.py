@@ -44,7 +44,8 @@ def _provenance(results: Results, found: "Best", note: str) -> dict[str, Any]:
     kept = {
         field.name: getattr(found, field.name)
         for field in fields(found)
-        if field.name not in ("schedule", "text", "verdict", "equal", "settings", "budgets")
+        if field.name
+        not in ("schedule", "text", "verdict", "equal", "settings", "budgets", "target")
     }
     dataset = _mapping(results.metadata.get("dataset"))
     extractor = _mapping(results.metadata.get("extractor"))

@@ -98,29 +98,33 @@ def test_one_seed_has_no_interval_and_no_trend(search: Search) -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "target", "warning"),
+    ("ladder", "target", "warning"),
     [
-        ({}, None, None),
-        ({"steps": 1000, "target_steps": 4000}, 4000, None),
-        ({"steps": 1000, "target_steps": 200_000}, 200_000, "(ratio 50)"),
+        (None, None, None),
+        ({"scales": [1, 4], "target": 4}, None, None),  # it is what the search has trained
+        ({"scales": [1], "target": 4}, 4000, None),
         (
-            {"steps": 500, "target_steps": 100_000, "model": [{"name": "glow", "steps": 1000}]},
+            {"scales": [1, 4], "target": 200},
             200_000,
             "measured to 4,000 steps; at 200,000 this is an extrapolation (ratio 50)",
         ),
-        ({"images": 128_000, "target_images": 1_280_000}, 10_000, "(ratio 2.5)"),
     ],
 )
 def test_the_target_is_told_in_the_unit_of_the_budgets(
-    search: Search, config: dict[str, object], target: int | None, warning: str | None
+    search: Search, ladder: dict[str, object] | None, target: int | None, warning: str | None
 ) -> None:
-    (found,) = trends(crossing(search, metadata={"config": config}))
+    (found,) = trends(crossing(search, metadata={"ladder": ladder}))
     assert (found.unit, found.budgets, found.target) == ("steps", (1000, 4000), target)
-    if warning is None:
-        assert found.extrapolation is None
-    else:
-        assert found.extrapolation is not None
-        assert found.extrapolation.endswith(warning)
+    assert found.extrapolation == warning
+
+
+def test_a_search_over_budgets_recommends_what_is_expected_at_the_target(search: Search) -> None:
+    found = best(crossing(search, metadata={"ladder": {"scales": [1, 4], "target": 16}}))
+    assert (found.text, found.steps, found.target) == ("linear(until=0.5)", 4000, 16_000)
+    assert found.sentence.startswith("On glow at 16,000 steps, linear(until=0.5) looks best")
+    assert found.vanilla_expected is not None
+    assert found.fid_expected < found.vanilla_expected
+    assert "Measured at 4,000 steps" in found.details
 
 
 def test_best_is_about_the_largest_budget(search: Search) -> None:

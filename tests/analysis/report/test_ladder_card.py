@@ -22,7 +22,7 @@ from mollitune.analysis.report.view import view
 from mollitune.schedules import build
 from mollitune.search.store.schema import CONFIRM_TRIALS
 
-TARGET = {"config": {"steps": 1000, "target_steps": 200_000}}
+TARGET = {"ladder": {"scales": [1, 4], "target": 200}}
 
 
 def shown(results: Results) -> Markup:
@@ -67,7 +67,7 @@ def test_the_target_is_marked_and_what_is_not_measured_is_shaded(search: Search)
     texts = [(note.text, note.x) for note in figure.layout.annotations]
     assert texts[-1] == ("target 200,000 ", pytest.approx(math.log10(200_000)))
     assert figure.layout.xaxis.ticktext == ("1,000", "4,000")
-    near = search(*climb(CROSSING), metadata={"config": {"steps": 1000, "target_steps": 4000}})
+    near = search(*climb(CROSSING), metadata={"ladder": {"scales": [1], "target": 4}})
     figure = effect_figure(seen(near))
     assert [shape.type for shape in figure.layout.shapes] == ["line", "line"]
     assert len(effect_figure(seen(search(*climb(CROSSING)))).layout.shapes) == 1
