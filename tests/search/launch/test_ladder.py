@@ -4,7 +4,6 @@ import json
 import signal
 from typing import Any
 
-import pandas as pd
 import pytest
 from tests.search.launch.conftest import Place, wait
 
@@ -37,13 +36,6 @@ def searched(place: Place) -> Results:
     process.communicate(timeout=120)
     place.run("resume", "ladder")
     return place.results("ladder")
-
-
-def test_it_is_the_search_that_nobody_interrupted(place: Place, searched: Results) -> None:
-    place.run("search", place.config(LADDER | {"name": "whole"}))
-    whole = place.results("whole").trials
-    names = ["configuration", "seed", "family", "params.until", "steps", "budget", "scale"]
-    pd.testing.assert_frame_equal(whole[names], searched.trials[names])
 
 
 def test_every_trial_is_a_complete_training_of_its_budget(searched: Results) -> None:
