@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mollitune._errors import MollituneError
-from mollitune.analysis.tables.comparable import comparable_reports, require_alike
+from mollitune.analysis.tables.comparable import comparable_reports, longest, require_alike
 from mollitune.analysis.tables.configurations import parameters
 from mollitune.analysis.tables.results import Results
 from mollitune.search.store import COMPARABLE_WITHIN, PARAMS_PREFIX, SHAPE_PREFIX
@@ -46,7 +46,8 @@ def importance(
     By fANOVA: of a forest of regression trees over the configurations, the share of the variance
     that is left when all other features are averaged out. What features do only together belongs
     to none of them, so shares need not add up to 1. The target is the logarithm of FID, averaged
-    over the seeds of a configuration; not the expected FID, which leans on the shapes already.
+    over the seeds of a configuration; not the expected FID, which leans on the shapes already. Of
+    several budgets the largest counts.
     Numbers enter by their ranks, so no unit, logarithm or outlier matters, and a share is over
     what was tried, evenly.
 
@@ -93,7 +94,7 @@ def importance(
     """
     if kind is not None and kind not in _KINDS:
         raise MollituneError(f"no kind {kind!r} of importance; there are: {', '.join(_KINDS)}")
-    runs = comparable_reports(results, model)
+    runs = longest(comparable_reports(results, model))
     _check_family(results, model, family)
     rows = [
         row

@@ -13,7 +13,7 @@ import pandas as pd
 
 from mollitune.analysis.ranking.expectation import LEVEL
 from mollitune.analysis.ranking.leaderboard import named, ranked
-from mollitune.analysis.tables.comparable import comparable_reports, require_alike
+from mollitune.analysis.tables.comparable import comparable_reports, longest, require_alike
 from mollitune.analysis.tables.configurations import configuration_of, hyperspace_of
 from mollitune.analysis.tables.results import Results
 from mollitune.schedules import SAME_CURVE, Schedule, curve_distance
@@ -82,7 +82,7 @@ def transfer(results: Results) -> pd.DataFrame:
     Raises:
         MollituneError: If the FIDs of a model were not all measured alike.
     """
-    groups = list(comparable_reports(results).groupby("model", sort=True))
+    groups = list(longest(comparable_reports(results)).groupby("model", sort=True))
     alone = len(groups) < 2
     models = [] if alone else [_Model(results, str(name), own) for name, own in groups]
     table = [_row(a, b) for a, b in permutations(models, 2)]
@@ -95,7 +95,8 @@ class _Model:
     def __init__(self, results: Results, name: str, runs: pd.DataFrame) -> None:
         require_alike(results, runs, COMPARABLE_WITHIN)
         self.name = name
-        self.board = ranked(results, name)
+        board = ranked(results, name)
+        self.board = board[board["configuration"].isin(runs["configuration"])]
         self.expected: list[float] = self.board["fid_expected"].tolist()
         numbers = self.board["configuration"].tolist()
         of_each = dict(iter(runs.groupby("configuration")))

@@ -160,7 +160,10 @@ class Best:
 
     @property
     def _after_the_verdict(self) -> str:
-        expected = f"expected {self.metric} {fid_text(self.fid_expected)} on validation images"
+        where = f" at {self.target:,} steps" if self.target is not None else ""
+        expected = (
+            f"expected {self.metric} {fid_text(self.fid_expected)} on validation images{where}"
+        )
         search = f"The search recommended {self.text}, with {expected}."
         if self.confirmed is None:
             return search

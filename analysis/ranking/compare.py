@@ -10,7 +10,12 @@ import pandas as pd
 
 from mollitune._errors import MollituneError
 from mollitune.analysis.confirmation.paired import paired_interval
-from mollitune.analysis.tables.comparable import comparable_reports, minimised, require_alike
+from mollitune.analysis.tables.comparable import (
+    comparable_reports,
+    longest,
+    minimised,
+    require_alike,
+)
 from mollitune.analysis.tables.configurations import configuration_text
 from mollitune.analysis.tables.results import Results
 from mollitune.search.store import COMPARABLE_WITHIN
@@ -160,7 +165,7 @@ def _configuration(
         number = index(which)
         _row(results, number, model)
         return number
-    own = runs[runs["family"] == which]
+    own = longest(runs[runs["family"] == which])
     if own.empty:
         known = ", ".join(sorted(runs["family"].unique())) or "none yet"
         raise MollituneError(
@@ -174,7 +179,7 @@ def _configuration(
         )
     require_alike(results, own, COMPARABLE_WITHIN)
     board = ranked(results, models[0])
-    return int(board.loc[board["family"] == which, "configuration"].iloc[0])
+    return int(board[board["configuration"].isin(own["configuration"])]["configuration"].iloc[0])
 
 
 def _row(results: Results, number: int, model: str | None) -> dict[Any, Any]:

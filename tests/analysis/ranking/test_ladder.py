@@ -18,7 +18,7 @@ from tests.analysis.conftest import (
 )
 
 from mollitune._errors import MollituneError
-from mollitune.analysis import Results, ladder, trends
+from mollitune.analysis import Results, compare, importance, ladder, trends
 from mollitune.analysis.ranking import best, per_budget
 from mollitune.search.store.schema import CONFIRM_TRIALS
 
@@ -137,6 +137,17 @@ def test_best_is_about_the_largest_budget(search: Search) -> None:
     assert found.others_tried == 1
 
 
+def test_a_verdict_is_about_the_largest_budget_too(search: Search) -> None:
+    fresh = climb(CROSSING, CONFIRM_TRIALS, stage="confirm")
+    found = best(search(*climb(CROSSING), *fresh, plan=PLAN))
+    assert found.verdict is not None
+    assert found.verdict.steps == 4000
+    assert found.production == LINEAR
+    other = {VANILLA: {1: 30.0, 4: 16.0}, LINEAR: {1: 20.0, 4: 26.0}}
+    fresh = climb(other, CONFIRM_TRIALS, stage="confirm")
+    assert best(search(*climb(CROSSING), *fresh, plan=PLAN)).production == VANILLA
+
+
 def tuned(search: Search, finals: Sequence[float], lrs: Sequence[float]) -> Results:
     """Two seeds of vanilla, vanilla and linear, each at a learning rate of its own."""
     arms = zip((VANILLA, VANILLA, LINEAR), finals, lrs, strict=True)
@@ -160,3 +171,10 @@ def test_unlike_measurements_are_refused(search: Search) -> None:
         ladder(search(*TRIALS[:3], reports=[other]))
     with pytest.raises(MollituneError, match="has no model 'maf'"):
         ladder(search(*TRIALS[:3]), "maf")
+
+
+def test_what_asks_for_one_budget_takes_the_largest(search: Search) -> None:
+    results = crossing(search, metadata={"ladder": {"scales": [1, 4], "target": 16}})
+    pairs = compare(results, "vanilla", "linear")
+    assert set(pairs["step"]) == {4000}
+    assert len(importance(results)) == 0  # of two configurations there, not of four
