@@ -17,12 +17,11 @@ from scipy.linalg.lapack import dtrtrs
 from threadpoolctl import ThreadpoolController
 
 from .scales import Array, Hyperparameters
+from .shape import UNTIL
 
 Indices = npt.NDArray[np.intp]
 _JITTER = 1e-8
 _ALL = slice(None)
-UNTIL = 0
-"""Which coordinate is the share of the training that is mollified."""
 _APART = 1e16  # far above any square that is taken from it, so that a root exists
 
 

@@ -11,19 +11,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr, ndtri
 
-from mollitune.schedules import GRID, Mollifier, NoiseSchedule, Schedule, strengths
-
+from .belief import Belief
 from .configuration import Configuration
 from .hyperspace import NOTHING, Hyperspace
 from .process import NEW, Points, Runs, fit, one_thread
 from .scales import Array, Draws, Hyperparameters, adapted_draws, prior_draws
+from .shape import COORDINATES, coordinates
 
 MODELLED = 8
 """Schedules below which nothing is modelled: the mean over seeds is all that is believed."""
@@ -34,76 +32,7 @@ MOST = 300
 _WEIGHED = ((60, 1e-4), (150, 0.02))
 _ADAPTED = 2  # how often draws are made anew, nearer to what explains the runs
 _EFFECTIVE = 16
-_SHAPE = 5  # coordinates of a schedule
 _TAIL = 1e-3  # share that the least draws may hold together, to be dropped in the end
-
-
-@lru_cache(maxsize=4096)
-def coordinates(schedule: Schedule) -> tuple[float, ...]:
-    """Return where a schedule lies for the process, every coordinate about in [0, 1].
-
-    Mollified share, area under the level curve, half-life, whether it blurs, and how strongly it
-    starts: the variance of the noise, or a tenth of the width of the blur in pixels. Area and
-    half-life are read off 64 points of the curve, to within .01, in a tenth of the time that
-    `shape_features` takes.
-    """
-    start, until = schedule.level(0.0), schedule.until
-    blurs = isinstance(schedule, Mollifier) and not isinstance(schedule, NoiseSchedule)
-    if start <= 0:
-        return until, 0.0, 0.0, float(blurs), 1.0
-    curve = [level / start for level in strengths(schedule)[: len(GRID)]]
-    area, half_life = sum(curve) / len(curve), min(_half_life(curve), until)
-    return until, area, half_life, float(blurs), min(1.0, start / 10 if blurs else start)
-
-
-def _half_life(curve: Sequence[float]) -> float:
-    """Where a nonincreasing curve over `GRID` that starts at 1 falls to 1/2; 1 if it does not."""
-    after = next((i for i, level in enumerate(curve) if level <= 0.5), len(curve))
-    if after == len(curve):
-        return 1.0
-    left, above = (GRID[after - 1], curve[after - 1]) if after else (0.0, 1.0)
-    return left + (GRID[after] - left) * (above - 0.5) / (above - curve[after])
-
-
-@dataclass(frozen=True)
-class Belief:
-    """What is believed of the expected FID of some schedules, seeds averaged out.
-
-    The beliefs are normal in the logarithm of FID, or on the linear scale in the value itself.
-
-    Arguments:
-        location: Mean of the logarithm, with shape (n,).
-        scale: Standard deviation of the logarithm, given the level m, with shape (n,).
-        level_scale: What not knowing m adds to it. That moves all schedules alike, so it counts
-            in intervals and not in comparisons.
-        linear: Whether all three are of the value, and not of its logarithm.
-    """
-
-    location: Array
-    scale: Array
-    level_scale: Array
-    linear: bool = False
-
-    @property
-    def fid(self) -> Array:
-        """The median of the belief, as an FID."""
-        return self._value(self.location)
-
-    def interval(self, level: float = 0.9) -> tuple[Array, Array]:
-        """Lower and upper ends of the central interval of this probability, as FIDs."""
-        half = ndtri((1 + level) / 2) * np.hypot(self.scale, self.level_scale)
-        return self._value(self.location - half), self._value(self.location + half)
-
-    def _value(self, location: Array) -> Array:
-        return location.copy() if self.linear else np.exp(location)
-
-    def improvement(self, best: float) -> Array:
-        """Expected fall of the logarithm of FID below that of ``best`` (Jones et al., 1998)."""
-        gap = (best if self.linear else np.log(best)) - self.location
-        scale = np.maximum(self.scale, 1e-12)
-        z = gap / scale
-        improvement: Array = gap * ndtr(z) + scale * np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
-        return improvement
 
 
 def expected_fid(
@@ -246,7 +175,7 @@ class ShapeSurrogate:
         if several:  # a seed at another budget is another one: most of what it does is chaos
             both = np.column_stack([seed, points.budget[number]])
             seed = np.unique(both, axis=0, return_inverse=True)[1]
-        own = points.x.shape[1] - _SHAPE
+        own = points.x.shape[1] - COORDINATES
         told = Runs(points, number, seed, y, own, several)
         adapt = (own > 0 or several) and scales is None
         self._weigh(told, scales or prior_draws(points.x.shape[1], own, several), adapt)

@@ -11,15 +11,15 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 from tests.search.policy.worlds import plain
 
 from mollitune.schedules import Blur, Float, Linear, Vanilla, build, families, shape_features
+from mollitune.search.policy.belief import Belief
 from mollitune.search.policy.configuration import Configuration
 from mollitune.search.policy.hyperspace import NOTHING, Hyperspace
 from mollitune.search.policy.scales import Array, Draws, Hyperparameters
+from mollitune.search.policy.shape import coordinates
 from mollitune.search.policy.surrogate import (
     MODELLED,
     MOST,
-    Belief,
     ShapeSurrogate,
-    coordinates,
     expected_fid,
     fitted,
 )
