@@ -24,13 +24,14 @@ _WEIGHTS = np.exp(-(_Z**2) / 2) / np.exp(-(_Z**2) / 2).sum()
 
 
 class LadderSampler(ShapeSampler):
-    """Takes the run that tells most of the best configuration at production's budget, by its cost.
+    """Takes what tells most of the best configuration at production's budget, at equal cost.
 
     What is to be found is the configuration with the lowest FID at the target. A run, of whatever
     configuration and at whatever budget, moves what is believed of it and of all that is like it.
-    Its worth is how much lower the lowest expectation at the target will be after it, on average
-    over its results, by its training steps. So one rule decides on new configurations, longer runs
-    and further seeds.
+    Weighed is what the training steps of the longest run buy of each, one such run or as many
+    shorter ones on further seeds: how much lower the lowest expectation at the target will be
+    after them, on average over their results. The first of these runs is taken. So one rule
+    decides on new configurations, longer runs and further seeds.
 
     | The Knowledge-Gradient Policy for Correlated Normal Beliefs (Frazier et al., 2009)
     | Practical Multi-fidelity Bayesian Optimization for Hyperparameter Tuning (Wu et al., 2020)
@@ -47,6 +48,7 @@ class LadderSampler(ShapeSampler):
     ) -> None:
         super().__init__(source, seed, hyperspace)
         self._ladder = ladder
+        self._budgets = (*ladder.scales, ladder.target)
         self._open: dict[int, Run] = {}
 
     def started(self, run: Run) -> None:
@@ -62,7 +64,7 @@ class LadderSampler(ShapeSampler):
         """Choose the next run: a new configuration at some budget, or one that was tried."""
         if len(self._values) < self._startup:
             return self._random.ask(number, vanilla).at(self._ladder.scales[0])
-        surrogate, tried = self._believed()
+        surrogate, tried, _ = self._surrogate()
         found = self._promising(surrogate, tried, rng_of(self._seed, number), vanilla)
         runs = [c.at(scale) for scale in self._ladder.scales for c in found]
         seeds = [self._ladder.scales[-1] / c.scale for c in runs]
@@ -99,43 +101,10 @@ class LadderSampler(ShapeSampler):
             found += [own[i] for i in likeliest.tolist()]
         return list(dict.fromkeys(found))
 
-    def _believed(self) -> tuple[ShapeSurrogate, list[Configuration]]:
-        """Return the process with beliefs about open runs, and what is complete."""
-        complete = sorted(self._values)
-        tried = [self._configurations[c] for c in complete]
-        values = [list(self._values[c].values()) for c in complete]
-        seeds = [list(self._values[c]) for c in complete]
-        budgets = (*self._ladder.scales, self._ladder.target)
-        surrogate = ShapeSurrogate(tried, values, seeds, self._hyperspace, budgets=budgets)
+    def _open_runs(self) -> list[tuple[int, int]]:
+        """What a value is only believed of, further seeds among it."""
         lost = [(c, 0) for c in sorted(self._lost)]
-        running = [(run.configuration, run.repeat) for run in self._open.values()]
-        if not (lost or running):
-            return surrogate, tried
-        place = {c: i for i, c in enumerate(complete)}
-        everything = list(tried)
-        for number, repeat in (*lost, *running):
-            own = self._configurations[number]
-            if number not in place:
-                place[number] = len(everything)
-                everything.append(own)
-                values.append([])
-                seeds.append([])
-            expected = float(surrogate.at([own]).fid[0])
-            if number in self._lost:
-                others = surrogate.at([c.at(own.scale) for c in tried]).fid
-                expected = max(expected, float(np.median(others)))
-            values[place[number]].append(expected)
-            seeds[place[number]].append(repeat)
-        with_open = ShapeSurrogate(
-            everything,
-            values,
-            seeds,
-            self._hyperspace,
-            scales=surrogate.draws,
-            always=[place[number] for number, _ in running],
-            budgets=budgets,
-        )
-        return with_open, tried
+        return lost + [(run.configuration, run.repeat) for run in self._open.values()]
 
 
 def knowledge_gradient(expected: Array, moved: Array) -> Array:

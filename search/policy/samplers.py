@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -119,6 +119,7 @@ class ShapeSampler:
         self._random = RandomSampler(source, seed)
         self._startup = startup
         self._hyperspace = hyperspace
+        self._budgets: tuple[float, ...] = ()
         self._configurations: dict[int, Configuration] = {}
         self._values: dict[int, dict[int, float]] = {}
         self._lost: set[int] = set()
@@ -165,28 +166,45 @@ class ShapeSampler:
         known = [self._configurations[c] for c in complete]
         values = [list(self._values[c].values()) for c in complete]
         seeds = [list(self._values[c]) for c in complete]
-        surrogate = fitted(known, values, seeds, self._hyperspace)
+        surrogate = fitted(known, values, seeds, self._hyperspace, self._budgets)
         fids = surrogate.tried().fid.tolist()
-        open_runs = [c for c in self._configurations if c not in self._values]
+        open_runs = self._open_runs()
         if not open_runs:
             return surrogate, known, fids
-        expected = surrogate.at([self._configurations[c] for c in open_runs]).fid
-        middle = float(np.median([np.mean(v) for v in values]))
-        floors = [middle if c in self._lost else -math.inf for c in open_runs]
-        believed = [[max(float(e), f)] for e, f in zip(expected, floors, strict=True)]
-        everything = [*known, *(self._configurations[c] for c in open_runs)]
-        first = [[0]] * len(open_runs)
-        running = [len(known) + i for i, c in enumerate(open_runs) if c not in self._lost]
+        expected = surrogate.at([self._configurations[c] for c, _ in open_runs]).fid
+        floors = [self._floor(c, known, values) for c, _ in open_runs]
+        places, everything = {c: i for i, c in enumerate(complete)}, list(known)
+        for (c, seed), value, floor in zip(open_runs, expected.tolist(), floors, strict=True):
+            if c not in places:
+                places[c] = len(everything)
+                everything.append(self._configurations[c])
+                values.append([])
+                seeds.append([])
+            values[places[c]].append(max(value, floor))
+            seeds[places[c]].append(seed)
         # what is only believed says nothing new of the scales
         with_open = ShapeSurrogate(
             everything,
-            [*values, *believed],
-            [*seeds, *first],
+            values,
+            seeds,
             self._hyperspace,
             scales=surrogate.draws,
-            always=running,
+            always=[places[c] for c, _ in open_runs if c not in self._lost],
+            budgets=self._budgets,
         )
         return with_open, known, fids
+
+    def _open_runs(self) -> list[tuple[int, int]]:
+        """What a value is only believed of: numbers of configurations, each with a repeat."""
+        return [(c, 0) for c in self._configurations if c not in self._values]
+
+    def _floor(
+        self, lost: int, known: Sequence[Configuration], values: Sequence[Sequence[float]]
+    ) -> float:
+        """The least that is believed of a run: of a lost one the middle of its budget."""
+        scale = self._configurations[lost].scale
+        alike = [np.mean(v) for c, v in zip(known, values, strict=True) if c.scale == scale]
+        return float(np.median(alike)) if lost in self._lost and alike else -math.inf
 
 
 Build = Callable[[Source, int, Hyperspace], Sampler]

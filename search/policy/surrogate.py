@@ -68,13 +68,14 @@ def fitted(
     values: Sequence[Sequence[float]],
     seeds: Sequence[Sequence[int]] | None = None,
     hyperspace: Hyperspace = NOTHING,
+    budgets: tuple[float, ...] = (),
 ) -> ShapeSurrogate:
     """Return a `ShapeSurrogate`: the last one, if it is asked for once more.
 
     A search that proposes a run asks twice, for the race and for the sampler.
     """
     alike = None if seeds is None else tuple(map(tuple, seeds))
-    return _fitted(tuple(configurations), tuple(map(tuple, values)), alike, hyperspace)
+    return _fitted(tuple(configurations), tuple(map(tuple, values)), alike, hyperspace, budgets)
 
 
 @lru_cache(maxsize=1)
@@ -83,8 +84,9 @@ def _fitted(
     values: tuple[tuple[float, ...], ...],
     seeds: tuple[tuple[int, ...], ...] | None,
     hyperspace: Hyperspace,
+    budgets: tuple[float, ...],
 ) -> ShapeSurrogate:
-    return ShapeSurrogate(configurations, values, seeds, hyperspace)
+    return ShapeSurrogate(configurations, values, seeds, hyperspace, budgets=budgets)
 
 
 class ShapeSurrogate:
