@@ -9,6 +9,7 @@ at the longest budget as it is foreseen from the shorter ones.
 from __future__ import annotations
 
 import argparse
+import math
 import platform
 import shutil
 import statistics
@@ -75,12 +76,12 @@ def _report(row: Row) -> dict[str, Any]:
         **{"step": row["step"], "progress": 1.0, "level": 0.0, "phase": "clean"},
         **{"comparable": True, "fid": row["fid"], "kid": row["kid"], "bpd": row["bpd"]},
         **{"precision": None, "recall": None, "fid_infinity": None},
-        **{"probe_fid": None, "probe_steps": 0, "train_loss": 0.0, "ema": 0.0},
+        **{"probe_fid": None, "probe_steps": 0, "train_loss": math.nan, "ema": 0.0},
         **{"non_finite_losses": row["lost"], "non_finite_samples": 0},
         **{"extractor": "lenet", "extractor_sha256": "", "extractor_resize": "none"},
         **{"fid_samples": row["fid_samples"], "fid_reference": "validation"},
         **{"fid_reference_size": 0, "device": row["device"]},
-        **{"step_seconds": row["seconds"] / row["steps"], "eval_seconds": 0.0},
+        **{"step_seconds": row["seconds"] / row["steps"], "eval_seconds": math.nan},
         **{f"extra.{_column(name)}": value for name, value in row.items() if ":" in name},
     }
 

@@ -265,7 +265,9 @@ def _recommend(results: Results, rows: pd.DataFrame, board: pd.DataFrame) -> Bes
     space = hyperspace_of(results, model)
     plain = next(iter(board[board["family"] == "vanilla"].to_dict("records")), None)
     own = _configuration(median.to_dict(), space)
-    target = None if results.ladder is None else results.ladder.target
+    # one budget tells nothing of another
+    ladder = results.ladder if rows["scale"].nunique() > 1 else None
+    target = None if ladder is None else ladder.target
     return Best(
         search=str(median["search"]),
         configuration=int(top["configuration"]),

@@ -53,8 +53,9 @@ def leaderboard(results: Results, model: str | None = None) -> pd.DataFrame:
 
     Where a search has several budgets, a configuration stands once, and what is ranked is the FID
     to expect at the target: ``fid_expected``, its interval, ``vanilla_expected``, ``difference``
-    are of that budget. What was measured is that of its longest runs, ``vanilla_mean`` that of
-    vanilla at the same budget, and one more column tells all of them, ``budgets``.
+    are of that budget, or of the only one that was trained yet. What was measured is that of its
+    longest runs, ``vanilla_mean`` that of vanilla at the same budget, and one more column tells
+    all of them, ``budgets``.
 
     Only comparable evaluations count: full budget, clean data, finite FID. They are ranked
     among those of the same model that were measured in the same way, see `COMPARABLE_WITHIN`.
@@ -173,10 +174,11 @@ def _configurations(alike: pd.DataFrame, space: Hyperspace, target: float | None
         schedule=texts,
         trials=[", ".join(map(str, own)) for own in of_each("trial")],
     )
-    if target is None:
+    if target is not None:
+        board = board.assign(budgets=_budgets(configurations, board), vanilla_mean=_vanilla(board))
+    if target is None or runs["scale"].nunique() == 1:  # one budget tells nothing of another
         expected = expectations(*told)
     else:
-        board = board.assign(budgets=_budgets(configurations, board), vanilla_mean=_vanilla(board))
         found = expectations_at(target, *told)
         board, expected = board.iloc[list(found)], list(found.values())
     return board.assign(

@@ -1,6 +1,7 @@
 import math
 from collections.abc import Sequence
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 from tests.analysis.conftest import (
@@ -18,7 +19,7 @@ from tests.analysis.conftest import (
 )
 
 from mollitune._errors import MollituneError
-from mollitune.analysis import Results, compare, importance, ladder, trends
+from mollitune.analysis import Results, compare, importance, ladder, leaderboard, trends
 from mollitune.analysis.ranking import best, per_budget
 from mollitune.search.store.schema import CONFIRM_TRIALS
 
@@ -178,3 +179,14 @@ def test_what_asks_for_one_budget_takes_the_largest(search: Search) -> None:
     pairs = compare(results, "vanilla", "linear")
     assert set(pairs["step"]) == {4000}
     assert len(importance(results)) == 0  # of two configurations there, not of four
+
+
+def test_one_budget_alone_is_no_ground_for_another(search: Search) -> None:
+    results = search(*TRIALS[:3], metadata={"ladder": {"scales": [1, 4], "target": 16}})
+    plain = search(*TRIALS[:3])
+    shared = ["schedule", "fid_expected", "fid_low", "fid_high"]
+    pd.testing.assert_frame_equal(leaderboard(results)[shared], leaderboard(plain)[shared])
+    assert best(results).target is None
+    assert best(results).sentence == best(plain).sentence
+    (known,) = trends(results)
+    assert known.extrapolation is not None
