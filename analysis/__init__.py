@@ -21,6 +21,7 @@ Nothing here needs Ray, prints or shows: functions return data frames, figures a
 `audit`             whether stopping early was safe
 `verdict`           what fresh seeds say: which schedules beat vanilla, which cannot be told apart
 `ladder`            what each schedule does at each budget; `trends` says it in sentences
+`prior`             what the search has learned from, and how far that agrees with it
 `trend`             how a schedule's effect moves with the budget, and where it starts to pay
 `write_report`      the page that shows a search to people; `watch_report` follows one that runs
 =================== =====================================================================
@@ -65,6 +66,7 @@ from .ranking import (
     leaderboard,
     paired_fids,
     pareto,
+    prior,
     summary,
     trends,
 )
@@ -104,6 +106,7 @@ __all__ = [
     "paired_fids",
     "paired_interval",
     "pareto",
+    "prior",
     "schedule_of",
     "seeds_needed",
     "summary",

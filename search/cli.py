@@ -266,10 +266,13 @@ def best(
     """Print the best schedule; with --export write it to a file for production training."""
     from mollitune.analysis import export_best, load_results
     from mollitune.analysis.ranking import best as find_best
+    from mollitune.analysis.ranking import prior_lines
 
     loaded = load_results(name, results)
     found = find_best(loaded, model)
     typer.echo(found.sentence)
+    for line in prior_lines(loaded, found.model):
+        typer.echo(line)
     _print_trends(loaded, found.model, with_winners=found.budgets > 1)
     if export is not None:
         typer.echo(export_best(loaded, export, model, overwrite=force))
@@ -290,13 +293,17 @@ def replay(
     rule: Annotated[
         list[str] | None, typer.Option(help="Replay this stopping rule too, e.g. module:Class.")
     ] = None,
+    prior: Annotated[
+        list[str] | None,
+        typer.Option(help="Replay the default with this earlier search as its prior, too."),
+    ] = None,
 ) -> None:
     """Replay every search policy on the recorded curves of a search, and print its regret."""
     from mollitune.analysis import find_search, load_results
 
     from .policy.rules import spelled
     from .replay.comparison import compare
-    from .replay.recording import record
+    from .replay.recording import prior_of, record
     from .store.description import read_metadata
 
     try:
@@ -315,7 +322,10 @@ def replay(
     with console.status(
         f"replaying {len(recording.schedules)} configurations of {recording.model}"
     ):
-        rows = compare(recording, runs, orders, side, also)
+        earlier = prior_of(
+            [load_results(each, results) for each in prior or ()], loaded, recording
+        )
+        rows = compare(recording, runs, orders, side, also, earlier)
     for row in rows:
         table.add_row(row.name, *[f"{value:.3g}" for value in row.numbers])
     console.print(table)

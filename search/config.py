@@ -329,14 +329,16 @@ class ModelConfig(ModelTraining, _Entry):
         return with_settings(handler(self), searched)
 
 
+def _as_list(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
+
+
 def _models(value: object) -> list[object]:
-    entries = value if isinstance(value, list) else [value]
-    return [{"name": entry} if isinstance(entry, str) else entry for entry in entries]
+    return [{"name": own} if isinstance(own, str) else own for own in _as_list(value)]
 
 
 def _families(value: object) -> object:
-    entries = value if isinstance(value, list) else [value]
-    return [FamilySpace.parse(entry) for entry in entries]
+    return [FamilySpace.parse(entry) for entry in _as_list(value)]
 
 
 def _unique(names: list[str], key: str) -> None:
@@ -476,6 +478,12 @@ class SearchConfig(_Section):
     target_epochs: float | None = Field(
         None, gt=0, le=10**9, description="the same in epochs, for searches with epochs"
     )
+    prior: Annotated[list[str], BeforeValidator(_as_list)] = Field(
+        default_factory=list,
+        max_length=20,
+        description="earlier searches to learn from, names or paths: of the same or other data, "
+        "models and budgets; how far each agrees is learned",
+    )
     stopping: StoppingConfig = StoppingConfig()
     sampler: Literal["shape", "tpe", "gp", "random"] = Field(
         "shape",
@@ -536,6 +544,9 @@ class SearchConfig(_Section):
         _unique([entry.name for entry in self.model], "model")
         _unique([entry.family for entry in self.families], "families")
         _unique(list(self.loggers), "loggers")
+        _unique(self.prior, "prior")
+        if self.prior and self.sampler != "shape":
+            raise ValueError(f"sampler {self.sampler!r} learns from no prior; shape does")
         if self.resources.stack != 1 and all(entry.always_averages for entry in self.model):
             raise ValueError(
                 "resources.stack trains no averaged weights, and every model has ema; leave one "

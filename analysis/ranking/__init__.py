@@ -3,7 +3,8 @@
 `expectation` says which FID to expect of each configuration, `leaderboard` ranks by it, `best` and
 `finalists` choose from that, `summary` is the table at the end of a search, `export` writes the
 choice to a file, `compare` sets two configurations side by side, `pareto` weighs two metrics,
-`ladder` has the effect at each budget, `trends` what that tells of other ones.
+`ladder` has the effect at each budget, `trends` what that tells of other ones, `prior` how far
+earlier searches agree.
 """
 
 from .best import Best, best
@@ -13,6 +14,7 @@ from .finalists import finalists, same, tried
 from .ladder import ladder
 from .leaderboard import leaderboard
 from .pareto import pareto
+from .prior import prior, prior_lines
 from .summary import summary
 from .trends import Trends, per_budget, trends
 
@@ -28,6 +30,8 @@ __all__ = [
     "paired_fids",
     "pareto",
     "per_budget",
+    "prior",
+    "prior_lines",
     "same",
     "summary",
     "trends",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from mollitune.analysis.tables.configurations import configurations_of
+from mollitune.analysis.tables.configurations import told
 from mollitune.analysis.words import fid_text
 from mollitune.schedules import Schedule, build
 from mollitune.search.policy import MODELLED, Configuration, Hyperspace, ShapeSurrogate
@@ -63,16 +62,10 @@ def equal_hyperparameters(
     """
     if not space or schedule.family == "vanilla":
         return None
-    ordered = runs.sort_values(["configuration", "trial"])
-    found, _ = configurations_of(ordered.drop_duplicates("configuration"), space)
+    found, _, fids, seeds = told(runs, space)
     known = [configuration for configuration in found if configuration is not None]
     if len(known) < max(MODELLED, len(found)):
         return None
-    bounds = [0, *ordered.groupby("configuration", sort=True).size().cumsum()]
-    fids, seeds = (
-        [ordered[name].tolist()[begin:end] for begin, end in pairwise(bounds)]
-        for name in ("fid", "seed")
-    )
     scale = known[0].scale if target is None else target
     surrogate = ShapeSurrogate(known, fids, seeds, space, budgets=(scale,))
     tried = list(dict.fromkeys(configuration.settings for configuration in known))

@@ -7,7 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtrit
 
-from mollitune.search.policy import MODELLED, NOTHING, Configuration, Hyperspace, ShapeSurrogate
+from mollitune.search.policy import MODELLED, NOTHING, Configuration, Hyperspace
+from mollitune.search.policy.earlier import Earlier
+from mollitune.search.policy.surrogate import fitted
 
 LEVEL = 0.9
 """Probability of all intervals that are shown."""
@@ -32,6 +34,7 @@ def expectations(
     values: Sequence[Sequence[float]],
     seeds: Sequence[Sequence[int]],
     space: Hyperspace = NOTHING,
+    earlier: tuple[Earlier, ...] = (),
 ) -> list[Expectation]:
     """Return the FID to expect of each configuration of one model on a fresh seed.
 
@@ -45,11 +48,12 @@ def expectations(
         values: For each its FIDs, one per complete run, measured alike.
         seeds: For each the seeds of these runs.
         space: The hyperparameters in which they may differ.
+        earlier: What earlier searches have shown; with any there are never too few.
     """
     known = [configuration for configuration in configurations if configuration is not None]
-    if len(known) < max(MODELLED, len(configurations)):
+    if len(known) < max(1 if earlier else MODELLED, len(configurations)):
         return _means(values)
-    belief = ShapeSurrogate(known, values, seeds, space).tried()
+    belief = fitted(known, values, seeds, space, earlier=earlier).tried()
     low, high = belief.interval(LEVEL)
     return [Expectation(*map(float, row)) for row in zip(belief.fid, low, high, strict=True)]
 
@@ -60,6 +64,7 @@ def expectations_at(
     values: Sequence[Sequence[float]],
     seeds: Sequence[Sequence[int]],
     space: Hyperspace = NOTHING,
+    earlier: tuple[Earlier, ...] = (),
 ) -> dict[int, Expectation]:
     """Return the FID to expect at a budget, from runs of one model at several.
 
@@ -69,6 +74,7 @@ def expectations_at(
         values: As for `expectations`.
         seeds: As for `expectations`.
         space: As for `expectations`.
+        earlier: As for `expectations`.
 
     Returns:
         For each configuration, whatever its budget, where it stands with the longest one of it
@@ -79,12 +85,11 @@ def expectations_at(
         return {}
     built.sort(key=lambda each: (each[0].scale, each[1]))
     longest = {own.at(target): i for own, i in built}
-    surrogate = ShapeSurrogate(
+    surrogate = fitted(
         [own for own, _ in built],
         [values[i] for _, i in built],
         [seeds[i] for _, i in built],
-        space,
-        budgets=(target,),
+        *(space, (target,), earlier),
     )
     belief = surrogate.at(list(longest))
     low, high = belief.interval(LEVEL)

@@ -1,14 +1,12 @@
 """Ranking of configurations by expected FID, where and only where the values may be compared."""
 
-from itertools import pairwise
-from typing import Any
-
 import pandas as pd
 
 from mollitune.analysis.tables.comparable import comparable_reports, second_metric
-from mollitune.analysis.tables.configurations import configurations_of, hyperspace_of
+from mollitune.analysis.tables.configurations import hyperspace_of, told
 from mollitune.analysis.tables.results import Results
 from mollitune.search.policy import Configuration, Hyperspace
+from mollitune.search.policy.earlier import Earlier
 from mollitune.search.store import COMPARABLE_WITHIN, Constraint, Objective
 
 from .expectation import expectations, expectations_at
@@ -112,7 +110,7 @@ def _fitted(results: Results, model: str, runs: pd.DataFrame) -> pd.DataFrame:
         target = None if ladder is None else ladder.target
         results.boards[model] = pd.concat(
             [
-                _ranked(alike, space, results.constraint, target)
+                _ranked(alike, space, results.constraint, target, results.earlier.get(model, ()))
                 for _, alike in runs.groupby(within, sort=True)
             ]
         )
@@ -120,10 +118,14 @@ def _fitted(results: Results, model: str, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _ranked(
-    alike: pd.DataFrame, space: Hyperspace, constraint: Constraint | None, target: float | None
+    alike: pd.DataFrame,
+    space: Hyperspace,
+    constraint: Constraint | None,
+    target: float | None,
+    earlier: tuple[Earlier, ...],
 ) -> pd.DataFrame:
     """Rows of the leaderboard for runs that were measured alike, best first."""
-    board = _configurations(alike, space, target)
+    board = _configurations(alike, space, target, earlier)
     vanilla = board["family"] == "vanilla"
     plain = board[vanilla].sort_values(["fid_expected", "configuration"])[:1]
     if target is None:
@@ -149,18 +151,14 @@ def _allowed(
     return board["configuration"].map(lambda number: allows(means.get(number), vanilla))
 
 
-def _configurations(alike: pd.DataFrame, space: Hyperspace, target: float | None) -> pd.DataFrame:
+def _configurations(
+    alike: pd.DataFrame, space: Hyperspace, target: float | None, earlier: tuple[Earlier, ...]
+) -> pd.DataFrame:
     runs = alike.sort_values(["configuration", "trial"])
     each = runs.groupby("configuration", sort=True)
     first = runs.drop_duplicates("configuration")
-    configurations, texts = configurations_of(first, space)
-    bounds = [0, *each.size().cumsum()]
-
-    def of_each(column: str) -> list[list[Any]]:
-        values = runs[column].tolist()
-        return [values[begin:end] for begin, end in pairwise(bounds)]
-
-    told = (configurations, of_each("fid"), of_each("seed"), space)
+    configurations, texts, fids, seeds = told(alike, space)
+    known = (configurations, fids, seeds, space)
     measured = {
         "runs": each.size(),
         "fid_mean": each["fid"].mean(),
@@ -172,14 +170,14 @@ def _configurations(alike: pd.DataFrame, space: Hyperspace, target: float | None
     board = own.assign(
         **{name: values.to_numpy() for name, values in measured.items()},
         schedule=texts,
-        trials=[", ".join(map(str, own)) for own in of_each("trial")],
+        trials=each["trial"].agg(lambda own: ", ".join(map(str, own))).tolist(),
     )
     if target is not None:
         board = board.assign(budgets=_budgets(configurations, board), vanilla_mean=_vanilla(board))
     if target is None or runs["scale"].nunique() == 1:  # one budget tells nothing of another
-        expected = expectations(*told)
+        expected = expectations(*known, earlier)
     else:
-        found = expectations_at(target, *told)
+        found = expectations_at(target, *known, earlier)
         board, expected = board.iloc[list(found)], list(found.values())
     return board.assign(
         fid_expected=[one.fid for one in expected],

@@ -15,10 +15,17 @@ from mollitune.search.store import Constraint, Objective
 from .results import Results
 
 
-def comparable_reports(results: Results, model: str | None = None) -> pd.DataFrame:
+def comparable_reports(
+    results: Results, model: str | None = None, objective: Objective | None = None
+) -> pd.DataFrame:
     """The search's evaluations that may be ranked, without those of the confirmation.
 
     They are as `minimised` returns them.
+
+    Args:
+        results: Results of a search.
+        model: Only this model; all of them by default.
+        objective: What is minimised; by default what the search minimises. It has a column.
 
     Raises:
         MollituneError: If the search has no such model.
@@ -38,8 +45,9 @@ def comparable_reports(results: Results, model: str | None = None) -> pd.DataFra
 
     # before the conversion: of a million evaluations few are comparable
     frame: pd.DataFrame = rows["reports"].where(wanted).to_pandas()
-    found = minimised(frame, results.objective)
-    return found if results.objective.is_fid else found[np.isfinite(found["fid"])]
+    objective = objective or results.objective
+    found = minimised(frame, objective)
+    return found if objective.is_fid else found[np.isfinite(found["fid"])]
 
 
 def minimised(rows: pd.DataFrame, objective: Objective) -> pd.DataFrame:

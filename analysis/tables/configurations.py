@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -45,19 +46,28 @@ def hyperspace_of(results: Results, model: str) -> Hyperspace:
     Raises:
         ValueError: If a dimension in its description is not legal.
     """
-    config = results.metadata.get("config")
+    # descriptions have every dimension spelled out, and nothing else that is a mapping
+    told = training_of(results.metadata.get("config"), model)
+    spelled = {name: value for name, value in told.items() if isinstance(value, dict)}
+    found = ((name, dimension(value)) for name, value in sorted(spelled.items()))
+    return Hyperspace({name: known for name, known in found if known is not None})
+
+
+def training_of(config: object, model: str) -> dict[str, Any]:
+    """Return how a config trains a model, by the names of hyperparameters; empty if it does not.
+
+    Args:
+        config: As ``search.json`` has it.
+        model: Name of the model.
+    """
     entries = config.get("model") if isinstance(config, Mapping) else None
     for entry in entries if isinstance(entries, list) else ():
         if isinstance(entry, dict) and entry.get("name") == model:
             own = {name: value for name, value in entry.items() if name != "hparams"}
             hparams = entry.get("hparams")
             inner = hparams.items() if isinstance(hparams, dict) else ()
-            own |= {f"hparams.{name}": value for name, value in inner}
-            # descriptions have every dimension spelled out, and nothing else that is a mapping
-            spelled = {name: value for name, value in own.items() if isinstance(value, dict)}
-            found = ((name, dimension(value)) for name, value in sorted(spelled.items()))
-            return Hyperspace({name: known for name, known in found if known is not None})
-    return NOTHING
+            return own | {f"hparams.{name}": value for name, value in inner}
+    return {}
 
 
 def configuration_of(row: Mapping[Any, Any], space: Hyperspace = NOTHING) -> Configuration:
@@ -123,6 +133,38 @@ def configurations_of(
         except ValueError:
             found.append(None)
     return found, texts
+
+
+class Told(NamedTuple):
+    """What complete runs of one model tell, by configuration in the order of their numbers.
+
+    Attributes:
+        configurations: The configurations, n of them; None for what cannot be built here.
+        texts: Each as short text.
+        values: For each what its runs measured, in the order of the trials.
+        seeds: For each the seeds of these runs.
+    """
+
+    configurations: list[Configuration | None]
+    texts: list[str]
+    values: list[list[float]]
+    seeds: list[list[int]]
+
+
+def told(rows: pd.DataFrame, space: Hyperspace = NOTHING) -> Told:
+    """Group final evaluations of one model by configuration.
+
+    Args:
+        rows: Rows of ``reports``, one per run, in which ``fid`` is what is minimised.
+        space: The hyperparameters that were searched for the model.
+    """
+    runs = rows.sort_values(["configuration", "trial"])
+    bounds = [0, *runs.groupby("configuration", sort=True).size().cumsum()]
+    values, seeds = (
+        [runs[column].tolist()[begin:end] for begin, end in pairwise(bounds)]
+        for column in ("fid", "seed")
+    )
+    return Told(*configurations_of(runs.drop_duplicates("configuration"), space), values, seeds)
 
 
 def _parted(family: str, given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

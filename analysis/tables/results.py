@@ -12,6 +12,7 @@ from pyarrow import fs
 from mollitune._errors import MollituneError
 from mollitune._folder import Folder, StorageError
 from mollitune.search.policy import Ladder
+from mollitune.search.policy.earlier import Earlier, earlier_of
 from mollitune.search.store import Constraint, Objective, read_confirmation_file
 
 from .rows import Tables
@@ -71,6 +72,11 @@ class Results:
     def ladder(self) -> Ladder | None:
         """The budgets of the search and of production; None where it has one."""
         return self._told("ladder", Ladder.from_dict)
+
+    @cached_property
+    def earlier(self) -> Mapping[str, tuple[Earlier, ...]]:
+        """What the search knew of each model from earlier searches; empty without any."""
+        return self._told("prior", earlier_of) or {}
 
     @cached_property
     def boards(self) -> dict[str, pd.DataFrame]:
@@ -134,7 +140,7 @@ class Results:
         told = self.metadata.get(key)
         try:
             return read(told) if told is not None else None
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise MollituneError(
                 f"search.json of {self.name!r} is damaged at {key}: restore it from a copy"
             ) from error

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from mollitune.schedules import build
 from mollitune.search.config import SearchConfig
 from mollitune.search.policy.configuration import Configuration
+from mollitune.search.policy.earlier import Earlier
 from mollitune.search.policy.hyperspace import Hyperspace
 from mollitune.search.policy.ladder_sampler import LadderSampler
 from mollitune.search.policy.proposer import Proposer
@@ -16,26 +18,32 @@ from mollitune.search.policy.space import FamilySpace
 from mollitune.search.policy.study import BothSides, StudySampler
 from mollitune.search.policy.surrogate import expected_fid
 
+Prior = Mapping[str, tuple[Earlier, ...]]
+"""What earlier searches have shown, by the model of the new one."""
 
-def proposer(config: SearchConfig, side: int) -> Proposer:
+
+def proposer(config: SearchConfig, side: int, prior: Prior = MappingProxyType({})) -> Proposer:
     """Return what decides on the runs of a search.
 
     Args:
         config: The search.
         side: Side of the images in pixels.
+        prior: What earlier searches have shown.
     """
     stopping, ladder = config.stopping, config.ladder
     spaces = {entry.name: entry.hyperspace for entry in config.model}
     return Proposer(
         arms=list(arms(config, side)),
         samplers={
-            name: sampler(config, side, config.seed + i, space)
+            name: sampler(config, side, config.seed + i, space, prior.get(name, ()))
             for i, (name, space) in enumerate(spaces.items())
         },
         seed=config.seed,
         eta=stopping.reduction_factor if stopping.races and ladder is None else None,
         seeds=stopping.max_seeds,
-        expect=lambda model, tried, fids, seeds: expected_fid(tried, fids, seeds, spaces[model]),
+        expect=lambda model, tried, fids, seeds: expected_fid(
+            tried, fids, seeds, spaces[model], prior.get(model, ())
+        ),
         share=shares(config),
         bound=None if config.bounded is None else config.bounded.bound,
         ladder=ladder is not None,
@@ -48,13 +56,19 @@ def shares(config: SearchConfig) -> dict[str, float]:
     return {name: config.vanilla_share if _spaces(config) else 1.0 for name in searched}
 
 
-def sampler(config: SearchConfig, side: int, seed: int, hyperspace: Hyperspace) -> Sampler:
+def sampler(
+    config: SearchConfig,
+    side: int,
+    seed: int,
+    hyperspace: Hyperspace,
+    earlier: tuple[Earlier, ...] = (),
+) -> Sampler:
     """Return the sampler that a config names, for one model."""
     schedules, spaces = source(config, side, hyperspace), _spaces(config)
     if config.ladder is not None:
-        return LadderSampler(schedules, seed, config.ladder, hyperspace)
+        return LadderSampler(schedules, seed, config.ladder, hyperspace, earlier)
     if config.sampler == "shape":
-        return ShapeSampler(schedules, seed, hyperspace)
+        return ShapeSampler(schedules, seed, hyperspace, earlier=earlier)
     if config.sampler == "random" or not (spaces or hyperspace):
         return RandomSampler(schedules, seed)
     how = (side, seed, config.workers, schedules, hyperspace)

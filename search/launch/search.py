@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
 from rich.console import Console
 
 from mollitune._folder import Folder
+from mollitune.analysis.tables.configurations import training_of
+from mollitune.analysis.tables.load import load_results
+from mollitune.analysis.tables.prior import Wanted, earlier_runs
+from mollitune.analysis.tables.results import Results
+from mollitune.analysis.words import count_of
 from mollitune.search.config import SearchConfig
 from mollitune.search.data.decoding import picture
+from mollitune.search.policy.earlier import Earlier, earlier_of
 from mollitune.search.store.description import read_metadata
 from mollitune.search.store.journal import JOURNAL
 from mollitune.search.store.lease import Lease
@@ -23,7 +29,7 @@ from mollitune.search.tune.session import Job, Outcome, run_job
 
 from .planning import plan_evaluations
 from .prepare import check_unchanged, describe, prepare
-from .proposals import proposer
+from .proposals import Prior, proposer
 from .resumed import config_of, known_parameters, plans_of, table_parameters
 
 
@@ -46,14 +52,16 @@ def run_search(config: SearchConfig, console: Console) -> Outcome:
     folder = create_search_folder(config.root, config.name)
     with Lease(folder) as lease, contextlib.ExitStack() as until_the_end:
         try:
+            searches = [load_results(name, config.root) for name in config.prior]
             until_the_end.enter_context(on_ray(config, console, early=True))
             context = prepare(config, folder, console)
+            prior = _prior(searches, context.config, console)
             context = replace(context, plans=plan_evaluations(context, console))
             until_the_end.enter_context(on_ray(config, console))
         except BaseException:
             _remove_claim(folder)
             raise
-        return run_job(_job(context, table_parameters(config)), console, wait, lease)
+        return run_job(_job(context, table_parameters(config), prior), console, wait, lease)
 
 
 def resume_search(
@@ -85,12 +93,20 @@ def resume_search(
         check_unchanged(metadata, context)
         context = replace(context, plans=plans_of(metadata))
         with on_ray(config, console):
-            job = _job(context, known_parameters(metadata), created=metadata["created"])
+            known, prior = known_parameters(metadata), earlier_of(metadata.get("prior", {}))
+            job = _job(context, known, prior, metadata["created"])
             return run_job(job, console, wait, lease)
 
 
-def _job(context: Context, params: Mapping[str, pa.DataType], created: str | None = None) -> Job:
+def _job(
+    context: Context,
+    params: Mapping[str, pa.DataType],
+    prior: Prior,
+    created: str | None = None,
+) -> Job:
     metadata = {**describe(context), "params": sorted(params)}
+    # a copy: what this search has learned from must not change, or go, with the earlier ones
+    metadata["prior"] = {name: [one.to_dict() for one in own] for name, own in prior.items()}
     if created is not None:
         metadata["created"] = created
 
@@ -102,7 +118,7 @@ def _job(context: Context, params: Mapping[str, pa.DataType], created: str | Non
     ladder = context.config.ladder
     return Job(
         context=context,
-        proposer=proposer(context.config, max(context.splits.shape[1:])),
+        proposer=proposer(context.config, max(context.splits.shape[1:]), prior),
         work=context.config.trials,
         shortest=1.0 if ladder is None else ladder.scales[0],
         record=JOURNAL,
@@ -110,6 +126,26 @@ def _job(context: Context, params: Mapping[str, pa.DataType], created: str | Non
         describe=tell,
         go_on=f"mollitune resume {context.folder}",
     )
+
+
+def _prior(
+    searches: Sequence[Results], config: SearchConfig, console: Console
+) -> dict[str, tuple[Earlier, ...]]:
+    """What earlier searches have shown, for each model; says what is taken from each."""
+    if not searches:
+        return {}
+    plain, found = config.to_dict(), {}
+    for entry in config.model:
+        wanted = Wanted(
+            *(entry.name, training_of(plain, entry.name), entry.hyperspace),
+            *(config.images_of(entry.name), config.ladder is not None, config.minimised),
+        )
+        found[entry.name] = earlier_runs(searches, wanted)
+        for own in found[entry.name]:
+            runs = count_of(sum(map(len, own.values)), "run")
+            text = f"prior of {entry.name}: {runs} of {own.model} on {own.dataset} in {own.search}"
+            console.print(text, soft_wrap=True, markup=False, highlight=False)
+    return found
 
 
 def _remove_claim(folder: str) -> None:

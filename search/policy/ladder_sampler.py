@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .configuration import Configuration
+from .earlier import Earlier
 from .hyperspace import NOTHING, Hyperspace
 from .ladder import Ladder
 from .samplers import AROUND, ShapeSampler, rng_of
@@ -41,12 +42,18 @@ class LadderSampler(ShapeSampler):
         seed: As for `ShapeSampler`.
         ladder: The budgets that are trained, and the target.
         hyperspace: As for `ShapeSampler`.
+        earlier: As for `ShapeSampler`.
     """
 
     def __init__(
-        self, source: Source, seed: int, ladder: Ladder, hyperspace: Hyperspace = NOTHING
+        self,
+        source: Source,
+        seed: int,
+        ladder: Ladder,
+        hyperspace: Hyperspace = NOTHING,
+        earlier: tuple[Earlier, ...] = (),
     ) -> None:
-        super().__init__(source, seed, hyperspace)
+        super().__init__(source, seed, hyperspace, earlier=earlier)
         self._ladder = ladder
         self._budgets = (*ladder.scales, ladder.target)
         self._open: dict[int, Run] = {}

@@ -16,12 +16,13 @@ import numpy.typing as npt
 from scipy.linalg.lapack import dtrtrs
 from threadpoolctl import ThreadpoolController
 
-from .scales import Array, Hyperparameters
+from .scales import Array, Hyperparameters, Kinds
 from .shape import UNTIL
 
 Indices = npt.NDArray[np.intp]
 _JITTER = 1e-8
 _ALL = slice(None)
+_LEVEL = 10.0  # variance of the level of an earlier search, whose values are centred
 _APART = 1e16  # far above any square that is taken from it, so that a root exists
 
 
@@ -36,15 +37,26 @@ class Points(NamedTuple):
         x: Coordinates, with shape (m, d).
         base: Number of each configuration, whatever its budget, or `NEW`, with shape (m,).
         budget: Decimal logarithm of the budget over the shortest, >= 0, with shape (m,).
+        search: Number of the earlier search from 1, or 0 for this one, with shape (m,).
     """
 
     x: Array
     base: Indices
     budget: Array
+    search: Indices
 
-    def some(self, which: Indices) -> Points:
+    def some(self, which: Indices | slice) -> Points:
         """Return some of the points."""
-        return Points(self.x[which], self.base[which], self.budget[which])
+        return Points(self.x[which], self.base[which], self.budget[which], self.search[which])
+
+    def with_more(self, more: Points) -> Points:
+        """Return these points, then more."""
+        return Points(
+            np.concatenate([self.x, more.x]),
+            np.concatenate([self.base, more.base]),
+            np.concatenate([self.budget, more.budget]),
+            np.concatenate([self.search, more.search]),
+        )
 
 
 class Runs(NamedTuple):
@@ -55,16 +67,14 @@ class Runs(NamedTuple):
         owner: Number of each run's point, with shape (n,).
         seed: Seed of each run, with shape (n,).
         y: Value of each run, with shape (n,).
-        settings: How many of the coordinates, the last ones, are of hyperparameters.
-        budgets: Whether there are several budgets.
+        kinds: What there is to be modelled.
     """
 
     points: Points
     owner: Indices
     seed: Indices
     y: Array
-    settings: int = 0
-    budgets: bool = False
+    kinds: Kinds
 
     def some(self, which: Indices) -> Runs:
         """Return some of the runs."""
@@ -137,15 +147,16 @@ class Process:
         s, owner, tried = self.scales, self.runs.owner, self.runs.points
         squares = _squares(points.x, tried.x)
         shared = (s.shape**2)[:, None, None] * _matern(squares, s)
-        if self.runs.settings:
+        if self.runs.kinds.settings:
             shared += (s.settings**2)[:, None, None] * _matern(
-                squares, s, slice(-self.runs.settings, None)
+                squares, s, slice(-self.runs.kinds.settings, None)
             )
         known = (points.base != NEW).any()
         if known:
             shared += (s.own**2)[:, None, None] * (points.base[:, None] == tried.base)
-        if self.runs.budgets:
+        if self.runs.kinds.budgets:
             shared += self._moves(squares, points.budget[:, None], tried.budget)
+        _set_apart(shared, points.search[:, None], tried.search, s)
         cross = np.take(shared, owner, axis=2)
         solved = np.empty_like(cross)
         for root, given, found in zip(self.root, cross, solved, strict=True):
@@ -163,14 +174,15 @@ class Process:
         s = self.scales
         squares = _squares(points.x, others.x)
         prior = (s.shape**2)[:, None, None] * _matern(squares, s)
-        if self.runs.settings:
+        if self.runs.kinds.settings:
             prior += (s.settings**2)[:, None, None] * _matern(
-                squares, s, slice(-self.runs.settings, None)
+                squares, s, slice(-self.runs.kinds.settings, None)
             )
         same = (squares == 0).all(2) & (points.base[:, None] == others.base)
         prior += (s.own**2)[:, None, None] * same
-        if self.runs.budgets:
+        if self.runs.kinds.budgets:
             prior += self._moves(squares, points.budget[:, None], others.budget)
+        _set_apart(prior, points.search[:, None], others.search, s)
         a, b = self.solve(points), self.solve(others)
         of_level = a.by_mean[:, :, None] * b.by_mean[:, None] / self.total[:, None, None]
         found: Array = prior - a.cross @ b.cross.swapaxes(1, 2) + of_level
@@ -180,13 +192,13 @@ class Process:
         s = self.scales
         peculiar = (s.own**2)[:, None] * (own | (points.base != NEW))
         prior: Array = (s.shape**2 + s.settings**2)[:, None] + peculiar
-        if self.runs.budgets:
+        if self.runs.kinds.budgets:
             same = np.zeros_like(points.x)
             prior += self._moves(same, points.budget, points.budget)
         return prior
 
     def _moves(self, squares: Array, one: Array, other: Array) -> Array:
-        return _moves(squares, one, other, self.scales, self.runs.settings)
+        return _moves(squares, one, other, self.scales, self.runs.kinds.settings)
 
 
 def fit(runs: Runs, scales: Hyperparameters) -> Process:
@@ -217,10 +229,11 @@ def _bordered(runs: Runs, s: Hyperparameters) -> Array:
     squares = (one.x - other.x) ** 2
     correlation = _matern(squares, s)
     apart = (s.shape**2)[:, None] * correlation + (s.own**2)[:, None] * (one.base == other.base)
-    if runs.settings:
-        apart += (s.settings**2)[:, None] * _matern(squares, s, slice(-runs.settings, None))
-    if runs.budgets:
-        apart += _moves(squares, one.budget, other.budget, s, runs.settings)
+    if runs.kinds.settings:
+        apart += (s.settings**2)[:, None] * _matern(squares, s, slice(-runs.kinds.settings, None))
+    if runs.kinds.budgets:
+        apart += _moves(squares, one.budget, other.budget, s, runs.kinds.settings)
+    _set_apart(apart, one.search, other.search, s)
     alike = apart + (s.seed**2)[:, None] + (s.seed_shape**2)[:, None] * correlation
     of_runs = np.zeros((count + 2, count + 2), dtype=np.intp)
     same_seed = runs.seed[:, None] == runs.seed
@@ -265,6 +278,21 @@ def _moves(squares: Array, one: Array, other: Array, s: Hyperparameters, setting
     change = line + along(s.bend**2) * bends
     moves: Array = (along((s.slope * s.shape) ** 2) * alike + along(s.trend**2)) * change
     return moves
+
+
+def _set_apart(covariance: Array, one: Indices, other: Indices, s: Hyperparameters) -> None:
+    """Let searches agree as far as the draws have it; each earlier one has a level of its own.
+
+    Args:
+        covariance: That of one search, with shape (k, ...); changed in place.
+        one: Numbers of the searches, see `Points`.
+        other: The same; both together have the shape (...).
+        s: The draws.
+    """
+    if not (one.any() or other.any()):
+        return
+    covariance *= s.agreement[:, one, other]
+    covariance += _LEVEL * ((one == other) & (one > 0))
 
 
 @lru_cache(maxsize=2)

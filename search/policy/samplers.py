@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from .configuration import Configuration
+from .earlier import Earlier
 from .hyperspace import NOTHING, Hyperspace
 from .source import CANDIDATES, Source
 from .stopping import Run
@@ -104,7 +105,9 @@ class ShapeSampler:
         source: Where configurations come from.
         seed: Seed of the first draws.
         hyperspace: The hyperparameters that are searched.
-        startup: Complete configurations before the process is asked.
+        startup: Complete configurations before the process is asked; one, where searches went
+            before.
+        earlier: What these have shown.
     """
 
     def __init__(
@@ -113,11 +116,13 @@ class ShapeSampler:
         seed: int,
         hyperspace: Hyperspace = NOTHING,
         startup: int = STARTUP,
+        earlier: tuple[Earlier, ...] = (),
     ) -> None:
         self._source = source
         self._seed = seed
         self._random = RandomSampler(source, seed)
-        self._startup = startup
+        self._startup = 1 if earlier else startup
+        self._earlier = earlier
         self._hyperspace = hyperspace
         self._budgets: tuple[float, ...] = ()
         self._configurations: dict[int, Configuration] = {}
@@ -166,7 +171,7 @@ class ShapeSampler:
         known = [self._configurations[c] for c in complete]
         values = [list(self._values[c].values()) for c in complete]
         seeds = [list(self._values[c]) for c in complete]
-        surrogate = fitted(known, values, seeds, self._hyperspace, self._budgets)
+        surrogate = fitted(known, values, seeds, self._hyperspace, self._budgets, self._earlier)
         fids = surrogate.tried().fid.tolist()
         open_runs = self._open_runs()
         if not open_runs:
@@ -191,6 +196,7 @@ class ShapeSampler:
             scales=surrogate.draws,
             always=[places[c] for c, _ in open_runs if c not in self._lost],
             budgets=self._budgets,
+            earlier=self._earlier,
         )
         return with_open, known, fids
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -23,9 +23,33 @@ _SCALES = {
     "run": (0.4, 0.6),
 }
 _SETTINGS = (0.8, 0.6)
+_APART = (0.7, 1.0)
 # per tenfold budget
 _BUDGETS = {"slope": (2.5, 0.8), "bend": (0.7, 0.7), "trend": (3.0, 1.0)}
 _NARROWEST = 0.3
+
+
+class Kinds(NamedTuple):
+    """What there is to be modelled, besides shapes and seeds.
+
+    Attributes:
+        settings: How many coordinates, the last ones, are of hyperparameters.
+        budgets: Whether there are several budgets.
+        earlier: How many earlier searches have told.
+    """
+
+    settings: int = 0
+    budgets: bool = False
+    earlier: int = 0
+
+    @property
+    def scales(self) -> dict[str, tuple[float, float]]:
+        """Median and spread of the logarithm of each scale that is drawn, but for the lengths."""
+        return {
+            **_SCALES,
+            **({"settings": _SETTINGS} if self.settings else {}),
+            **(_BUDGETS if self.budgets else {}),
+        }
 
 
 @dataclass(frozen=True)
@@ -45,6 +69,7 @@ class Hyperparameters:
         bend: How far such a change departs from a line in the logarithm of the budget, as a
             multiple of it.
         trend: What a tenfold budget does to all alike.
+        apart: How far each of e earlier searches is from this one, with shape (k, e).
     """
 
     length: Array
@@ -57,6 +82,19 @@ class Hyperparameters:
     slope: Array
     bend: Array
     trend: Array
+    apart: Array
+
+    @property
+    def agreement(self) -> Array:
+        """Correlation of what each of e + 1 searches, this one first, says with all others.
+
+        Shape (k, e + 1, e + 1): as if each knew the truth with an error of its own.
+        """
+        own = 1 / (1 + np.pad(self.apart, [(0, 0), (1, 0)]) ** 2)
+        agreement: Array = own[:, :, None] * own[:, None]
+        every = np.arange(own.shape[1])
+        agreement[:, every, every] = 1.0
+        return agreement
 
     def keep(self, which: npt.NDArray[np.intp]) -> Self:
         """Return some of the draws."""
@@ -81,20 +119,19 @@ class Draws:
 
 
 @lru_cache(maxsize=8)
-def prior_draws(dimensions: int, settings: int = 0, budgets: bool = False) -> Draws:
+def prior_draws(dimensions: int, kinds: Kinds) -> Draws:
     """Return the same draws in every process: a low-discrepancy set without a seed.
 
     Args:
         dimensions: Coordinates in all.
-        settings: How many of them, the last ones, are of hyperparameters.
-        budgets: Whether there are several budgets.
+        kinds: What there is to be modelled.
     """
-    middle, spread = _prior(dimensions, settings, budgets)
+    middle, spread = _prior(dimensions, kinds)
     values = middle * np.exp(spread * _normal(len(middle)))
-    return Draws(_as_scales(values, dimensions, settings, budgets), np.zeros(DRAWS))
+    return Draws(_as_scales(values, dimensions, kinds), np.zeros(DRAWS))
 
 
-def adapted_draws(before: Draws, weights: Array, settings: int, budgets: bool = False) -> Draws:
+def adapted_draws(before: Draws, weights: Array, kinds: Kinds) -> Draws:
     """Return draws from near those that explain the runs, and a quarter from the prior.
 
     The logarithms of the scales are drawn from independent normals with mean and spread of the
@@ -105,12 +142,11 @@ def adapted_draws(before: Draws, weights: Array, settings: int, budgets: bool = 
     Args:
         before: Earlier draws.
         weights: Their weights by prior and evidence, tempered, summing to 1, with shape (k,).
-        settings: As for `prior_draws`.
-        budgets: As for `prior_draws`.
+        kinds: As for `prior_draws`.
     """
     dimensions = before.scales.length.shape[1]
-    middle, spread = _prior(dimensions, settings, budgets)
-    z = (np.log(_as_values(before.scales, settings, budgets)) - np.log(middle)) / spread
+    middle, spread = _prior(dimensions, kinds)
+    z = (np.log(_as_values(before.scales, kinds)) - np.log(middle)) / spread
     mean = weights @ z
     sd = np.sqrt(weights @ (z - mean) ** 2 + _NARROWEST**2)
     drawn = _normal(len(middle))
@@ -120,22 +156,13 @@ def adapted_draws(before: Draws, weights: Array, settings: int, budgets: bool = 
     near = -0.5 * (((drawn - mean) / sd) ** 2).sum(1) - np.log(sd).sum()
     ratio = prior - np.logaddexp(prior + np.log(0.25), near + np.log(0.75))
     values = middle * np.exp(spread * drawn)
-    return Draws(_as_scales(values, dimensions, settings, budgets), ratio)
+    return Draws(_as_scales(values, dimensions, kinds), ratio)
 
 
-def _drawn(settings: int, budgets: bool) -> dict[str, tuple[float, float]]:
-    """Median and spread of the logarithm of each scale that is drawn, but for the lengths."""
-    return {
-        **_SCALES,
-        **({"settings": _SETTINGS} if settings else {}),
-        **(_BUDGETS if budgets else {}),
-    }
-
-
-def _prior(dimensions: int, settings: int, budgets: bool) -> tuple[Array, Array]:
+def _prior(dimensions: int, kinds: Kinds) -> tuple[Array, Array]:
     """Medians and spreads of the logarithms of all scales, in the order of `_as_values`."""
-    scales = list(_drawn(settings, budgets).values())
-    middle, spread = np.array([_LENGTH] * dimensions + scales).T
+    scales = [_LENGTH] * dimensions + [*kinds.scales.values()] + [_APART] * kinds.earlier
+    middle, spread = np.array(scales).T
     return middle, spread
 
 
@@ -148,13 +175,14 @@ def _normal(count: int) -> Array:
     return drawn
 
 
-def _as_scales(values: Array, dimensions: int, settings: int, budgets: bool) -> Hyperparameters:
-    own = dict(zip(_drawn(settings, budgets), values[:, dimensions:].T, strict=True))
+def _as_scales(values: Array, dimensions: int, kinds: Kinds) -> Hyperparameters:
+    apart = dimensions + len(kinds.scales)
+    own = dict(zip(kinds.scales, values[:, dimensions:apart].T, strict=True))
     none = np.zeros(len(values))
-    rest = {name: own.get(name, none) for name in (*_SCALES, "settings", *_BUDGETS)}
-    return Hyperparameters(values[:, :dimensions], **rest)
+    rest = {name: own.get(name, none) for name in Kinds(1, True).scales}
+    return Hyperparameters(values[:, :dimensions], **rest, apart=values[:, apart:])
 
 
-def _as_values(scales: Hyperparameters, settings: int, budgets: bool) -> Array:
-    names = _drawn(settings, budgets)
-    return np.column_stack([scales.length, *(getattr(scales, name) for name in names)])
+def _as_values(scales: Hyperparameters, kinds: Kinds) -> Array:
+    own = (getattr(scales, name) for name in kinds.scales)
+    return np.column_stack([scales.length, *own, scales.apart])

@@ -18,9 +18,10 @@ import numpy.typing as npt
 
 from .belief import Belief
 from .configuration import Configuration
+from .earlier import Earlier
 from .hyperspace import NOTHING, Hyperspace
-from .process import NEW, Points, Runs, fit, one_thread
-from .scales import Array, Draws, Hyperparameters, adapted_draws, prior_draws
+from .process import NEW, Indices, Points, Runs, fit, one_thread
+from .scales import Array, Draws, Hyperparameters, Kinds, adapted_draws, prior_draws
 from .shape import COORDINATES, coordinates
 
 MODELLED = 8
@@ -40,6 +41,7 @@ def expected_fid(
     values: Sequence[Sequence[float]],
     seeds: Sequence[Sequence[int]] | None = None,
     hyperspace: Hyperspace = NOTHING,
+    earlier: tuple[Earlier, ...] = (),
 ) -> list[float]:
     """Return the FID to expect of each configuration on a fresh seed; the lowest is to be chosen.
 
@@ -48,18 +50,19 @@ def expected_fid(
         values: For each its FIDs, one per run, measured alike; or what else is minimised.
         seeds: For each the seeds of these runs, see `ShapeSurrogate`.
         hyperspace: The hyperparameters in which they may differ.
+        earlier: What earlier searches have shown.
 
     Returns:
         The belief of a `ShapeSurrogate` about each configuration, or the mean over its runs while
-        there are fewer than `MODELLED`.
+        there are fewer than `MODELLED`, and nothing went before.
 
     Raises:
         ValueError: As for `ShapeSurrogate`.
     """
     _check(configurations, values, seeds)
-    if len(configurations) < MODELLED:
+    if len(configurations) < MODELLED and not earlier:
         return [float(np.mean(v)) for v in values]
-    surrogate = fitted(configurations, values, seeds, hyperspace)
+    surrogate = fitted(configurations, values, seeds, hyperspace, earlier=earlier)
     return [float(fid) for fid in surrogate.tried().fid]
 
 
@@ -69,13 +72,15 @@ def fitted(
     seeds: Sequence[Sequence[int]] | None = None,
     hyperspace: Hyperspace = NOTHING,
     budgets: tuple[float, ...] = (),
+    earlier: tuple[Earlier, ...] = (),
 ) -> ShapeSurrogate:
     """Return a `ShapeSurrogate`: the last one, if it is asked for once more.
 
     A search that proposes a run asks twice, for the race and for the sampler.
     """
     alike = None if seeds is None else tuple(map(tuple, seeds))
-    return _fitted(tuple(configurations), tuple(map(tuple, values)), alike, hyperspace, budgets)
+    own = tuple(configurations), tuple(map(tuple, values)), alike
+    return _fitted(*own, hyperspace, budgets, earlier)
 
 
 @lru_cache(maxsize=1)
@@ -85,8 +90,11 @@ def _fitted(
     seeds: tuple[tuple[int, ...], ...] | None,
     hyperspace: Hyperspace,
     budgets: tuple[float, ...],
+    earlier: tuple[Earlier, ...],
 ) -> ShapeSurrogate:
-    return ShapeSurrogate(configurations, values, seeds, hyperspace, budgets=budgets)
+    return ShapeSurrogate(
+        configurations, values, seeds, hyperspace, budgets=budgets, earlier=earlier
+    )
 
 
 class ShapeSurrogate:
@@ -129,6 +137,7 @@ class ShapeSurrogate:
         always: Numbers of schedules whose runs are modelled whatever their values, such as those
             that are still going on.
         budgets: Scales at which something will be asked for, besides those that were tried.
+        earlier: What earlier searches have shown.
 
     Raises:
         ValueError: If there is no schedule, one has no value, a value is not finite, or values
@@ -144,6 +153,7 @@ class ShapeSurrogate:
         scales: Draws | None = None,
         always: Sequence[int] = (),
         budgets: Sequence[float] = (),
+        earlier: Sequence[Earlier] = (),
     ) -> None:
         _check(configurations, values, seeds)
         self._hyperspace = hyperspace
@@ -157,30 +167,49 @@ class ShapeSurrogate:
         several = len(self._lengths) > 1
         self._centre, self._unit = float(logs.mean()), float(logs.std()) or 1.0
         if several:
-            self._unit = _spread_within(logs, [configurations[i].scale for i in owner.tolist()])
+            self._unit = _spread_within(logs, np.array([c.scale for c in configurations])[owner])
         self._counts, self._means = counts, np.bincount(owner, logs) / counts
-        self._modelled = np.flatnonzero(_modelled(self._means, counts, always))
+        self._modelled = np.flatnonzero(worth_modelling(self._means, counts, MOST, always))
         modelled = [configurations[i] for i in self._modelled.tolist()]
         self._numbers: dict[Configuration, int] = {}
-        if several:
-            first = self._lengths[0]
-            self._numbers = {
-                c: i for i, c in enumerate(dict.fromkeys(c.at(first) for c in modelled))
-            }
+        if several or earlier:
+            first, before = self._lengths[0], [c for own in earlier for c in own.configurations]
+            alike = dict.fromkeys(c.at(first) for c in (*modelled, *before))
+            self._numbers = {c: i for i, c in enumerate(alike)}
         points = self._points(modelled)
-        if not several:  # equal ones of a pool are tried as two
+        if not (several or earlier):  # equal ones of a pool are tried as two
             points = points._replace(base=np.arange(len(modelled)))
         runs = np.flatnonzero(np.isin(owner, self._modelled))
         y = ((logs - self._centre) / self._unit)[runs]
         number = np.searchsorted(self._modelled, owner[runs])
         seed = np.array(flat)[runs]
-        if several:  # a seed at another budget is another one: most of what it does is chaos
-            both = np.column_stack([seed, points.budget[number]])
-            seed = np.unique(both, axis=0, return_inverse=True)[1]
-        own = points.x.shape[1] - COORDINATES
-        told = Runs(points, number, seed, y, own, several)
-        adapt = (own > 0 or several) and scales is None
-        self._weigh(told, scales or prior_draws(points.x.shape[1], own, several), adapt)
+        if several:
+            seed = _apart(seed, points.budget[number])
+        self._own = len(modelled)
+        kinds = Kinds(points.x.shape[1] - COORDINATES, several, len(earlier))
+        told = Runs(points, number, seed, y, kinds)
+        for i, search in enumerate(earlier, start=1):
+            told = self._with_earlier(told, search, i)
+        adapt = any(kinds) and scales is None
+        self._weigh(told, scales or prior_draws(points.x.shape[1], kinds), adapt)
+
+    def _with_earlier(self, runs: Runs, earlier: Earlier, number: int) -> Runs:
+        """Add the runs of an earlier search, in units of their own: its values do not compare."""
+        first = self._lengths[0]  # what was shorter counts as that: budgets are told from there
+        points = self._points([c.at(max(c.scale, first)) for c in earlier.configurations])
+        points = points._replace(search=np.full(len(points.x), number))
+        counts = [len(own) for own in earlier.values]
+        y = np.array([value for own in earlier.values for value in own])
+        logs = np.log(y) if (y > 0).all() else y
+        owner = np.repeat(np.arange(len(counts)), counts)
+        budget = points.budget[owner]
+        seeds = _apart(np.array([s for own in earlier.seeds for s in own]), budget)
+        return runs._replace(
+            points=runs.points.with_more(points),
+            owner=np.concatenate([runs.owner, len(runs.points.x) + owner]),
+            seed=np.concatenate([runs.seed, seeds + runs.seed.max() + 1]),
+            y=np.concatenate([runs.y, (logs - logs.mean()) / _spread_within(logs, budget)]),
+        )
 
     def tried(self) -> Belief:
         """Return the belief about what was tried, in its order."""
@@ -219,16 +248,23 @@ class ShapeSurrogate:
             self._unit * np.sqrt(self._weights @ (s.seed**2 + s.seed_shape**2 + s.run**2))
         )
 
+    @property
+    def agreement(self) -> list[float]:
+        """How far each earlier search agrees with this one, as believed, each in (0, 1]."""
+        found: list[float] = (self._weights @ self.scales.agreement[:, 0, 1:]).tolist()
+        return found
+
     @cached_property
     def _of_modelled(self) -> Belief:
-        return self._believe(self._process.runs.points)
+        return self._believe(self._process.runs.points.some(slice(self._own)))
 
     def _points(self, configurations: Sequence[Configuration]) -> Points:
         own, first = self._hyperspace, self._lengths[0]
         x = [(*coordinates(c.schedule), *own.coordinates(c.settings)) for c in configurations]
         base = [self._numbers.get(c.at(first), NEW) for c in configurations]
         budget = [math.log10(c.scale / first) for c in configurations]
-        return Points(np.array(x), np.array(base), np.array(budget))
+        here = np.zeros(len(x), dtype=np.intp)
+        return Points(np.array(x), np.array(base), np.array(budget), here)
 
     @one_thread()
     def differences(
@@ -290,14 +326,15 @@ class ShapeSurrogate:
     @one_thread()
     def _weigh(self, runs: Runs, draws: Draws, adapt: bool) -> None:
         """Weigh the draws by how well they explain the runs, and drop the hopeless."""
-        count = len(runs.y)
+        count, own = len(runs.y), int((runs.points.search[runs.owner] == 0).sum())
         for _ in range(_ADAPTED if adapt else 0):
-            some = runs.some(_spread(count, min(count, _WEIGHED[0][0])))
+            some = runs.some(_spread(own, count, _WEIGHED[0][0]))
             evidence = fit(some, draws.scales).evidence + draws.ratio
-            draws = adapted_draws(draws, _tempered(evidence), runs.settings, runs.budgets)
+            draws = adapted_draws(draws, _tempered(evidence), runs.kinds)
         for some_runs, share in _WEIGHED:
             if count > some_runs:
-                evidence = fit(runs.some(_spread(count, some_runs)), draws.scales).evidence
+                some = runs.some(_spread(own, count, some_runs))
+                evidence = fit(some, draws.scales).evidence
                 weights = _normalised(evidence + draws.ratio)
                 draws = draws.keep(np.flatnonzero(weights >= min(share, weights.max())))
         process = fit(runs, draws.scales)
@@ -316,9 +353,15 @@ class ShapeSurrogate:
         return Belief(self._centre + self._unit * mean, scale, level, self._linear)
 
 
-def _spread_within(logs: Array, scales: Sequence[float]) -> float:
+def _apart(seed: Indices, budget: Array) -> Indices:
+    """Number seeds anew: at another budget one is another one, most of what it does is chaos."""
+    both = np.column_stack([seed, budget])
+    return np.unique(both, axis=0, return_inverse=True)[1].astype(np.intp)
+
+
+def _spread_within(logs: Array, budgets: Array) -> float:
     """Standard deviation of values of equal budget: between budgets they differ anyway."""
-    which = np.unique(np.array(scales), return_inverse=True)[1]
+    which = np.unique(budgets, return_inverse=True)[1]
     means = np.bincount(which, logs) / np.bincount(which)
     return float((logs - means[which]).std()) or 1.0
 
@@ -340,9 +383,11 @@ def _tempered(evidence: Array) -> Array:
     return _normalised(0 * evidence)
 
 
-def _spread(count: int, some: int) -> npt.NDArray[np.intp]:
-    """Return so many numbers below ``count``, evenly spread."""
-    return np.linspace(0, count - 1, some).round().astype(np.intp)
+def _spread(own: int, count: int, some: int) -> npt.NDArray[np.intp]:
+    """Return at most so many numbers below ``count``, evenly spread; first those below ``own``."""
+    first = min(own, max(some // 2, some - (count - own)))
+    rest = np.linspace(own, count - 1, min(count - own, some - first))
+    return np.concatenate([np.linspace(0, own - 1, first), rest]).round().astype(np.intp)
 
 
 def _without_tail(weights: Array) -> npt.NDArray[np.intp]:
@@ -366,18 +411,25 @@ def _check(
         raise ValueError("each FID needs one seed")
 
 
-def _modelled(
-    means: Array, counts: npt.NDArray[np.intp], always: Sequence[int]
+def worth_modelling(
+    means: Array, counts: npt.NDArray[np.intp], most: int = MOST, always: Sequence[int] = ()
 ) -> npt.NDArray[np.bool_]:
-    """Tell which schedules to model, see `ShapeSurrogate`."""
-    chosen = np.full(len(means), counts.sum() <= MOST)
+    """Tell which configurations to model: the best by their means, and a spread over the rest.
+
+    Args:
+        means: The mean of each, n of them.
+        counts: How many runs each has.
+        most: How many runs are modelled at most; up to half of them go to the best.
+        always: Numbers of those that are modelled in any case.
+    """
+    chosen = np.full(len(means), counts.sum() <= most)
     if chosen.all():
         return chosen
     ranked = np.argsort(means, kind="stable")
-    best = ranked[np.cumsum(counts[ranked]) <= MOST // 2]
+    best = ranked[np.cumsum(counts[ranked]) <= most // 2]
     rest = ranked[len(best) :]
     # one order in which every beginning is spread evenly: bits of the rank read backwards
     spread = rest[np.argsort([int(f"{i:032b}"[::-1], 2) for i in range(len(rest))])]
     order = np.array([*dict.fromkeys([*always, *best.tolist(), *spread.tolist()])])
-    chosen[order[np.cumsum(counts[order]) <= MOST]] = True
+    chosen[order[np.cumsum(counts[order]) <= most]] = True
     return chosen

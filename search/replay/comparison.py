@@ -11,6 +11,7 @@ from functools import partial
 from multiprocessing import get_context
 
 from mollitune.schedules import families
+from mollitune.search.policy.earlier import Earlier
 from mollitune.search.policy.hyperspace import Hyperspace
 from mollitune.search.policy.rules import rule as find_rule
 from mollitune.search.policy.rules import spelled
@@ -54,7 +55,12 @@ class Row:
 
 
 def compare(
-    recording: Recording, budget: float, orders: int, side: int, rules: Sequence[str] = ()
+    recording: Recording,
+    budget: float,
+    orders: int,
+    side: int,
+    rules: Sequence[str] = (),
+    earlier: tuple[Earlier, ...] = (),
 ) -> list[Row]:
     """Replay every policy of the catalogue, on all CPUs; the lowest regret comes first.
 
@@ -64,11 +70,15 @@ def compare(
         orders: Random orders of the pool, >= 2.
         side: Side of the images in pixels.
         rules: Further stopping rules, each with the surrogate's schedules and a late first rung.
+        earlier: What earlier searches have shown, for one more policy: the default with them.
 
     Raises:
         ValueError: If there is no such rule.
     """
-    known = policies(side, arms_within(len(recording.arms), budget), recording.seeds, rules)
+    arms = arms_within(len(recording.arms), budget)
+    known = policies(side, arms, recording.seeds, rules)
+    if earlier:
+        known.append(with_prior(earlier, recording.seeds, arms))
     spawn = get_context("spawn")
     with ProcessPoolExecutor(os.cpu_count(), mp_context=spawn) as pool:
         plays = [partial(replay, recording, policy, budget) for policy in known]
@@ -123,6 +133,18 @@ def policies(side: int, arms: int, seeds: int, rules: Sequence[str] = ()) -> lis
         *(Policy(f"{name}, shape", shape, *_rung(name, LATE), arms=arms) for name in rules),
         Policy("none, random", chance, arms=arms),
     ]
+
+
+def with_prior(earlier: tuple[Earlier, ...], seeds: int, arms: int) -> Policy:
+    """Return the default policy as it is with earlier searches.
+
+    Args:
+        earlier: What they have shown.
+        seeds: As for `policies`.
+        arms: As for `policies`.
+    """
+    told = partial(ShapeSampler, earlier=earlier)
+    return Policy("race, shape, prior", told, seeds=seeds, arms=arms, earlier=earlier)
 
 
 def _rung(name: str, grace: float) -> tuple[str, tuple[float, ...], float]:

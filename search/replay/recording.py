@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -16,7 +16,10 @@ from mollitune.analysis.tables import (
     hyperspace_of,
     minimised,
 )
+from mollitune.analysis.tables.configurations import training_of
+from mollitune.analysis.tables.prior import Wanted, earlier_runs
 from mollitune.search.policy.comparability import age_of
+from mollitune.search.policy.earlier import Earlier
 from mollitune.search.store.comparable import COMPARABLE_WITHIN
 
 from .replay import Point, Recording
@@ -73,6 +76,26 @@ def record(results: Results, model: str) -> Recording:
         vanilla_share=config.get("vanilla_share", Recording.vanilla_share),
         metric=results.objective.title,
     )
+
+
+def prior_of(
+    searches: Sequence[Results], results: Results, recording: Recording
+) -> tuple[Earlier, ...]:
+    """Return what earlier searches would have told the one that was recorded.
+
+    Args:
+        searches: The earlier searches.
+        results: What was recorded.
+        recording: The curves of one model in it.
+
+    Raises:
+        MollituneError: If one of the searches has nothing to tell.
+    """
+    own = results.reports[results.reports["model"] == recording.model]
+    training = training_of(results.metadata.get("config"), recording.model)
+    space, images = recording.hyperspace, float(own["budget"].max())
+    wanted = Wanted(recording.model, training, space, images, objective=results.objective)
+    return earlier_runs(searches, wanted)
 
 
 def _finals(runs: list[tuple[Point, ...]]) -> list[float]:

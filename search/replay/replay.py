@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from mollitune.schedules import Schedule
 from mollitune.search.policy.comparability import Comparability, age_of
 from mollitune.search.policy.configuration import Configuration
+from mollitune.search.policy.earlier import Earlier
 from mollitune.search.policy.hyperspace import NOTHING, Hyperspace
 from mollitune.search.policy.proposer import Proposal, Proposer
 from mollitune.search.policy.samplers import Build
@@ -112,6 +113,7 @@ class Policy:
         least: Fewer values on a rung stop nobody.
         seeds: Most runs of one configuration; 1: no race.
         arms: How many of vanilla and the families' defaults come first.
+        earlier: What earlier searches have shown, where the sampler knows it, too.
     """
 
     name: str
@@ -122,6 +124,7 @@ class Policy:
     least: int = 3
     seeds: int = 1
     arms: int = 0
+    earlier: tuple[Earlier, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -169,6 +172,7 @@ class _Player:
         pool, space = recording.configurations, recording.hyperspace
         order = rng.sample(range(len(pool)), len(pool))
         self._recording = recording
+        self._earlier = policy.earlier
         self._source = PoolSource([pool[i] for i in order], space)
         # as in a search, all first runs share a seed, all second ones another
         self._drawn = rng.sample(range(recording.seeds), recording.seeds)
@@ -178,7 +182,9 @@ class _Player:
             seed=0,
             eta=policy.eta if policy.seeds > 1 else None,
             seeds=min(policy.seeds, recording.seeds),
-            expect=lambda _, tried, fids, seeds: expected_fid(tried, fids, seeds, space),
+            expect=lambda _, tried, fids, seeds: expected_fid(
+                tried, fids, seeds, space, policy.earlier
+            ),
             share={recording.model: recording.vanilla_share} if space else None,
         )
         self._stopping = Stopping(policy.rule, policy.marks, policy.eta, policy.least, 0.0, seed)
@@ -216,7 +222,7 @@ class _Player:
         values = [list(runs.values()) for runs in self._finals.values()]
         seeds = [list(runs) for runs in self._finals.values()]
         tried = [self._recording.configurations[n] for n in numbers]
-        worth = expected_fid(tried, values, seeds, self._recording.hyperspace)
+        worth = expected_fid(tried, values, seeds, self._recording.hyperspace, self._earlier)
         return ReplayOutcome(
             chosen=numbers[worth.index(min(worth))],
             lowest=min(numbers, key=lambda n: min(self._finals[n].values())),

@@ -152,6 +152,8 @@ BAD = {
         r"search\.yaml: resources\.stack trains no averaged weights, and every model has ema; "
         r"leave one of the two out$"
     ),
+    "prior: [a, a]": "prior lists a more than once",
+    "prior: a\nsampler: tpe": "sampler 'tpe' learns from no prior; shape does",
     "resources: {stack: 0}": (
         "key 'resources.stack' is 0: must be auto, or a whole number from 1 to 1024"
     ),

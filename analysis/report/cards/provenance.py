@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
+from mollitune.analysis.ranking.prior import prior_lines
 from mollitune.analysis.report.html import card, details, pairs
 from mollitune.analysis.tables.results import Results, confirmation_files
 
@@ -30,6 +31,7 @@ def provenance(results: Results) -> Markup:
     for key in ("dataset", "extractor", "evaluation", "versions"):
         if key in metadata:
             shown[key] = _value(key, metadata[key])
+    shown["prior"] = "; ".join(line.removeprefix("prior: ") for line in prior_lines(results))
     shown |= _measured(results.reports)
     shown |= _confirmations(results)
     config = json.dumps(metadata.get("config", {}), indent=2)

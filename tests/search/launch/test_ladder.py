@@ -1,4 +1,4 @@
-"""A search over several budgets, from its config to the file for production."""
+"""A search over several budgets, from its config to the file for production, and one after it."""
 
 import json
 import signal
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.search.launch.conftest import Place, wait
 
-from mollitune.analysis import Results, ladder, leaderboard
+from mollitune.analysis import Results, ladder, leaderboard, prior
 from mollitune.analysis.confirmation import verdicts
 from mollitune.analysis.ranking import best
 
@@ -81,3 +81,27 @@ def test_it_is_confirmed_at_each_budget_and_exported_with_all_of_them(
 
 def _params(results: Results) -> list[str]:
     return [name for name in map(str, results.trials) if name.startswith("params.")]
+
+
+def test_a_search_learns_from_it_and_goes_on_when_it_is_gone(
+    place: Place, searched: Results
+) -> None:
+    own = {**LADDER, "steps": 16, "trials": 6, "arms": 2, "prior": "ladder"}
+    for name in ("budgets", "target_steps", "confirm"):
+        del own[name]
+    said = place.run("search", place.config({**own, "name": "whole"})).stdout
+    runs = (searched.trials["steps"] == 16).sum()
+    assert f"prior of vae: {runs} runs of vae on digits in ladder" in said
+    place.run("search", place.config({**own, "name": "parts", "trials": 4}))
+    folder = place.folder / "results" / "ladder"
+    folder.rename(folder.with_name("elsewhere"))
+    place.run("extend", "parts", "--trials", "2")
+    whole, parts = (place.results(name) for name in ("whole", "parts"))
+    columns = ["family", "seed", *_params(whole)]
+    assert parts.trials[columns].equals(whole.trials[columns])
+    (known,) = prior(parts).to_dict("records")
+    assert (known["search"], known["runs"]) == ("ladder", runs)
+    assert 0 < known["agreement"] <= 1
+    line = f"{runs} earlier runs of vae on digits (ladder), agreement {known['agreement']:.2f}"
+    assert f"prior: {line}" in place.run("best", "parts").stdout
+    assert line in (place.folder / "results" / "parts" / "report.html").read_text()

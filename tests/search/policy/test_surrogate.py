@@ -13,6 +13,7 @@ from tests.search.policy.worlds import plain
 from mollitune.schedules import Blur, Float, Linear, Vanilla, build, families, shape_features
 from mollitune.search.policy.belief import Belief
 from mollitune.search.policy.configuration import Configuration
+from mollitune.search.policy.earlier import Earlier
 from mollitune.search.policy.hyperspace import NOTHING, Hyperspace
 from mollitune.search.policy.scales import Array, Draws, Hyperparameters
 from mollitune.search.policy.shape import coordinates
@@ -28,11 +29,15 @@ LENGTH = (0.4, 0.5, 0.6, 0.7, 0.8)
 LR = Hyperspace({"lr": Float(1e-4, 1e-1, log=True)}, (("lr", 1e-3),))
 
 
-def scales_of(space: Hyperspace, budgets: Sequence[float] = (0.0, 0.0, 0.0)) -> Hyperparameters:
+def scales_of(
+    space: Hyperspace, budgets: Sequence[float] = (0.0, 0.0, 0.0), apart: Sequence[float] = ()
+) -> Hyperparameters:
     """One draw: with hyperparameters a length for each, and what they do by themselves."""
     length = [*LENGTH, *[0.3] * len(space.dimensions)]
     rest = (0.9, 0.3, 0.2, 0.25, 0.35, 0.6 if space else 0.0, *budgets)
-    return Hyperparameters(np.array([length]), *(np.array([s]) for s in rest))
+    return Hyperparameters(
+        *(np.array([length]), *(np.array([s]) for s in rest), np.array([apart]))
+    )
 
 
 Runs = tuple[list[Configuration], list[list[float]], list[list[int]]]
@@ -341,13 +346,24 @@ def test_of_very_many_runs_the_best_and_a_spread_are_modelled() -> None:
 
 
 def dense(
-    runs: Runs, asked: list[Configuration], s: Hyperparameters, unit: float
+    runs: Runs,
+    asked: list[Configuration],
+    s: Hyperparameters,
+    unit: float,
+    before: Runs = ([], [], []),
 ) -> tuple[Array, Array]:
     """Mean and covariance of log FID, seeds averaged out, of what is asked at its budget."""
-    tried, values, seeds = runs
-    owners = [c for c, own in zip(tried, seeds, strict=True) for _ in own]
-    of_seed = [seed for own in seeds for seed in own]
-    logs = np.log([fid for own in values for fid in own])
+    told = [
+        (*run, i) for i, those in enumerate((runs, before)) for run in zip(*those, strict=True)
+    ]
+    owners = [c for c, _, seeds, _ in told for _ in seeds]
+    of_seed = [(i, seed) for _, _, seeds, i in told for seed in seeds]
+    search = np.array([i for i, _ in of_seed] + [0] * len(asked))
+    logs = np.log([fid for _, values, _, _ in told for fid in values])
+    centre, y = logs[search[: len(logs)] == 0].mean(), np.empty(len(logs))
+    for i in set(search.tolist()):
+        which = search[: len(logs)] == i
+        y[which] = (logs[which] - logs[which].mean()) / (logs[which].std() if i else unit)
     everything = [*owners, *asked]
     length, shape, own, seed, seed_shape, run, slope, bend, trend = (
         getattr(s, name)[0]
@@ -366,7 +382,10 @@ def dense(
     change = line + bend**2 * np.array(bends)
     by_until = Matern(length[0], nu=2.5)(x[:, :1])
     moves = ((slope * shape) ** 2 * by_until + trend**2) * change
-    prior = shape**2 * alike + own**2 * same + moves + 1e6
+    apart = search[:, None] != search
+    prior = shape**2 * alike + own**2 * same + moves
+    prior *= np.where(apart, 1 / (1 + s.apart.sum() ** 2), 1)
+    prior += 10 * (~apart & (search > 0)) + 1e6
     n = len(owners)
     together = np.array([[
         float((s_, c.scale) == (t, o.scale)) for t, o in zip(of_seed, owners, strict=True)
@@ -374,7 +393,7 @@ def dense(
     noisy = prior[:n, :n] + together * (seed**2 + seed_shape**2 * alike[:n, :n])
     noisy += run**2 * np.eye(n)
     gain = np.linalg.solve(noisy, prior[:n, n:]).T
-    mean = logs.mean() + gain @ (logs - logs.mean())
+    mean = centre + unit * gain @ y
     return mean, unit**2 * (prior[n:, n:] - gain @ prior[:n, n:])
 
 
@@ -400,6 +419,50 @@ def test_budgets_are_believed_together_as_the_formula_says() -> None:
     assert spread == pytest.approx(np.sqrt(np.diagonal(covariance)), rel=1e-3)
     farther = surrogate.at([c.at(80.0) for c in asked])
     assert (farther.scale > belief.scale).all(), "the farther the less is known"
+
+
+def earlier(runs: Runs) -> Earlier:
+    tried, *measured = runs
+    return Earlier(
+        "name", "vae", "digits", tuple(tried), *(tuple(map(tuple, m)) for m in measured)
+    )
+
+
+def test_an_earlier_search_is_believed_as_the_formula_says() -> None:
+    runs, (schedules, values, seeds) = some_runs(), simulated(3)[0]
+    shared = [*runs[0][:3], *schedules[3:]]  # some were tried in both
+    before = earlier((shared, values, seeds))
+    for apart in (0.3, 2.0):
+        scales = scales_of(NOTHING, apart=[apart])
+        surrogate = ShapeSurrogate(*runs, scales=Draws(scales, np.zeros(1)), earlier=[before])
+        asked = [*schedules[3:], *pool(3, np.random.default_rng(5))]
+        unit = surrogate.seed_scale / math.sqrt(0.2**2 + 0.25**2 + 0.35**2)
+        for belief, those in ((surrogate.tried(), runs[0]), (surrogate.at(asked), asked)):
+            mean, covariance = dense(runs, those, scales, unit, (shared, values, seeds))
+            assert belief.location == pytest.approx(mean, abs=1e-3)
+            spread = np.hypot(belief.scale, belief.level_scale)
+            assert spread == pytest.approx(np.sqrt(np.diagonal(covariance)), rel=1e-3)
+        assert surrogate.agreement == pytest.approx([1 / (1 + apart**2)])
+
+
+def test_an_earlier_search_is_believed_as_far_as_it_agrees() -> None:
+    """Of eight earlier searches half had the same law, half had it turned round."""
+    agreement, moved = [], []
+    for number in range(8):
+        (schedules, values, seeds), truth = simulated(number, 24)
+        sign = 1 if number < 4 else -1
+        own = (schedules[:8], values[:8], seeds[:8])
+        before = earlier((schedules, [[float(t**sign)] for t in truth], [[0]] * 24))
+        with_it, without = ShapeSurrogate(*own, earlier=[before]), ShapeSurrogate(*own)
+        agreement.append(with_it.agreement[0])
+        errors = [
+            np.abs(each.at(schedules[8:]).location - np.log(truth[8:])).mean()
+            for each in (with_it, without)
+        ]
+        moved.append(errors[0] / errors[1])
+    assert min(agreement[:4]) > max(agreement[4:])
+    assert np.mean(moved[:4]) < 0.8
+    assert np.mean(moved[4:]) < 1.2
 
 
 def test_what_a_run_would_move_is_its_covariance_by_its_own_spread() -> None:

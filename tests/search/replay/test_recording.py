@@ -14,7 +14,7 @@ from mollitune._errors import MollituneError
 from mollitune.analysis import Results, load_results
 from mollitune.schedules import Schedule, build, families
 from mollitune.search.policy.space import parameter_types
-from mollitune.search.replay.recording import LEAST, record
+from mollitune.search.replay.recording import LEAST, prior_of, record
 from mollitune.search.replay.replay import Point
 from mollitune.search.store.schema import columns
 from mollitune.search.store.writer import Store, create_search_folder
@@ -208,3 +208,12 @@ def test_the_recorded_joint_table_is_a_joint_search() -> None:
     assert sum(own.is_vanilla for own in found.configurations) == 33
     assert [own.schedule.family for own in found.arms][:2] == ["vanilla", "sigmoid"]
     assert found.held_out
+
+
+def test_a_recording_can_have_a_prior() -> None:
+    curves = Path(__file__).parents[3] / "benchmarks" / "curves"
+    results, other = (load_results(name, curves) for name in ("digits-vae", "digits-realnvp"))
+    recording = record(results, "vae")
+    (told,) = prior_of([other], results, recording)
+    assert (told.search, told.model) == ("digits-realnvp", "realnvp")
+    assert set(told.configurations) < set(recording.configurations), "the same pool was recorded"
