@@ -7,9 +7,14 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtrit
 
-from mollitune.search.policy import MODELLED, NOTHING, Configuration, Hyperspace
-from mollitune.search.policy.earlier import Earlier
-from mollitune.search.policy.surrogate import fitted
+from mollitune.search.policy import (
+    MODELLED,
+    NOTHING,
+    Configuration,
+    Earlier,
+    Hyperspace,
+    fitted,
+)
 
 LEVEL = 0.9
 """Probability of all intervals that are shown."""

@@ -5,8 +5,7 @@ import pandas as pd
 from mollitune.analysis.tables.comparable import comparable_reports, second_metric
 from mollitune.analysis.tables.configurations import hyperspace_of, told
 from mollitune.analysis.tables.results import Results
-from mollitune.search.policy import Configuration, Hyperspace
-from mollitune.search.policy.earlier import Earlier
+from mollitune.search.policy import Configuration, Earlier, Hyperspace
 from mollitune.search.store import COMPARABLE_WITHIN, Constraint, Objective
 
 from .expectation import expectations, expectations_at

@@ -8,8 +8,7 @@ import pandas as pd
 from mollitune.analysis.tables.comparable import comparable_reports
 from mollitune.analysis.tables.configurations import hyperspace_of, told
 from mollitune.analysis.tables.results import Results
-from mollitune.search.policy.earlier import Earlier
-from mollitune.search.policy.surrogate import fitted
+from mollitune.search.policy import Earlier, fitted
 from mollitune.search.store import COMPARABLE_WITHIN
 
 _COLUMNS = {

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from mollitune._errors import MollituneError
 from mollitune.schedules import Choice
-from mollitune.search.policy import NOTHING, Configuration, Hyperspace, nearest, settings_of
-from mollitune.search.policy.dimensions import coordinates
-from mollitune.search.policy.earlier import Earlier
-from mollitune.search.policy.surrogate import worth_modelling
+from mollitune.search.policy import (
+    NOTHING,
+    Configuration,
+    Earlier,
+    Hyperspace,
+    coordinates,
+    nearest,
+    settings_of,
+    worth_modelling,
+)
 from mollitune.search.store import COMPARABLE_WITHIN, Objective
-from mollitune.search.store.objective import FID
 
 from .comparable import comparable_reports
 from .configurations import hyperspace_of, told, training_of
@@ -46,7 +52,7 @@ class Wanted:
     space: Hyperspace = NOTHING
     images: float = 1.0
     budgets: bool = False
-    objective: Objective = FID
+    objective: Objective = field(default_factory=Objective)
 
 
 def earlier_runs(searches: Sequence[Results], wanted: Wanted) -> tuple[Earlier, ...]:
@@ -84,8 +90,11 @@ def _earlier(results: Results, model: str, wanted: Wanted) -> Iterator[Earlier]:
         return
     rows = comparable_reports(results, model, wanted.objective)
     if len(rows) and not wanted.budgets:
-        apart = np.abs(np.log(np.maximum(rows["budget"], 1) / max(wanted.images, 1)))
-        rows = rows[apart == apart.min()]
+        images = max(wanted.images, 1)
+        nearest_one = min(
+            rows["budget"].unique(), key=lambda own: abs(math.log(max(own, 1) / images))
+        )
+        rows = rows[rows["budget"] == nearest_one]
     within = [column for column in COMPARABLE_WITHIN if column != "budget"]
     rows = max((own for _, own in rows.groupby(within)), key=len, default=rows)
     if rows.empty:

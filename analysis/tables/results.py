@@ -11,8 +11,7 @@ from pyarrow import fs
 
 from mollitune._errors import MollituneError
 from mollitune._folder import Folder, StorageError
-from mollitune.search.policy import Ladder
-from mollitune.search.policy.earlier import Earlier, earlier_of
+from mollitune.search.policy import Earlier, Ladder, earlier_of
 from mollitune.search.store import Constraint, Objective, read_confirmation_file
 
 from .rows import Tables

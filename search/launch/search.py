@@ -10,10 +10,7 @@ import pyarrow as pa
 from rich.console import Console
 
 from mollitune._folder import Folder
-from mollitune.analysis.tables.configurations import training_of
-from mollitune.analysis.tables.load import load_results
-from mollitune.analysis.tables.prior import Wanted, earlier_runs
-from mollitune.analysis.tables.results import Results
+from mollitune.analysis.tables import Results, Wanted, earlier_runs, load_results, training_of
 from mollitune.analysis.words import count_of
 from mollitune.search.config import SearchConfig
 from mollitune.search.data.decoding import picture

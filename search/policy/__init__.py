@@ -10,6 +10,7 @@ decisions, whether Ray Tune asks for them, a replay on recorded curves, or a res
 `samplers`      what chooses new schedules; `surrogate` is what they believe
 `race`          which configuration deserves another seed
 `ladder`        the budgets of a search; `ladder_sampler` chooses among them, too
+`earlier`       what earlier searches have shown
 `stopping`      which run stops early, by `rungs`; the `rules` say where, on what, and when
 `comparability` which values may be ranked against each other at all
 `confirmation`  the runs of a confirmation, seed by seed
@@ -20,28 +21,34 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .configuration import Configuration, Settings, settings_of, settings_text, with_settings
-from .dimensions import dimension, nearest
+from .dimensions import coordinates, dimension, nearest
+from .earlier import Earlier, earlier_of
 from .hyperspace import NOTHING, Hyperspace
 from .ladder import Ladder, extrapolation
 
 if TYPE_CHECKING:
-    from .surrogate import MODELLED, ShapeSurrogate
+    from .surrogate import MODELLED, ShapeSurrogate, fitted, worth_modelling
 
-_LATER = ("MODELLED", "ShapeSurrogate")
+_LATER = ("MODELLED", "ShapeSurrogate", "fitted", "worth_modelling")
 __all__ = [
     "MODELLED",
     "NOTHING",
     "Configuration",
+    "Earlier",
     "Hyperspace",
     "Ladder",
     "Settings",
     "ShapeSurrogate",
+    "coordinates",
     "dimension",
+    "earlier_of",
     "extrapolation",
+    "fitted",
     "nearest",
     "settings_of",
     "settings_text",
     "with_settings",
+    "worth_modelling",
 ]
 
 

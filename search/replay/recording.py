@@ -12,12 +12,13 @@ import pandas as pd
 from mollitune._errors import MollituneError
 from mollitune.analysis.tables import (
     Results,
+    Wanted,
     configuration_of,
+    earlier_runs,
     hyperspace_of,
     minimised,
+    training_of,
 )
-from mollitune.analysis.tables.configurations import training_of
-from mollitune.analysis.tables.prior import Wanted, earlier_runs
 from mollitune.search.policy.comparability import age_of
 from mollitune.search.policy.earlier import Earlier
 from mollitune.search.store.comparable import COMPARABLE_WITHIN

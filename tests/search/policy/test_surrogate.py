@@ -422,10 +422,9 @@ def test_budgets_are_believed_together_as_the_formula_says() -> None:
 
 
 def earlier(runs: Runs) -> Earlier:
-    tried, *measured = runs
-    return Earlier(
-        "name", "vae", "digits", tuple(tried), *(tuple(map(tuple, m)) for m in measured)
-    )
+    tried, values, seeds = runs
+    measured = tuple(map(tuple, values)), tuple(map(tuple, seeds))
+    return Earlier("name", "vae", "digits", tuple(tried), *measured)
 
 
 def test_an_earlier_search_is_believed_as_the_formula_says() -> None:
