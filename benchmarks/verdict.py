@@ -161,6 +161,8 @@ def scenarios() -> Iterator[Scenario]:
         spread=np.where(np.arange(SCHEDULES) == DEFAULT, SD, 3 * SD),
     )
     yield replace(gaps, name="gaps, a tenth of the runs fail", failing=0.1)
+    yield replace(gaps, name="gaps, the best spreads by 16", spread=_with(same, {_best(slope): 16}))
+    yield replace(gaps, name="gaps, 1 run in 20 worse by 8 sd", noise=rare)
     for name in RECORDED:
         yield recorded(name)
 
@@ -185,6 +187,12 @@ def normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 def heavy(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     return rng.standard_t(4, shape) / math.sqrt(2)
+
+
+def rare(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """Normal noise, and now and then a run that goes wrong."""
+    own = rng.standard_normal(shape) + np.where(rng.random(shape) < 0.05, 8, 0)
+    return own - 0.4
 
 
 def skew(sigma: float) -> Callable[[np.random.Generator, tuple[int, ...]], Array]:
@@ -342,6 +350,10 @@ def rate(errors: list[bool]) -> str:
 def _ranks() -> NDArray[np.int64]:
     """True ranks of the schedules: vanilla is the 15th best and the default the 10th."""
     return np.array([14, 9, *(rank for rank in range(SCHEDULES) if rank not in (14, 9))])
+
+
+def _best(means: Array) -> int:
+    return int(np.argmin(means))
 
 
 def _with(means: Array, changes: dict[int, float]) -> Array:

@@ -1,28 +1,22 @@
 """Which arms of a confirmation are clearly out before all seeds are spent.
 
-After each complete round every arm is compared with every other. The test is a paired t test
-that is careful about the variance, since with three or four seeds an arm's own spread may be
-small by luck and that of the others may not be its own:
+After each complete round every arm is compared with every other by a paired t test, whose variance
+all arms share as far as they are alike, see `spread`.
 
-- the variance of a difference is the larger of its own estimate and that of the two-way layout
-  seeds x arms, twice the mean square of the interaction;
-- the degrees of freedom are those of the interaction, (arms - 1)(n - 1), times the estimate of
-  Greenhouse and Geisser (1959) for how unequal the spreads are: between n - 1 and all of them.
-
-With two seeds that leaves one degree of freedom, which finds nothing; so the first look comes
-after three. `benchmarks/verdict.py` shows that the level is kept.
+With two seeds there are few degrees of freedom, which find nothing; so the first look comes
+after three.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from mollitune.analysis.words import fid_text
 
 from .paired import LEVEL
+from .spread import Array, spread_of
 
 FIRST_LOOK = 3
 """Seeds that each arm must have before any is dropped."""
@@ -84,7 +78,7 @@ class _Loss(NamedTuple):
     needed: float
 
 
-def _losses(values: NDArray[np.float64], allowed: float) -> Iterator[_Loss]:
+def _losses(values: Array, allowed: float) -> Iterator[_Loss]:
     """For each arm that is worse than another at this level, the clearest such case."""
     means = values.mean(axis=0)
     gaps = means[:, None] - means[None, :]
@@ -95,22 +89,11 @@ def _losses(values: NDArray[np.float64], allowed: float) -> Iterator[_Loss]:
             yield _Loss(arm, better, float(gaps[arm, better]), float(needed[arm, better]))
 
 
-def _needed(values: NDArray[np.float64], allowed: float) -> NDArray[np.float64]:
+def _needed(values: Array, allowed: float) -> Array:
     """Mean differences, shape (arms, arms), that are significant at the one-sided level."""
-    seeds, arms = values.shape
-    covariance = np.cov(values, rowvar=False)
-    spread = np.diag(covariance)
-    own = np.maximum(spread[:, None] + spread[None, :] - 2 * covariance, 0)
-    # seeds that all arms like, or one arm by its mean, are no interaction
-    interaction = covariance - covariance.mean(axis=0) - covariance.mean(axis=1)[:, None]
-    interaction += covariance.mean()
-    squares = float((interaction**2).sum())
-    pooled = 2 * float(np.trace(interaction)) / (arms - 1)
-    degrees = seeds - 1.0
-    if squares > 0:
-        degrees *= max(float(np.trace(interaction)) ** 2 / squares, 1.0)
-    error: NDArray[np.float64] = np.sqrt(np.maximum(own, pooled) / seeds)
-    return -float(stdtrit(degrees, allowed)) * error
+    spread = spread_of(values)
+    error: Array = np.sqrt(spread.variance / len(values))
+    return -float(stdtrit(spread.degrees, allowed)) * error
 
 
 def _reason(loss: _Loss, arms: list[int], seeds: int) -> str:

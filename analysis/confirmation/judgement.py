@@ -1,11 +1,15 @@
 """From the FIDs of a confirmation to what may be said about its arms."""
 
-from collections.abc import Collection, Mapping
-from itertools import combinations
+import math
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
-from .paired import LEVEL, Interval, paired_interval, standard_deviation
+import numpy as np
+from numpy.typing import NDArray
+
+from .paired import LEVEL, Interval, critical, paired_interval
+from .spread import Array, spread_of
 
 KEPT_SHARE = 0.8
 """Share of the error probability, 1 - level, for arms that were kept; the rest is for the others.
@@ -59,9 +63,10 @@ def judge(
 ) -> Judgement:
     """Compare the arms of a confirmation with the reference and with each other.
 
-    All comparisons of arms that were kept are paired t intervals of the same level, see
-    `paired_interval`, for as many comparisons as there are other arms, those that are out
-    included. At least with probability ``level``
+    All comparisons of arms that were kept are paired t intervals of the same level, for as many
+    comparisons as there are other arms, those that are out included. They are on the seeds that
+    all kept arms have, and share what these tell of the variance, see `spread_of`. At least with
+    probability ``level``
 
     - all differences to the reference lie in their intervals, and
     - the truly best arm that did not fail is tied: it is not if it seems worse than another arm,
@@ -69,10 +74,6 @@ def judge(
       happen with the rest, see `clearly_out`.
 
     An arm that beats the reference and the reference itself are never both tied.
-
-    With a few seeds some pair may spread little by luck, above all if the noise is skewed. So no
-    pair counts as spreading less than the second least of all pairs (from 9 arms on: the k-th
-    least, where k is a third of the arms). That can only widen an interval.
 
     Args:
         fids: For each arm of the confirmation its FIDs by seed; empty for one without any.
@@ -89,35 +90,68 @@ def judge(
         ValueError: If a FID is not finite.
     """
     others = len(fids) - 1
-    kept = [arm for arm, own in fids.items() if own and arm not in out]
-    pairs = {(a, b): _paired(fids[a], fids[b]) for a, b in combinations(kept, 2)}
-    least = _least_sd(list(pairs.values()), len(kept))
+    kept = sorted(arm for arm, own in fids.items() if own and arm not in out)
+    against = _Against.of([fids[arm] for arm in kept], others, kept_level(level))
+    place = {arm: i for i, arm in enumerate(kept)}
     differences: dict[int, Difference] = {}
-    worse = set()
-    for (a, b), values in pairs.items():
-        interval = paired_interval(values, others, kept_level(level), least)
-        if interval is not None and interval.low > 0:
-            worse.add(a)
-        if interval is not None and interval.high < 0:
-            worse.add(b)
-        if values and reference == b:
-            differences[a] = _difference(values, interval)
-        if values and reference == a:
-            differences[b] = _difference([-value for value in values], _flipped(interval))
-    for arm in fids.keys() - set(kept) - {reference}:
-        values = _paired(fids[arm], fids.get(reference, {}))
-        if values:
-            differences[arm] = _difference(values, _any_size(values, others, planned, level))
     equal: dict[int, Difference] = {}
+    for arm in fids.keys() - {reference}:
+        values = _paired(fids[arm], fids.get(reference, {}))
+        if values and arm in place and reference in place:
+            differences[arm] = against.difference(place[arm], place[reference], values)
+        elif values and arm not in place:
+            differences[arm] = _difference(values, _any_size(values, others, planned, level))
     for arm, twin in twins.items():
         values = _paired(fids.get(arm, {}), fids.get(twin, {}))
         equal[arm] = Difference(0.0, None, None, 0)
-        if arm in kept and values:
-            spread = least if twin in kept else 0.0
-            equal[arm] = _difference(
-                values, paired_interval(values, others, kept_level(level), spread)
-            )
-    return Judgement(differences, frozenset(kept) - worse, equal)
+        if values and arm in place and twin in place:
+            equal[arm] = against.difference(place[arm], place[twin], values)
+        elif values and arm in place:
+            equal[arm] = _difference(values, paired_interval(values, others, kept_level(level)))
+    tied = frozenset(arm for arm in kept if not against.worse[place[arm]])
+    return Judgement(differences, tied, equal)
+
+
+class _Against(NamedTuple):
+    """Every arm that was kept against every other, on the seeds that all of them have.
+
+    Attributes:
+        table: FIDs, shape (seeds, arms).
+        half: Half the widths of the intervals of their mean differences, shape (arms, arms);
+            infinite for fewer than two seeds.
+    """
+
+    table: Array
+    half: Array
+
+    @classmethod
+    def of(cls, fids: Sequence[Mapping[int, float]], comparisons: int, level: float) -> Self:
+        shared = sorted(set(fids[0]).intersection(*fids[1:])) if fids else []
+        table = np.array([[own[seed] for own in fids] for seed in shared], dtype=float)
+        table = table.reshape(len(shared), len(fids))
+        if not np.isfinite(table).all():
+            raise ValueError("FIDs must be finite; leave failed arms out")
+        half = np.full((len(fids), len(fids)), math.inf)
+        if len(shared) > 1 and len(fids) > 1:
+            spread = spread_of(table)
+            factor = critical(comparisons, level, spread.degrees)
+            half = factor * np.sqrt(spread.variance / len(shared))
+        return cls(table, half)
+
+    @property
+    def worse(self) -> NDArray[np.bool_]:
+        """Which arms are clearly worse than some other one."""
+        means = self.table.sum(axis=0) / max(len(self.table), 1)
+        return np.asarray((means[:, None] - means - self.half > 0).any(axis=1))
+
+    def difference(self, one: int, other: int, values: Sequence[float]) -> Difference:
+        """That of two arms by their places; before two common seeds from their own values."""
+        seeds = len(self.table)
+        if seeds < 2:
+            return _difference(values, None)
+        gap = math.fsum((self.table[:, one] - self.table[:, other]).tolist()) / seeds
+        half = float(self.half[one, other])
+        return Difference(gap, gap - half, gap + half, seeds)
 
 
 def kept_level(level: float) -> float:
@@ -130,29 +164,13 @@ def _paired(own: Mapping[int, float], other: Mapping[int, float]) -> list[float]
     return [own[seed] - other[seed] for seed in sorted(own.keys() & other.keys())]
 
 
-def _least_sd(pairs: list[list[float]], arms: int) -> float:
-    """The least standard deviation that a pair of so many arms is credited with.
-
-    Three arms have too few pairs: if one spreads far more, so do two of the three.
-    """
-    spreads = sorted(standard_deviation(values) for values in pairs if len(values) > 1)
-    rank = max(2, arms // 3) if arms > 3 else 1
-    return spreads[min(rank, len(spreads)) - 1] if spreads else 0.0
-
-
 def _any_size(values: list[float], others: int, planned: int, level: float) -> Interval | None:
     """The interval of an arm that is out: it holds whenever that happened, from two seeds on."""
     sizes = max(planned - 1, 1)
     return paired_interval(values, others * sizes, 1 - (1 - KEPT_SHARE) * (1 - level))
 
 
-def _flipped(interval: Interval | None) -> Interval | None:
-    if interval is None:
-        return None
-    return Interval(-interval.mean, -interval.high, -interval.low)
-
-
-def _difference(values: list[float], interval: Interval | None) -> Difference:
+def _difference(values: Sequence[float], interval: Interval | None) -> Difference:
     if interval is None:
         return Difference(sum(values) / len(values), None, None, len(values))
     return Difference(interval.mean, interval.low, interval.high, len(values))

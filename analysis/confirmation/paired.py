@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from scipy.special import stdtrit
 
+from .spread import planned_spread
+
 LEVEL = 0.95
 """Probability with which everything holds that a confirmation says about one model."""
 POWER = 0.8
@@ -32,7 +34,6 @@ def paired_interval(
     differences: Sequence[float],
     comparisons: int = 1,
     level: float = LEVEL,
-    least_sd: float = 0.0,
 ) -> Interval | None:
     """Return the two-sided t interval of a mean difference, one of several that hold at once.
 
@@ -45,7 +46,6 @@ def paired_interval(
         differences: One per seed, FID of one arm minus that of the other.
         comparisons: How many intervals are to hold at once, fixed before the data were seen.
         level: With which probability, in (0, 1).
-        least_sd: Standard deviation that is assumed where the differences spread less.
 
     Returns:
         The interval; None for fewer than two differences, which show no spread.
@@ -65,7 +65,7 @@ def paired_interval(
     if count < 2:
         return None
     mean = math.fsum(differences) / count
-    half = factor * max(standard_deviation(differences), least_sd) / math.sqrt(count)
+    half = factor * standard_deviation(differences) / math.sqrt(count)
     return Interval(mean, mean - half, mean + half)
 
 
@@ -108,7 +108,8 @@ def seeds_needed(
     Args:
         gap: The true mean difference; only its size counts.
         sd: Standard deviation of the differences between seeds, >= 0.
-        comparisons: As for `paired_interval`.
+        comparisons: Arms beside the reference: so many intervals are to hold at once, and so many
+            arms share what they tell of the spread, see `spread_of`.
         level: As for `paired_interval`.
         power: Probability that the interval excludes zero on the side of the gap, in [0.5, 1).
         most: Largest number that is considered.
@@ -121,9 +122,9 @@ def seeds_needed(
 
     Example:
         >>> seeds_needed(gap=10, sd=5, comparisons=4)
-        7
+        6
     """
-    _check(sd, power)
+    _check(sd, power, comparisons)
     if not math.isfinite(gap):
         raise ValueError(f"gap must be finite, got {gap}")
     if sd == 0:
@@ -149,7 +150,7 @@ def detectable(
     Args:
         sd: Standard deviation of the differences between seeds, >= 0.
         seeds: Number of paired seeds.
-        comparisons: As for `paired_interval`.
+        comparisons: As for `seeds_needed`.
         level: As for `paired_interval`.
         power: As for `seeds_needed`.
 
@@ -161,10 +162,11 @@ def detectable(
     """
     from scipy.optimize import brentq
 
-    _check(sd, power)
+    _check(sd, power, comparisons)
     if seeds < 2:
         return None
-    enough = critical(comparisons, level, seeds - 1) / math.sqrt(seeds)
+    degrees = planned_spread(seeds, comparisons + 1).degrees
+    enough = critical(comparisons, level, degrees) / math.sqrt(seeds)
     while _power(enough, seeds, comparisons, level) < power:
         enough *= 2
     effect = brentq(lambda e: _power(e, seeds, comparisons, level) - power, 0, enough)
@@ -177,11 +179,14 @@ def _power(effect: float, seeds: int, comparisons: int, level: float) -> float:
 
     if seeds < 2:
         return 0.0
-    shift = effect * math.sqrt(seeds)
-    return float(nct.sf(critical(comparisons, level, seeds - 1), seeds - 1, shift))
+    degrees, widening = planned_spread(seeds, comparisons + 1)
+    needed = widening * critical(comparisons, level, degrees)
+    return float(nct.sf(needed, degrees, effect * math.sqrt(seeds)))
 
 
-def _check(sd: float, power: float) -> None:
+def _check(sd: float, power: float, comparisons: int) -> None:
+    if comparisons < 1:
+        raise ValueError(f"comparisons must be at least 1, got {comparisons}")
     if not (math.isfinite(sd) and sd >= 0):
         raise ValueError(f"sd must be finite and not negative, got {sd}")
     if not 0.5 <= power < 1:

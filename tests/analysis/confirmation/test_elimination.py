@@ -36,18 +36,13 @@ def test_two_arms_are_a_paired_t_test() -> None:
 
 def spread_of(arms: list[list[float]]) -> tuple[float, float]:
     """Pooled variance of a difference and its degrees of freedom, by loops and eigenvalues."""
-    seeds = len(arms[0])
-    grand = sum(map(sum, arms)) / (len(arms) * seeds)
-    rows = [sum(own) / seeds for own in arms]
-    columns = [sum(own[i] for own in arms) / len(arms) for i in range(seeds)]
-    rests = [
-        [own[i] - row - columns[i] + grand for i in range(seeds)]
-        for own, row in zip(arms, rows, strict=True)
+    pairs = [
+        float(np.var(np.subtract(a, b), ddof=1)) for i, a in enumerate(arms) for b in arms[:i]
     ]
-    degrees = (len(arms) - 1) * (seeds - 1)
-    pooled = 2 * sum(rest**2 for own in rests for rest in own) / degrees
-    spectrum = np.linalg.eigvalsh(np.cov(np.array(rests)))
-    return pooled, (seeds - 1) * sum(spectrum) ** 2 / sum(spectrum**2)
+    pooled = sum(min(own, 2 * float(np.median(pairs))) for own in pairs) / len(pairs)
+    rests = np.array(arms) - np.mean(arms, axis=0)
+    spectrum = np.linalg.eigvalsh(np.cov(rests))
+    return float(pooled), (len(arms[0]) - 1) * sum(spectrum) ** 2 / sum(spectrum**2)
 
 
 def test_more_arms_pool_their_spread() -> None:
