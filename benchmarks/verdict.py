@@ -161,7 +161,9 @@ def scenarios() -> Iterator[Scenario]:
         spread=np.where(np.arange(SCHEDULES) == DEFAULT, SD, 3 * SD),
     )
     yield replace(gaps, name="gaps, a tenth of the runs fail", failing=0.1)
-    yield replace(gaps, name="gaps, the best spreads by 16", spread=_with(same, {_best(slope): 16}))
+    yield replace(
+        gaps, name="gaps, the best spreads by 16", spread=_with(same, {_best(slope): 16})
+    )
     yield replace(gaps, name="gaps, 1 run in 20 worse by 8 sd", noise=rare)
     for name in RECORDED:
         yield recorded(name)

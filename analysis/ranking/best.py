@@ -42,6 +42,9 @@ class Best:
         fid_expected: FID to expect on a fresh seed.
         fid_low: Lower end of its 90 % interval; None where no seed was repeated yet.
         fid_high: Upper end.
+        fid_run_low: Lower end of the interval in which one run on a fresh seed lies with 90 %;
+            None where no seed was repeated yet.
+        fid_run_high: Upper end.
         fid_mean: Mean FID of its runs, at full budget on clean data.
         fid_lowest: Lowest FID of its runs.
         vanilla_runs: Number of complete runs of that configuration.
@@ -85,6 +88,8 @@ class Best:
     fid_expected: float
     fid_low: float | None
     fid_high: float | None
+    fid_run_low: float | None
+    fid_run_high: float | None
     fid_mean: float
     fid_lowest: float
     vanilla_runs: int
@@ -172,8 +177,13 @@ class Best:
     @property
     def _from_the_search(self) -> str:
         sure = "No schedule was trained with a second seed, so there is no interval."
-        if self.fid_low is not None and self.fid_high is not None:
-            sure = f"The 90 % interval is {interval_text(self.fid_low, self.fid_high)}."
+        low, high = self.fid_low, self.fid_high
+        run_low, run_high = self.fid_run_low, self.fid_run_high
+        if low is not None and high is not None and run_low is not None and run_high is not None:
+            sure = (
+                f"The mean over seeds lies in {interval_text(low, high)}, one fresh run in "
+                f"{interval_text(run_low, run_high)} (90 % each)."
+            )
         where = f" at {self.steps:,} steps" if self.target is not None else ""
         measured = f"Measured{where}: {fid_text(self.fid_mean)} in {count_of(self.runs, 'run')}"
         if self.runs > 1:
@@ -283,6 +293,8 @@ def _recommend(results: Results, rows: pd.DataFrame, board: pd.DataFrame) -> Bes
         fid_expected=float(top["fid_expected"]),
         fid_low=_known(top["fid_low"]),
         fid_high=_known(top["fid_high"]),
+        fid_run_low=_known(top["fid_run_low"]),
+        fid_run_high=_known(top["fid_run_high"]),
         fid_mean=float(top["fid_mean"]),
         fid_lowest=float(top["fid_lowest"]),
         vanilla_runs=0 if plain is None else int(plain["runs"]),

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 from mollitune.search.policy import (
     MODELLED,
     NOTHING,
+    Belief,
     Configuration,
     Earlier,
     Hyperspace,
@@ -27,11 +28,22 @@ class Expectation(NamedTuple):
         fid: The expected FID.
         low: Lower end of its interval of probability `LEVEL`; NaN where no seed was repeated.
         high: Upper end.
+        run_low: Lower end of the interval in which one run on a fresh seed lies with that
+            probability; NaN where no seed was repeated.
+        run_high: Upper end.
     """
 
     fid: float
     low: float
     high: float
+    run_low: float
+    run_high: float
+
+    @classmethod
+    def all_of(cls, belief: Belief) -> "list[Expectation]":
+        """Return what is believed of each."""
+        columns = belief.fid, *belief.interval(LEVEL), *belief.interval(LEVEL, run=True)
+        return [cls(*row) for row in np.column_stack(columns).tolist()]
 
 
 def expectations(
@@ -58,9 +70,7 @@ def expectations(
     known = [configuration for configuration in configurations if configuration is not None]
     if len(known) < max(1 if earlier else MODELLED, len(configurations)):
         return _means(values)
-    belief = fitted(known, values, seeds, space, earlier=earlier).tried()
-    low, high = belief.interval(LEVEL)
-    return [Expectation(*map(float, row)) for row in zip(belief.fid, low, high, strict=True)]
+    return Expectation.all_of(fitted(known, values, seeds, space, earlier=earlier).tried())
 
 
 def expectations_at(
@@ -96,23 +106,22 @@ def expectations_at(
         [seeds[i] for _, i in built],
         *(space, (target,), earlier),
     )
-    belief = surrogate.at(list(longest))
-    low, high = belief.interval(LEVEL)
-    found = zip(longest.values(), belief.fid, low, high, strict=True)
-    return {i: Expectation(*map(float, row)) for i, *row in found}
+    found = Expectation.all_of(surrogate.at(list(longest)))
+    return dict(zip(longest.values(), found, strict=True))
 
 
 def _means(values: Sequence[Sequence[float]]) -> list[Expectation]:
     means = [float(np.mean(own)) for own in values]
     degrees = sum(len(own) - 1 for own in values)
     if not degrees:
-        return [Expectation(mean, math.nan, math.nan) for mean in means]
+        return [Expectation(mean, *[math.nan] * 4) for mean in means]
     linear = any(value <= 0 for own in values for value in own)
     scaled = [np.asarray(own) if linear else np.log(own) for own in values]
     squares = sum(float(np.var(own)) * len(own) for own in scaled)
-    widest = float(stdtrit(degrees, (1 + LEVEL) / 2)) * math.sqrt(squares / degrees)
-    widths = [widest / math.sqrt(len(own)) for own in values]
-    if linear:
-        return [Expectation(m, m - w, m + w) for m, w in zip(means, widths, strict=True)]
-    ends = [(m / math.exp(w), m * math.exp(w)) for m, w in zip(means, widths, strict=True)]
-    return [Expectation(m, low, high) for m, (low, high) in zip(means, ends, strict=True)]
+    seed = math.sqrt(squares / degrees)
+    t = float(stdtrit(degrees, (1 + LEVEL) / 2)) / float(ndtri((1 + LEVEL) / 2))
+    counts = np.array([len(own) for own in values])
+    location = np.array(means) if linear else np.log(means)
+    of_mean = t * seed / np.sqrt(counts)
+    found = Expectation.all_of(Belief(location, of_mean, 0 * of_mean, linear, t * seed))
+    return [own._replace(fid=mean) for own, mean in zip(found, means, strict=True)]

@@ -24,6 +24,8 @@ _COLUMNS = {
     "fid_expected": "float64",
     "fid_low": "float64",
     "fid_high": "float64",
+    "fid_run_low": "float64",
+    "fid_run_high": "float64",
     "vanilla_mean": "float64",
     "vanilla_expected": "float64",
     "difference": "float64",
@@ -68,7 +70,8 @@ def leaderboard(results: Results, model: str | None = None) -> pd.DataFrame:
         hyperparameters), ``runs`` (complete ones), ``fid_mean``, ``fid_sd`` (between the runs, NaN
         for one), ``fid_lowest``,
         ``fid_expected`` with its 90 % interval ``fid_low`` to ``fid_high`` (see `expectations`;
-        NaN where no seed was repeated yet), ``vanilla_mean`` and ``vanilla_expected`` (of the best
+        NaN where no seed was repeated yet), ``fid_run_low`` to ``fid_run_high`` (in which one run
+        on a fresh seed lies with 90 %), ``vanilla_mean`` and ``vanilla_expected`` (of the best
         vanilla configuration that was measured alike; NaN without one),
         ``difference`` (``fid_expected`` minus
         ``vanilla_expected``, negative is better), ``bpd_mean``, ``trials`` (numbers of the runs,
@@ -182,6 +185,8 @@ def _configurations(
         fid_expected=[one.fid for one in expected],
         fid_low=[one.low for one in expected],
         fid_high=[one.high for one in expected],
+        fid_run_low=[one.run_low for one in expected],
+        fid_run_high=[one.run_high for one in expected],
     ).reset_index(drop=True)
 
 

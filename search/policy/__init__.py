@@ -27,12 +27,14 @@ from .hyperspace import NOTHING, Hyperspace
 from .ladder import Ladder, extrapolation
 
 if TYPE_CHECKING:
+    from .belief import Belief
     from .surrogate import MODELLED, ShapeSurrogate, fitted, worth_modelling
 
-_LATER = ("MODELLED", "ShapeSurrogate", "fitted", "worth_modelling")
+_LATER = ("Belief", "MODELLED", "ShapeSurrogate", "fitted", "worth_modelling")
 __all__ = [
     "MODELLED",
     "NOTHING",
+    "Belief",
     "Configuration",
     "Earlier",
     "Hyperspace",

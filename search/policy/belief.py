@@ -22,22 +22,30 @@ class Belief:
         scale: Standard deviation of the logarithm, given the level m, with shape (n,).
         level_scale: What not knowing m adds to it. That moves all schedules alike, so it counts
             in intervals and not in comparisons.
-        linear: Whether all three are of the value, and not of its logarithm.
+        linear: Whether all of them are of the value, and not of its logarithm.
+        seed_scale: Standard deviation of one run on a fresh seed around what is expected.
     """
 
     location: Array
     scale: Array
     level_scale: Array
     linear: bool = False
+    seed_scale: float = 0.0
 
     @property
     def fid(self) -> Array:
         """The median of the belief, as an FID."""
         return self._value(self.location)
 
-    def interval(self, level: float = 0.9) -> tuple[Array, Array]:
-        """Lower and upper ends of the central interval of this probability, as FIDs."""
-        half = ndtri((1 + level) / 2) * np.hypot(self.scale, self.level_scale)
+    def interval(self, level: float = 0.9, run: bool = False) -> tuple[Array, Array]:
+        """Lower and upper ends of the central interval of this probability, as FIDs.
+
+        Args:
+            level: The probability.
+            run: Whether the interval is for one run on a fresh seed, and not for the mean of all.
+        """
+        spread = np.hypot(np.hypot(self.scale, self.level_scale), self.seed_scale if run else 0.0)
+        half = ndtri((1 + level) / 2) * spread
         return self._value(self.location - half), self._value(self.location + half)
 
     def _value(self, location: Array) -> Array:

@@ -224,7 +224,7 @@ class ShapeSurrogate:
             belief.scale,
             belief.level_scale,
         )
-        return Belief(location, scale, level, self._linear)
+        return Belief(location, scale, level, self._linear, self.seed_scale)
 
     def at(self, configurations: Sequence[Configuration], own: bool = True) -> Belief:
         """Return the belief about configurations that were not tried, or not at these budgets.
@@ -350,7 +350,8 @@ class ShapeSurrogate:
         spread = self._weights @ (variance + location**2) - mean**2
         scale = self._unit * np.sqrt(np.maximum(spread, 0.0))
         level = self._unit * np.sqrt(self._weights @ of_level)
-        return Belief(self._centre + self._unit * mean, scale, level, self._linear)
+        location = self._centre + self._unit * mean
+        return Belief(location, scale, level, self._linear, self.seed_scale)
 
 
 def _apart(seed: Indices, budget: Array) -> Indices:

@@ -39,7 +39,8 @@ def test_lowest_mean_wins_over_the_lowest_single_fid(search: Search) -> None:
     assert (found.lowest_configuration, found.lowest_fid, found.lowest_runs) == (1, 18.0, 2)
     assert (found.fid_low or 99) < 20.5 < (found.fid_high or 0)
     assert found.details == (
-        f"The 90 % interval is {found.fid_low:.2f} to {found.fid_high:.2f}. Measured: 20.50 on "
+        f"The mean over seeds lies in {found.fid_low:.2f} to {found.fid_high:.2f}, one fresh run "
+        f"in {found.fid_run_low:.2f} to {found.fid_run_high:.2f} (90 % each). Measured: 20.50 on "
         "average over 3 runs, 19.00 at best; vanilla 30.00 in 1 run. The best single run (FID "
         "18.00) used linear(until=0.5), which has 2 runs."
     )

@@ -11,6 +11,7 @@ from mollitune.schedules import build
 from mollitune.search.policy.configuration import Configuration
 from mollitune.search.policy.surrogate import MODELLED, ShapeSurrogate, expected_fid
 
+Z = 1.6448536  # of 90 %, two-sided
 FEW = plain(build("vanilla"), build("linear", until=0.5), build("cosine", until=0.5))
 MANY = plain(*(build("linear", until=u) for u in np.linspace(0.1, 0.9, MODELLED)))
 
@@ -34,6 +35,9 @@ def test_interval_of_one_configuration_is_that_of_a_t_test_on_the_logarithm() ->
     width = (wanted.high - wanted.low) / 2
     assert math.log(found.high / found.fid) == pytest.approx(width)
     assert math.log(found.fid / found.low) == pytest.approx(width)
+    # of a mean of four the variance is a quarter of that of a run
+    for end in (found.run_high, found.run_low):
+        assert abs(math.log(end / found.fid)) == pytest.approx(width * math.sqrt(5))
 
 
 def test_seeds_of_one_configuration_tell_about_the_others() -> None:
@@ -45,17 +49,22 @@ def test_seeds_of_one_configuration_tell_about_the_others() -> None:
 
 def test_no_repeated_seed_no_interval() -> None:
     found = expect(FEW, [[30.0], [20.0], [25.0]])
-    assert all(math.isnan(e.low) and math.isnan(e.high) for e in found)
+    assert all(math.isnan(end) for _, *ends in found for end in ends)
 
 
 def test_many_configurations_are_worth_what_the_surrogate_believes() -> None:
     values = [[20.0 + i, 21.0] for i in range(MODELLED)]
     found = expect(MANY, values)
     seeds = [[0, 1]] * MODELLED
-    low, high = ShapeSurrogate(MANY, values, seeds).tried().interval(0.9)
+    surrogate = ShapeSurrogate(MANY, values, seeds)
+    belief = surrogate.tried()
+    low, high = belief.interval(0.9)
     assert [e.fid for e in found] == expected_fid(MANY, values, seeds)
     assert [e.low for e in found] == list(low)
     assert [e.high for e in found] == list(high)
+    spread = np.sqrt(belief.scale**2 + belief.level_scale**2 + surrogate.seed_scale**2)
+    assert [e.run_high for e in found] == pytest.approx(list(belief.fid * np.exp(Z * spread)))
+    assert [e.run_low for e in found] == pytest.approx(list(belief.fid * np.exp(-Z * spread)))
 
 
 def test_schedule_that_cannot_be_built_leaves_the_means() -> None:

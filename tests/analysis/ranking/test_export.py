@@ -42,7 +42,12 @@ def test_round_trip_with_provenance(results: Results, tmp_path: Path) -> None:
     assert load(tmp_path / "None.json") == TRIALS[2].schedule
     assert document["verdict"] is None
     fids = ("trial_fid", "fid_expected", "fid_mean", "fid_lowest", "lowest_fid")
-    unknown = ("fid_low", "fid_high", "dataset_sha256", "extractor_sha256", "extractor_resize")
+    unknown = (
+        *("fid_low", "fid_high", "fid_run_low", "fid_run_high"),
+        "dataset_sha256",
+        "extractor_sha256",
+        "extractor_resize",
+    )
     assert document["provenance"] == {
         "search": "fake",
         "model": "glow",
