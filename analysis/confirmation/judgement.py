@@ -100,7 +100,13 @@ def judge(
         if values and arm in place and reference in place:
             differences[arm] = against.difference(place[arm], place[reference], values)
         elif values and arm not in place:
-            differences[arm] = _difference(values, _any_size(values, others, planned, level))
+            # it holds whenever the arm went out, from two seeds on
+            looks, own = others * max(planned - 1, 1), out_level(level)
+            both = _Against.of([fids[each] for each in (*kept, arm)], looks, own)
+            if reference in place:
+                differences[arm] = both.difference(len(kept), place[reference], values)
+            else:
+                differences[arm] = _difference(values, paired_interval(values, looks, own))
     for arm, twin in twins.items():
         values = _paired(fids.get(arm, {}), fids.get(twin, {}))
         equal[arm] = Difference(0.0, None, None, 0)
@@ -159,15 +165,14 @@ def kept_level(level: float) -> float:
     return 1 - KEPT_SHARE * (1 - level)
 
 
+def out_level(level: float) -> float:
+    """The same for arms that are out."""
+    return 1 - (1 - KEPT_SHARE) * (1 - level)
+
+
 def _paired(own: Mapping[int, float], other: Mapping[int, float]) -> list[float]:
     """Differences on the seeds that both have."""
     return [own[seed] - other[seed] for seed in sorted(own.keys() & other.keys())]
-
-
-def _any_size(values: list[float], others: int, planned: int, level: float) -> Interval | None:
-    """The interval of an arm that is out: it holds whenever that happened, from two seeds on."""
-    sizes = max(planned - 1, 1)
-    return paired_interval(values, others * sizes, 1 - (1 - KEPT_SHARE) * (1 - level))
 
 
 def _difference(values: Sequence[float], interval: Interval | None) -> Difference:
