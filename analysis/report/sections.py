@@ -78,8 +78,9 @@ def _facts(results: Results, view: View) -> Markup:
     if stopping.stopped:
         facts["training steps saved"] = f"{stopping.saved:.0%}"
     if not board.empty and board["difference"].notna().any():
-        first = board.iloc[0]
-        facts["best against vanilla"] = signed_share(
+        first, target = board.iloc[0], view.best.target if view.best is not None else None
+        where = f" at {target:,} steps" if target is not None else ""
+        facts[f"best against vanilla{where}"] = signed_share(
             first["difference"] / first["vanilla_expected"]
         )
         better = int((board["difference"] < 0).sum())

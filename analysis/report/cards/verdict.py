@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from mollitune.analysis.confirmation.arms import Arm, Verdict
 from mollitune.analysis.report.html import Cell, chip, join, small, table, trial_button
+from mollitune.analysis.report.html import details as fold
 from mollitune.analysis.report.strip import Scale, axis, dot, interval, scale_of, strip, upright
 from mollitune.analysis.words import count_of, fid_text, plus_minus
 
@@ -14,7 +15,7 @@ _OUTSIDE = 1.4  # how far beyond the arms that were kept the others are still sh
 
 
 def verdict_cards(verdicts: Sequence[Verdict], details: str = "") -> Markup:
-    """A card for each budget; the last one, of the largest, has the details.
+    """The card of the largest budget, which is closest to production; the others folded away.
 
     Args:
         verdicts: What a confirmation says about one model, the shortest budget first; at least
@@ -22,7 +23,9 @@ def verdict_cards(verdicts: Sequence[Verdict], details: str = "") -> Markup:
         details: As for `verdict_card`.
     """
     *others, last = verdicts
-    return join([*map(verdict_card, others), verdict_card(last, details)])
+    box = Markup('<div class="card verdict">{}</div>')
+    folded = (box.format(fold(own.sentence, _content(own))) for own in others)
+    return join([verdict_card(last, details), *folded])
 
 
 def verdict_card(verdict: Verdict, details: str = "") -> Markup:
@@ -32,6 +35,11 @@ def verdict_card(verdict: Verdict, details: str = "") -> Markup:
         verdict: What a confirmation says about one model.
         details: What follows from it, and what the search had recommended.
     """
+    box = Markup('<div class="card verdict"><p class="sentence">{}</p>{}</div>')
+    return box.format(verdict.sentence, _content(verdict, details))
+
+
+def _content(verdict: Verdict, details: str = "") -> Markup:
     scale = _scale(verdict)
     head = [
         Cell("schedule"),
@@ -43,10 +51,9 @@ def verdict_card(verdict: Verdict, details: str = "") -> Markup:
     ]
     rows = [(_kind(verdict, arm), _cells(verdict, arm, scale)) for arm in verdict.arms]
     label = f"Schedules of the confirmation of {verdict.where}"
-    return Markup(
-        '<div class="card verdict"><p class="sentence">{}</p><p>{}</p><p>{}</p>{}'
-        '<p class="note">{}</p></div>'
-    ).format(verdict.sentence, details, _how(verdict), table(label, head, rows), _LEGEND)
+    return Markup('<p>{}</p><p>{}</p>{}<p class="note">{}</p>').format(
+        details, _how(verdict), table(label, head, rows), _LEGEND
+    )
 
 
 _LEGEND = (

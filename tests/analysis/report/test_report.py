@@ -259,7 +259,7 @@ def test_each_budget_of_a_confirmation_has_a_card(make_search: MakeSearch) -> No
     found = load_results(make_search((*TRIALS, *CONFIRMED, *longer), plan=plan))
     short, long = verdicts(found)
     top = top_of(found)
-    assert top.index(short.sentence) < top.index(long.sentence)
+    assert top.index(long.sentence) < top.index(short.sentence)
     assert "On glow at 1,000 steps, " in top
     assert "after 4,000 steps" in top
     assert "1, 4 times the search's length" in text_of(found)
