@@ -11,6 +11,7 @@ from mollitune._errors import MollituneError
 from mollitune._files import first_line
 from mollitune.search.config import SearchConfig
 from mollitune.search.policy.dimensions import arrow_type
+from mollitune.search.policy.earlier import Earlier, earlier_of
 from mollitune.search.policy.space import parameter_types
 from mollitune.search.store.schema import METADATA_FILE
 from mollitune.search.tune.budget import Plan
@@ -44,6 +45,20 @@ def known_parameters(metadata: Mapping[str, Any]) -> dict[str, pa.DataType]:
 def plans_of(metadata: Mapping[str, Any]) -> dict[str, Plan]:
     """Return for each model of a search how its trials are evaluated."""
     return {name: Plan(**plan) for name, plan in metadata["evaluation"].items()}
+
+
+def known_prior(metadata: Mapping[str, Any]) -> dict[str, tuple[Earlier, ...]]:
+    """Return what a search knew from earlier ones, by model.
+
+    Raises:
+        MollituneError: If its description is damaged there.
+    """
+    try:
+        return earlier_of(metadata.get("prior") or {})
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise MollituneError(
+            f"{METADATA_FILE} is damaged at prior: restore it from a copy"
+        ) from None
 
 
 def config_of(metadata: dict[str, Any], more: int = 0, address: str | None = None) -> SearchConfig:

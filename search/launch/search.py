@@ -14,7 +14,7 @@ from mollitune.analysis.tables import Results, Wanted, earlier_runs, load_result
 from mollitune.analysis.words import count_of
 from mollitune.search.config import SearchConfig
 from mollitune.search.data.decoding import picture
-from mollitune.search.policy.earlier import Earlier, earlier_of
+from mollitune.search.policy.earlier import Earlier
 from mollitune.search.store.description import read_metadata
 from mollitune.search.store.journal import JOURNAL
 from mollitune.search.store.lease import Lease
@@ -27,7 +27,7 @@ from mollitune.search.tune.session import Job, Outcome, run_job
 from .planning import plan_evaluations
 from .prepare import check_unchanged, describe, prepare
 from .proposals import Prior, proposer
-from .resumed import config_of, known_parameters, plans_of, table_parameters
+from .resumed import config_of, known_parameters, known_prior, plans_of, table_parameters
 
 
 def run_search(config: SearchConfig, console: Console) -> Outcome:
@@ -90,7 +90,7 @@ def resume_search(
         check_unchanged(metadata, context)
         context = replace(context, plans=plans_of(metadata))
         with on_ray(config, console):
-            known, prior = known_parameters(metadata), earlier_of(metadata.get("prior", {}))
+            known, prior = known_parameters(metadata), known_prior(metadata)
             job = _job(context, known, prior, metadata["created"])
             return run_job(job, console, wait, lease)
 

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
+from mollitune._errors import MollituneError
 from mollitune.schedules import Float, Sigmoid
 from mollitune.search.config import SearchConfig
 from mollitune.search.launch.proposals import arms, proposer, sampler
-from mollitune.search.launch.resumed import config_of
+from mollitune.search.launch.resumed import config_of, known_prior
 from mollitune.search.policy.hyperspace import NOTHING
 from mollitune.search.policy.proposer import Proposal
 from mollitune.search.policy.samplers import RandomSampler, ShapeSampler
@@ -141,3 +142,10 @@ def test_a_search_of_before_keeps_its_linear_ranges() -> None:
     old = config_of({"config": stored})
     assert old.families[0].overrides == {"tau": Float(0.5, 2.0), "until": 0.5}
     assert config_of({"config": old.to_dict()}).families == old.families
+
+
+@pytest.mark.parametrize("damaged", [[1], {"vae": [{"search": "first"}]}, {"vae": 3}])
+def test_a_damaged_prior_of_a_search_that_goes_on_is_named(damaged: object) -> None:
+    with pytest.raises(MollituneError, match=r"search\.json is damaged at prior: restore it"):
+        known_prior({"prior": damaged})
+    assert known_prior({}) == known_prior({"prior": None}) == {}
