@@ -100,6 +100,7 @@ def _measured_with(run: Run) -> dict[str, Any]:
         "extractor_sha256": reference.extractor.sha256,
         "extractor_resize": reference.extractor.resize,
         "fid_samples": FID_SAMPLES,
+        "fid_final": "last",
         "ema": 0.0,
         "fid_reference": reference.split,
         "fid_reference_size": reference.count,

@@ -31,7 +31,7 @@ def key_rows(section: type[BaseModel], prefix: str = "") -> list[tuple[str, ...]
     rows: list[tuple[str, ...]] = []
     for name, field in section.model_fields.items():
         if isinstance(field.default, BaseModel):
-            rows += key_rows(type(field.default), f"{name}.")
+            rows += key_rows(type(field.default), f"{prefix}{name}.")
             continue
         default = "required" if field.is_required() else f"`{shown_default(field)}`"
         rows.append((f"`{prefix}{name}`", default, field.description or ""))

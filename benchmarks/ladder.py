@@ -80,6 +80,7 @@ def _report(row: Row) -> dict[str, Any]:
         **{"non_finite_losses": row["lost"], "non_finite_samples": 0},
         **{"extractor": "lenet", "extractor_sha256": "", "extractor_resize": "none"},
         **{"fid_samples": row["fid_samples"], "fid_reference": "validation"},
+        **{"fid_final": "last", "step_fid": row["fid"]},
         **{"fid_reference_size": 0, "device": row["device"]},
         **{"step_seconds": row["seconds"] / row["steps"], "eval_seconds": math.nan},
         **{f"extra.{_column(name)}": value for name, value in row.items() if ":" in name},

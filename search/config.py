@@ -42,6 +42,7 @@ from .store.evaluation import MEASURED
 from .store.objective import Constraint, Objective, constraint_of, objective_of
 from .training.searchable import split
 from .training.settings import HalfLife, ModelTraining, Training
+from .training.spec import LAST, Final
 
 _IMAGES = {"digits", "parquet", "folder", "cifar10", "celeba", "mnist", "fashionmnist"}
 
@@ -70,6 +71,28 @@ def _extra_metrics(names: list[str]) -> list[Metric]:
     return [metric for name in names for metric in extra(name).columns]
 
 
+class FinalConfig(_Section):
+    """Which evaluations make the value of a run: the mean of the last few, on clean data."""
+
+    marks: int = Field(1, ge=1, le=100, description="how many; 1: the last one alone")
+    share: float = Field(
+        0.1, gt=0, lt=1, description="in which last part of the training they are, as a share"
+    )
+
+    @property
+    def spec(self) -> Final:
+        """As a training takes it."""
+        return Final(self.marks, self.share)
+
+
+def _final(raw: object) -> object:
+    if raw == LAST:
+        return {"marks": 1}
+    if not isinstance(raw, dict | FinalConfig):
+        raise ValueError("write last, or {marks: 3, share: .1}")
+    return raw
+
+
 class FidConfig(_Section):
     """How FID is measured during the search."""
 
@@ -82,6 +105,7 @@ class FidConfig(_Section):
     every: float = Field(
         1 / 6, gt=0, le=1, description="share of the training between two evaluations"
     )
+    final: Annotated[FinalConfig, BeforeValidator(_final)] = FinalConfig()
     weights: str | None = Field(None, description="weights file of inception-v3-compat")
     ema: HalfLife = Field(
         None, description="`ema` of each model without one; read for the sake of older configs"
@@ -831,10 +855,12 @@ def _unknown_keys(raw: dict[str, Any]) -> list[tuple[int | str, ...]]:
     """Return where a config has keys that it may not have."""
     found: list[tuple[int | str, ...]] = [(k,) for k in raw if k not in SearchConfig.model_fields]
     for name, section in _SECTIONS.items():
-        value = raw.get(name)
+        value: Any = raw
+        for part in name.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
         entries = enumerate(value) if isinstance(value, list) else [(None, value)]
         for i, entry in entries:
-            where = (name,) if i is None else (name, i)
+            where: tuple[int | str, ...] = (*name.split("."), *(() if i is None else (i,)))
             keys = entry if isinstance(entry, dict) else ()
             found += [(*where, key) for key in keys if key not in section.model_fields]
     return found
@@ -868,7 +894,8 @@ def _shown(value: object, spell: Callable[[object], str] = repr) -> str:
 def _allowed(location: tuple[int | str, ...]) -> str:
     """Say what stands in place of an unknown key: one like it, or the same a level lower."""
     key = str(location[-1])
-    section = SearchConfig if len(location) == 1 else _SECTIONS[str(location[0])]
+    where = ".".join(part for part in location[:-1] if isinstance(part, str))
+    section = _SECTIONS[where] if where else SearchConfig
     names = list(section.model_fields)
     meant = difflib.get_close_matches(key, names, n=1)
     if len(location) == 1:
@@ -883,6 +910,7 @@ def _meant(names: list[str]) -> str:
 
 _SECTIONS: dict[str, type[BaseModel]] = {
     "fid": FidConfig,
+    "fid.final": FinalConfig,
     "confirm": ConfirmConfig,
     "stopping": StoppingConfig,
     "resources": ResourcesConfig,

@@ -134,6 +134,7 @@ class Verdict:
         steps: Training steps of each run; where batch sizes were searched, of the first.
         extractor: Network behind the FIDs.
         fid_samples: Generated images behind each FID.
+        fid_final: Which evaluations make the value of a run, as in the tables.
         reference: Split of the data set that the FIDs compare with.
         level: Probability that all intervals of one model at one budget hold at once, and that
             the best schedule is in the tie set.
@@ -162,6 +163,7 @@ class Verdict:
     arms: tuple[Arm, ...]
     sentence: str = ""
     budget: int = 0
+    fid_final: str = "last"
     metric: str = "FID"
     constraint: Constraint | None = None
     scale: float = 1.0
@@ -276,6 +278,7 @@ class Verdict:
             "constraint": None if self.constraint is None else str(self.constraint),
             "extractor": self.extractor,
             "fid_samples": self.fid_samples,
+            "fid_final": self.fid_final,
             "reference": self.reference,
             "level": self.level,
             "planned": self.planned,

@@ -139,6 +139,7 @@ def _verdict(results: Results, number: int, model: str, scale: float) -> Verdict
         budget=int(runs.measured.get("budget", 0)),
         extractor=str(runs.measured["extractor"]),
         fid_samples=int(runs.measured["fid_samples"]),
+        fid_final=str(runs.measured.get("fid_final", "last")),
         reference=str(runs.measured["fid_reference"]),
         level=runs.level,
         planned=runs.planned,

@@ -265,6 +265,7 @@ class _Simulation:
             proposal.seed,
             self._config.steps_of(proposal.run.model),
             every=self._config.fid.every,
+            final=self._config.fid.final.spec,
             probe_at=stopping.probe_at,
             probe_extra=stopping.probe_extra,
         )

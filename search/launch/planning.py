@@ -71,7 +71,7 @@ def plan_evaluations(context: Context, console: Console) -> dict[str, Plan]:
     count = _stack_of_each(config)
     measured = call_as_trial(_measured, config, context, count)
     costs = {name: found for name, (found, _) in measured.items()}
-    asked = Plan(config.fid.every, config.fid.samples)
+    asked = Plan(config.fid.every, config.fid.samples, final=config.fid.final.spec)
     plans = {name: with_share(asked, config.steps_of(name), costs[name]) for name in costs}
     if config.resources.stack == "auto":
         plans = {name: replace(plan, gain=measured[name][1]) for name, plan in plans.items()}

@@ -14,6 +14,7 @@ from mollitune.search.policy.dimensions import arrow_type
 from mollitune.search.policy.earlier import Earlier, earlier_of
 from mollitune.search.policy.space import parameter_types
 from mollitune.search.store.schema import METADATA_FILE
+from mollitune.search.training.spec import Final
 from mollitune.search.tune.budget import Plan
 
 PAPER = "sigmoid"
@@ -44,7 +45,12 @@ def known_parameters(metadata: Mapping[str, Any]) -> dict[str, pa.DataType]:
 
 def plans_of(metadata: Mapping[str, Any]) -> dict[str, Plan]:
     """Return for each model of a search how its trials are evaluated."""
-    return {name: Plan(**plan) for name, plan in metadata["evaluation"].items()}
+    return {name: _plan(**plan) for name, plan in metadata["evaluation"].items()}
+
+
+def _plan(*, final: Mapping[str, Any] | None = None, **plan: Any) -> Plan:
+    # where none is told, the last evaluation alone counted
+    return Plan(**plan, final=Final(**final or {}))
 
 
 def known_prior(metadata: Mapping[str, Any]) -> dict[str, tuple[Earlier, ...]]:

@@ -33,7 +33,8 @@ _OF_THE_FID = {
 _MEASURED = {
     name: (metric.type, metric.text)
     for name, metric in MEASURED.items()
-    if not name.startswith("probe_")  # no rung judges a training by itself
+    # no rung judges a training by itself, and its FIDs are of the weights that are written
+    if not name.startswith("probe_") and name != "step_fid"
 }
 _FIRST = {name: _MEASURED[name] for name in ("step", "progress", "level", "phase", "fid")}
 COLUMNS: dict[str, tuple[pa.DataType, str]] = {**_FIRST, **_OF_THE_FID, **_MEASURED}

@@ -29,6 +29,7 @@ COMPARABLE_WITHIN = [
     "extractor_sha256",
     "extractor_resize",
     "fid_samples",
+    "fid_final",
     "fid_reference",
     "fid_reference_size",
 ]

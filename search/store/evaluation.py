@@ -9,8 +9,8 @@ is asked for.
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import numpy as np
@@ -59,7 +59,17 @@ class Evaluation:
         ),
     ]
     fid: Annotated[
-        float, Measure("FID of the samples against the clean reference", True, better="lower")
+        float,
+        Measure(
+            "FID of the samples against the clean reference; at full budget this and the other "
+            "metrics are means over the evaluations that fid_final names",
+            True,
+            better="lower",
+        ),
+    ]
+    step_fid: Annotated[
+        float,
+        Measure("FID of this evaluation by itself, also at full budget", True, logged=False),
     ]
     probe_fid: Annotated[
         float | None,
@@ -91,10 +101,32 @@ class Evaluation:
     extras: dict[str, float] = field(default_factory=dict)
     failure: str | None = None
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """What is averaged over the end of a training, by column."""
+        own = {name: getattr(self, name) for name, found in MEASURED.items() if found.better}
+        return own | self.extras
+
     def row(self) -> dict[str, Any]:
         """Return all but the samples as plain values by column, and ``failure``."""
         own = {name: getattr(self, name) for name in MEASURED}
         return {**own, **dict.fromkeys(OPTIONAL), **self.extras, "failure": self.failure}
+
+
+def averaged(last: Evaluation, metrics: Sequence[Mapping[str, float]]) -> Evaluation:
+    """Return an evaluation with means over several in place of its metrics.
+
+    A metric that was not finite in one of them is not finite here either.
+
+    Args:
+        last: The evaluation at the end of a training.
+        metrics: What is averaged, see `Evaluation.metrics`; at least one.
+    """
+    means: dict[str, Any] = {
+        name: sum(own[name] for own in metrics) / len(metrics) for name in last.metrics
+    }
+    extras = {name: means.pop(name) for name in last.extras}
+    return replace(last, **means, extras=extras)
 
 
 def _metrics() -> dict[str, Metric]:

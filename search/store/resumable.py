@@ -13,9 +13,15 @@ class _Images(_Hashed):
     shape: tuple[int, int, int]
 
 
+class _Final(BaseModel):
+    marks: int
+    share: float
+
+
 class _Plan(BaseModel):
     every: float
     samples: int
+    final: _Final | None = None
     share: float | None = None
     gain: float | None = None
 

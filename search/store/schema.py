@@ -15,7 +15,7 @@ import pyarrow as pa
 from .columns import BOOL, FLOAT, INT, STRING, TIME, Column, Metric
 from .evaluation import MEASURED, OPTIONAL, extra_metric
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """Version of the tables; a reader refuses files that are newer than itself."""
 VERSION_KEY = b"mollitune.schema_version"
 """Key of the version in the key-value metadata of each Parquet file."""
@@ -92,6 +92,12 @@ _HOW_FID = (
     Column("extractor_sha256", STRING, "SHA-256 of the extractor's weights"),
     Column("extractor_resize", STRING, "what the extractor does to the size of an image"),
     Column("fid_samples", INT, "number of samples behind the FID"),
+    Column(
+        "fid_final",
+        STRING,
+        "what the metrics are at full budget: last, or such as mean of 3 in the last 10 % of "
+        "training (evaluations on clean data)",
+    ),
     Column(
         "ema",
         FLOAT,

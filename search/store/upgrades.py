@@ -46,6 +46,8 @@ FILLS: dict[str, _Fill] = {
     "shape.clean_steps": _clean_steps,
     "budget": _all(0, pa.int64()),
     "scale": _all(1.0, pa.float64()),
+    "fid_final": _all("last", pa.string()),
+    "step_fid": lambda table: table["fid"],
 }
 """Values by column, from an older table; columns to their left are there already."""
 
@@ -56,7 +58,8 @@ def upgraded(table: pa.Table) -> pa.Table:
     Version 1 had one column ``non_finite`` for losses and samples together; they count as losses
     here. It knew neither averaged weights nor resizing by name. Up to version 2 every trial was a
     configuration of its own, ASHA was the only policy, and no branch was ever measured. Up to
-    version 4 all trials of a model had one budget, which up to version 3 is not told.
+    version 4 all trials of a model had one budget, which up to version 3 is not told. Up to
+    version 5 the last evaluation alone was the value of a run.
 
     Args:
         table: Rows of any of the tables; with all columns it is returned as it is.

@@ -12,6 +12,39 @@ from .settings import Training
 
 
 @dataclass(frozen=True)
+class Final:
+    """Which evaluations make the value of a complete training: their mean counts.
+
+    The last evaluation alone has more noise: the weights still move at a constant learning rate.
+
+    Arguments:
+        marks: How many, >= 1; they are equally far apart, and the last one is at the end.
+        share: In which last part of the training they are, in (0, 1).
+
+    Example:
+        >>> [round(mark, 3) for mark in Final(3, 0.1).progress()]
+        [0.9, 0.95, 1.0]
+    """
+
+    marks: int = 1
+    share: float = 0.1
+
+    def progress(self) -> list[float]:
+        """Return the share of the training that is done at each of them."""
+        if self.marks == 1:
+            return [1.0]
+        return [1 - self.share * (1 - k / (self.marks - 1)) for k in range(self.marks)]
+
+    def __str__(self) -> str:
+        if self.marks == 1:
+            return LAST
+        return f"mean of {self.marks} in the last {100 * self.share:.3g} % of training"
+
+
+LAST = "last"
+
+
+@dataclass(frozen=True)
 class TrialSpec:
     """Everything that determines a trial besides the data.
 
@@ -25,6 +58,7 @@ class TrialSpec:
         probe_at: Progress of the rungs that need a cooldown branch, measured at the evaluation
             that such a rung judges.
         probe_extra: Length of such a branch as a share of the steps so far, > 0.
+        final: Which evaluations make its value.
     """
 
     model: str
@@ -35,12 +69,20 @@ class TrialSpec:
     training: Training = field(default_factory=Training)
     probe_at: tuple[float, ...] = ()
     probe_extra: float = 0.3
+    final: Final = Final()
 
     def evaluation_steps(self) -> list[int]:
         """Return the steps after which the model is evaluated; the last one is ``steps``."""
         count = math.ceil(1 / self.every - 1e-9)
-        marks = {round(k * self.every * self.steps) for k in range(1, count)}
-        return sorted({min(max(mark, 1), self.steps) for mark in marks} | {self.steps})
+        marks = {self._step(k * self.every) for k in range(1, count)}
+        return sorted(marks | set(self.final_steps()))
+
+    def final_steps(self) -> list[int]:
+        """Return the steps after which the evaluations of ``final`` are due, the last one last."""
+        return sorted({self._step(mark) for mark in self.final.progress()})
+
+    def _step(self, progress: float) -> int:
+        return min(max(round(progress * self.steps), 1), self.steps)
 
     def probe_steps(self) -> set[int]:
         """Return the steps at which a cooldown branch is measured: none at full budget."""

@@ -19,14 +19,14 @@ from mollitune.search.data.batches import Batches
 from mollitune.search.data.images import Images, Splits, as_tensor, on_device
 from mollitune.search.metrics.fid import FidMeter, Measurement
 from mollitune.search.metrics.reference import Reference
-from mollitune.search.store.evaluation import Evaluation
+from mollitune.search.store.evaluation import Evaluation, averaged
 
 from .averaging import WeightAverage
 from .gradients import gradients_of
 from .optimisers import KINDS, excess, fill, in_layout, learning_rate, optimiser_of
-from .spec import Probe, TrialSpec, cooldown, cooldown_steps
+from .spec import Final, Probe, TrialSpec, cooldown, cooldown_steps
 
-__all__ = ["Evaluation", "Probe", "TrainingDivergedError", "Trial", "TrialSpec"]
+__all__ = ["Evaluation", "Final", "Probe", "TrainingDivergedError", "Trial", "TrialSpec"]
 
 BPD_IMAGES = 1000
 LOST_STEPS_SHARE = 0.01
@@ -111,6 +111,7 @@ class Trial:
         self._losses: list[Tensor] = []
         self._counted = 0
         self._seconds = 0.0
+        self._ends: list[dict[str, float]] = []  # metrics at the marks of `TrialSpec.final`
         self._rng_is_ours = False
         self.images = on_device(splits.train, device)
         self._held_out = as_tensor(splits.validation.pixels[:BPD_IMAGES]).to(device)
@@ -168,13 +169,21 @@ class Trial:
         """Evaluate at a mark that the training has reached; the next one is due then.
 
         Loss and seconds are of all steps since the last evaluation, also if the training was
-        resumed on the way.
+        resumed on the way. The metrics of the last evaluation are the means over those of
+        `TrialSpec.final` that were on clean data.
         """
         loss = float(torch.stack(self._losses).nanmean()) if self._losses else math.nan
         seconds = self._seconds / (self.step - self.evaluated)
         probe = self.probe() if self.step in self.spec.probe_steps() else None
-        evaluation = self.evaluate(loss, seconds, probe)
+        evaluation = self._averaged(self.evaluate(loss, seconds, probe))
         self.evaluated, self._losses, self._counted, self._seconds = self.step, [], 0, 0.0
+        return evaluation
+
+    def _averaged(self, evaluation: Evaluation) -> Evaluation:
+        if self.step in self.spec.final_steps() and evaluation.phase == "clean":
+            self._ends.append(evaluation.metrics)
+            if self.step == self.spec.steps:
+                return averaged(evaluation, self._ends)
         return evaluation
 
     def probe(self) -> Probe:
@@ -208,6 +217,7 @@ class Trial:
             level=self.spec.schedule.level(progress),
             phase="mollified" if self.spec.schedule.mollified(progress) else "clean",
             fid=measured.fid,
+            step_fid=measured.fid,
             bpd=bpd,
             train_loss=train_loss,
             non_finite_losses=self.lost_steps,
@@ -251,6 +261,7 @@ class Trial:
             "losses": torch.stack(self._losses) if self._losses else torch.empty(0),
             "counted": self._counted,
             "seconds": self._seconds,
+            "ends": list(self._ends),
             "lost_steps": self.lost_steps,
             "lost_samples": self.lost_samples,
             "model": self.model.state_dict(),
@@ -270,6 +281,7 @@ class Trial:
         self._losses = list(state.get("losses", torch.empty(0)).unbind())
         self._counted = state.get("counted", len(self._losses))
         self._seconds = state.get("seconds", 0.0)
+        self._ends = list(state.get("ends", []))
         self.lost_steps = state["lost_steps"]
         self.lost_samples = state["lost_samples"]
         self.model.load_state_dict(state["model"])

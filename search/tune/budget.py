@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+
+from mollitune.search.training.spec import Final
 
 SHARE = 0.2
 """Share of a trial's time that evaluation should not exceed by much."""
@@ -50,12 +52,14 @@ class Plan:
         share: Expected share of a trial's time that goes into evaluation; None: not measured.
         gain: How many times faster trials in one process are trained as one than one after the
             other; None: not measured.
+        final: Which evaluations make the value of a run.
     """
 
     every: float
     samples: int
     share: float | None = None
     gain: float | None = None
+    final: Final = field(default_factory=Final)
 
     @property
     def as_one(self) -> bool:
@@ -65,6 +69,11 @@ class Plan:
     @property
     def evaluations(self) -> int:
         """Evaluations per trial."""
+        return self.on_the_way + self.final.marks - 1
+
+    @property
+    def on_the_way(self) -> int:
+        """Evaluations at equal distances, the last one with them."""
         return math.ceil(1 / self.every - 1e-9)
 
 
@@ -111,13 +120,13 @@ def measure_costs(evaluate: Callable[[int, int], tuple[float, float]]) -> Costs:
 
 
 def _candidates(asked: Plan, steps: int, budget: float, costs: Costs) -> Iterator[Plan]:
-    count = asked.evaluations
+    count, more = asked.on_the_way, asked.final.marks - 1
     least = min(count, EVALUATIONS_LEAST)
     fewer = [n for n in range(count, least - 1, -1) if count % n == 0]
     for n in fewer:
         yield replace(asked, every=asked.every * count / n)
     n = fewer[-1]
-    available = budget / (1 - budget) * steps * costs.step / n - costs.evaluation
+    available = budget / (1 - budget) * steps * costs.step / (n + more) - costs.evaluation
     affordable = int(available / costs.sample) if costs.sample > 0 else asked.samples
     samples = min(asked.samples, max(SAMPLES_LEAST, affordable // 100 * 100))
     yield replace(asked, every=asked.every * count / n, samples=samples)

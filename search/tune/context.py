@@ -65,6 +65,7 @@ class Context:
                 config.get("scale", 1.0),
             ),
             every=self.plans[name].every,
+            final=self.plans[name].final,
             probe_at=stopping.probe_at,
             probe_extra=stopping.probe_extra,
         )

@@ -158,7 +158,7 @@ class Recorder:
     def _report(
         self, row: dict[str, Any], result: Mapping[str, Any], run: OpenRun, time: datetime
     ) -> dict[str, Any]:
-        reference = self._context.reference
+        reference, plan = self._context.reference, self._context.plans[row["model"]]
         return {
             **{key: row[key] for key in _OF_THE_TRIAL},
             **{key: row[key] for key in row if key.startswith("params.")},
@@ -167,7 +167,8 @@ class Recorder:
             "extractor": reference.extractor.name,
             "extractor_sha256": reference.extractor.sha256,
             "extractor_resize": reference.extractor.resize,
-            "fid_samples": self._context.plans[row["model"]].samples,
+            "fid_samples": plan.samples,
+            "fid_final": str(plan.final),
             "ema": self._context.spec(run.config).training.ema or 0.0,
             "fid_reference": reference.split,
             "fid_reference_size": reference.count,

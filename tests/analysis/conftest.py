@@ -80,7 +80,7 @@ class FakeTrial:
             **{"comparable": progress == 1 and not mollified, "fid": fid, "ema": 0.0},
             **{"extractor": "lenet", "extractor_sha256": "0" * 64, "extractor_resize": "none"},
             **dict.fromkeys(("kid", "precision", "recall", "fid_infinity", "probe_fid")),
-            **{"probe_steps": 0, "fid_samples": 500},
+            **{"probe_steps": 0, "fid_samples": 500, "fid_final": "last", "step_fid": fid},
             "fid_reference": "test" if self.stage == "confirm" else "validation",
             "fid_reference_size": 300,
             **{"bpd": 3.0 + self.final / 100, "train_loss": 2.0},

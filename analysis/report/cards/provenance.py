@@ -60,9 +60,12 @@ def _listed(numbers: list[int]) -> str:
 
 def _measured(reports: pd.DataFrame) -> dict[str, str]:
     """How the FIDs were measured, as the tables say."""
-    columns = ["extractor", "fid_samples", "fid_reference", "fid_reference_size"]
+    columns = ["extractor", "fid_samples", "fid_reference", "fid_reference_size", "fid_final"]
     kinds = reports[columns].drop_duplicates().itertuples(index=False, name=None)
-    texts = [f"{n:,} samples against {m:,} {split} images in {e}" for e, n, split, m in kinds]
+    texts = [
+        f"{n:,} samples against {m:,} {split} images in {e}, {final}"
+        for e, n, split, m, final in kinds
+    ]
     last = "" if reports.empty else f"{reports['time'].max():%Y-%m-%d %H:%M:%S} UTC"
     return {"FID": "; ".join(texts), "last evaluation": last}
 

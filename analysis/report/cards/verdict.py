@@ -65,9 +65,10 @@ _LEGEND = (
 def _how(verdict: Verdict) -> str:
     seeds = count_of(verdict.planned, "fresh seed")
     state = "" if verdict.complete else ", not complete yet"
+    final = "" if verdict.fid_final == "last" else f", {verdict.fid_final},"
     return (
         f"Confirmation {verdict.number}: {seeds} for each schedule{state}. FID of "
-        f"{verdict.fid_samples:,} samples against the {verdict.reference} images of "
+        f"{verdict.fid_samples:,} samples{final} against the {verdict.reference} images of "
         f"{verdict.dataset}, in features of {verdict.extractor}, after {verdict.length}. "
         f"All intervals hold at once with {100 * verdict.level:.3g} % probability."
     )

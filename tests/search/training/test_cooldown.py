@@ -15,7 +15,7 @@ from mollitune.schedules import Blur, Cosine, Linear, Vanilla
 from mollitune.search.config import StoppingConfig
 from mollitune.search.policy.rungs import Rungs
 from mollitune.search.training.spec import cooldown, cooldown_steps
-from mollitune.search.training.trial import TrialSpec
+from mollitune.search.training.trial import Final, TrialSpec
 
 HALF = (0.5,)
 
@@ -92,6 +92,7 @@ def test_a_trial_resumed_between_branches_goes_on_to_the_same_numbers(
     bench: Bench, tmp_path: Path, model: str, ema: float | None
 ) -> None:
     settings: dict[str, Any] = {"ema": ema, "probe_at": (0.25, 0.5, 0.75)}
+    settings["final"] = Final(3, 0.8)  # the first before the break
     whole = [numbers(e) for e in bench.trial(model, **settings).run()]
     first = bench.trial(model, **settings)
     evaluations = first.run()
@@ -100,7 +101,7 @@ def test_a_trial_resumed_between_branches_goes_on_to_the_same_numbers(
     resumed = bench.trial(model, **settings)
     resumed.load_state_dict(torch.load(tmp_path / "trial.pt", weights_only=True))
     assert before + [numbers(e) for e in resumed.run()] == whole
-    assert [row["probe_steps"] for row in whole] == [3, 6, 9, 0]
+    assert [row["probe_steps"] for row in whole] == [0, 3, 6, 0, 9, 0]
 
 
 LOG: list[tuple[float, bool]] = []

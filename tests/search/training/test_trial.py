@@ -11,7 +11,7 @@ from mollitune.schedules import Linear, Vanilla
 from mollitune.search.data.images import Splits
 from mollitune.search.metrics.extractors.extractor import Extractor
 from mollitune.search.metrics.reference import Reference
-from mollitune.search.training.trial import TrainingDivergedError, TrialSpec
+from mollitune.search.training.trial import Final, TrainingDivergedError, TrialSpec
 
 
 def test_evaluations_end_with_the_training() -> None:
@@ -24,6 +24,23 @@ def test_evaluations_end_with_the_training() -> None:
     }
     for (steps, every), marks in cases.items():
         assert TrialSpec("vae", MOLLIFY, 0, steps, every).evaluation_steps() == marks
+
+
+def test_the_value_is_the_mean_of_the_last_evaluations_on_clean_data(bench: Bench) -> None:
+    final = Final(marks=3, share=0.2)
+    assert TrialSpec("vae", MOLLIFY, 0, 100, 0.5, final=final).evaluation_steps() == [
+        *(50, 80, 90, 100),
+    ]
+    whole = list(bench.trial(final=final).run())
+    single = list(bench.trial(every=0.1).run())  # the training does not see its evaluations
+    assert [row.step for row in whole] == [10, 20, 30, 32, 36, 40]
+    assert [row.step_fid for row in whole[3:]] == [whole[3].fid, whole[4].fid, single[-1].fid]
+    for name in ("fid", "bpd"):
+        alone = [*(getattr(row, name) for row in whole[3:5]), getattr(single[-1], name)]
+        assert getattr(whole[-1], name) == pytest.approx(sum(alone) / 3)
+    assert np.array_equal(whole[-1].samples, single[-1].samples)
+    late = list(bench.trial(schedule=Linear(until=0.85), final=final).run())
+    assert late[-1].fid == pytest.approx((late[-2].fid + late[-1].step_fid) / 2)
 
 
 @pytest.mark.parametrize("model", ["vae", "realnvp"])
