@@ -165,7 +165,12 @@ def confirm(
         int | None, typer.Option(help="Images behind each FID; default: config.", min=2)
     ] = None,
     model: Annotated[str | None, typer.Option(help="Model; default: all of them.")] = None,
-    again: Annotated[bool, typer.Option(help="Confirm once more, on other fresh seeds.")] = False,
+    again: Annotated[
+        bool, typer.Option(help="Confirm once more, on further fresh seeds; those before count.")
+    ] = False,
+    anytime: Annotated[
+        bool, typer.Option(help="Let the verdict hold whenever you look; takes more seeds.")
+    ] = False,
     budgets: Annotated[
         str | None,
         typer.Option(
@@ -187,7 +192,7 @@ def confirm(
 
     from .launch.confirm import Request, confirm_search
 
-    request = Request(top, seeds, samples, model, again, lengths)
+    request = Request(top, seeds, samples, model, again, lengths, anytime)
     outcome = confirm_search(folder, TextConsole(), request, address)
     if outcome is not None:
         _print_end(outcome, "confirm")

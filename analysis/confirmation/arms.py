@@ -137,8 +137,9 @@ class Verdict:
         fid_final: Which evaluations make the value of a run, as in the tables.
         reference: Split of the data set that the FIDs compare with.
         level: Probability that all intervals of one model at one budget hold at once, and that
-            the best schedule is in the tie set.
-        planned: Seeds that were planned for each arm.
+            the best schedule is in the tie set; over all confirmations of a search, see `looks`,
+            it is 0.95.
+        planned: Seeds that were planned for each arm, those of ``earlier`` included.
         complete: Whether every arm has got them, is out, or has failed.
         arms: The arms, lowest mean first, those that are out last.
         sentence: The verdict in one honest sentence.
@@ -147,6 +148,8 @@ class Verdict:
         constraint: What a second metric must keep; None without such a bound.
         scale: The budget as a multiple of the length that the search's config gives.
         ladder: Whether the confirmation has other budgets, too: then the sentence names this one.
+        earlier: Numbers of the confirmations before whose seeds count, too.
+        anytime: Whether all of it holds for all numbers of seeds at once.
     """
 
     search: str
@@ -168,6 +171,8 @@ class Verdict:
     constraint: Constraint | None = None
     scale: float = 1.0
     ladder: bool = False
+    earlier: tuple[int, ...] = ()
+    anytime: bool = False
 
     @property
     def tie_set(self) -> tuple[Arm, ...]:
@@ -281,6 +286,8 @@ class Verdict:
             "fid_final": self.fid_final,
             "reference": self.reference,
             "level": self.level,
+            "earlier": list(self.earlier),
+            "anytime": self.anytime,
             "planned": self.planned,
             "complete": self.complete,
             "choice": None if choice is None else choice.configuration,

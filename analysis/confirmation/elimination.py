@@ -7,6 +7,7 @@ With two seeds there are few degrees of freedom, which find nothing; so the firs
 after three.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from scipy.special import stdtrit
 
 from mollitune.analysis.words import fid_text
 
+from .looks import anytime_critical
 from .paired import LEVEL
 from .spread import Array, spread_of
 
@@ -30,6 +32,7 @@ def clearly_out(
     planned: int,
     arms: int | None = None,
     level: float = LEVEL,
+    anytime: bool = False,
 ) -> dict[int, str]:
     """Tell which arms need no more seeds, after a complete round.
 
@@ -45,6 +48,7 @@ def clearly_out(
         planned: Seeds that an arm gets if it is kept to the end.
         arms: With how many arms the confirmation began; by default those in ``fids``.
         level: Probability with which all statements of the confirmation hold, in (0, 1).
+        anytime: Whether looks are not counted, as each holds with all others, see `looks`.
 
     Returns:
         The arms that are out, with the reason in words; never the reference.
@@ -61,10 +65,13 @@ def clearly_out(
     if not np.isfinite(values).all():
         raise ValueError("FIDs must be finite; leave failed arms out")
     others = max(len(tried), arms or 0) - 1
-    allowed = SHARE * (1 - level) / (len(looks) * others)
+    allowed = SHARE * (1 - level) / others
+    needed = (
+        _needed_at_any_time(values, allowed) if anytime else _needed(values, allowed / len(looks))
+    )
     return {
         tried[loss.arm]: _reason(loss, tried, len(shared))
-        for loss in _losses(values, allowed)
+        for loss in _losses(values, needed)
         if tried[loss.arm] != reference
     }
 
@@ -78,11 +85,10 @@ class _Loss(NamedTuple):
     needed: float
 
 
-def _losses(values: Array, allowed: float) -> Iterator[_Loss]:
-    """For each arm that is worse than another at this level, the clearest such case."""
+def _losses(values: Array, needed: Array) -> Iterator[_Loss]:
+    """For each arm that is worse than another by more than is needed, the clearest such case."""
     means = values.mean(axis=0)
     gaps = means[:, None] - means[None, :]
-    needed = _needed(values, allowed)
     for arm, margins in enumerate(gaps - needed):
         better = int(margins.argmax())
         if margins[better] > 0:
@@ -94,6 +100,16 @@ def _needed(values: Array, allowed: float) -> Array:
     spread = spread_of(values)
     error: Array = np.sqrt(spread.variance / len(values))
     return -float(stdtrit(spread.degrees, allowed)) * error
+
+
+def _needed_at_any_time(values: Array, allowed: float) -> Array:
+    """The same, where the level holds for all numbers of seeds at once."""
+    count = len(values)
+    factor = anytime_critical(count, 1, 1 - allowed)
+    if math.isinf(factor):
+        return np.full((values.shape[1],) * 2, math.inf)
+    error: Array = np.sqrt(spread_of(values, pooled=False).variance / count)
+    return factor * error
 
 
 def _reason(loss: _Loss, arms: list[int], seeds: int) -> str:

@@ -8,6 +8,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from .looks import anytime_critical
 from .paired import LEVEL, Interval, critical, paired_interval
 from .spread import Array, spread_of
 
@@ -60,6 +61,7 @@ def judge(
     out: Collection[int] = (),
     level: float = LEVEL,
     twins: Mapping[int, int] = MappingProxyType({}),
+    anytime: bool = False,
 ) -> Judgement:
     """Compare the arms of a confirmation with the reference and with each other.
 
@@ -85,13 +87,17 @@ def judge(
             hyperparameters. These intervals are no further comparisons: an arm is said to beat
             vanilla only if both it and its twin are beaten, which can be wrong no more often than
             one of the two statements (an intersection-union test: Berger, 1982).
+        anytime: Whether all that holds, holds for all numbers of seeds at once, see `looks`. Then
+            each pair has its own variance alone.
 
     Raises:
         ValueError: If a FID is not finite.
     """
     others = len(fids) - 1
     kept = sorted(arm for arm, own in fids.items() if own and arm not in out)
-    against = _Against.of([fids[arm] for arm in kept], others, kept_level(level))
+    against = _Against.of([fids[arm] for arm in kept], others, kept_level(level), anytime)
+    # an interval of an arm that is out holds whenever that happened, from two seeds on
+    looks = others * (1 if anytime else max(planned - 1, 1))
     place = {arm: i for i, arm in enumerate(kept)}
     differences: dict[int, Difference] = {}
     equal: dict[int, Difference] = {}
@@ -100,20 +106,19 @@ def judge(
         if values and arm in place and reference in place:
             differences[arm] = against.difference(place[arm], place[reference], values)
         elif values and arm not in place:
-            # it holds whenever the arm went out, from two seeds on
-            looks, own = others * max(planned - 1, 1), out_level(level)
-            both = _Against.of([fids[each] for each in (*kept, arm)], looks, own)
+            own = out_level(level)
+            both = _Against.of([fids[each] for each in (*kept, arm)], looks, own, anytime)
             if reference in place:
                 differences[arm] = both.difference(len(kept), place[reference], values)
             else:
-                differences[arm] = _difference(values, paired_interval(values, looks, own))
+                differences[arm] = _alone(values, looks, own, anytime)
     for arm, twin in twins.items():
         values = _paired(fids.get(arm, {}), fids.get(twin, {}))
         equal[arm] = Difference(0.0, None, None, 0)
         if values and arm in place and twin in place:
             equal[arm] = against.difference(place[arm], place[twin], values)
         elif values and arm in place:
-            equal[arm] = _difference(values, paired_interval(values, others, kept_level(level)))
+            equal[arm] = _alone(values, others, kept_level(level), anytime)
     tied = frozenset(arm for arm in kept if not against.worse[place[arm]])
     return Judgement(differences, tied, equal)
 
@@ -131,7 +136,13 @@ class _Against(NamedTuple):
     half: Array
 
     @classmethod
-    def of(cls, fids: Sequence[Mapping[int, float]], comparisons: int, level: float) -> Self:
+    def of(
+        cls,
+        fids: Sequence[Mapping[int, float]],
+        comparisons: int,
+        level: float,
+        anytime: bool,
+    ) -> Self:
         shared = sorted(set(fids[0]).intersection(*fids[1:])) if fids else []
         table = np.array([[own[seed] for own in fids] for seed in shared], dtype=float)
         table = table.reshape(len(shared), len(fids))
@@ -139,9 +150,14 @@ class _Against(NamedTuple):
             raise ValueError("FIDs must be finite; leave failed arms out")
         half = np.full((len(fids), len(fids)), math.inf)
         if len(shared) > 1 and len(fids) > 1:
-            spread = spread_of(table)
-            factor = critical(comparisons, level, spread.degrees)
-            half = factor * np.sqrt(spread.variance / len(shared))
+            spread = spread_of(table, pooled=not anytime)
+            factor = (
+                anytime_critical(len(shared), comparisons, level)
+                if anytime
+                else critical(comparisons, level, spread.degrees)
+            )
+            if math.isfinite(factor):
+                half = factor * np.sqrt(spread.variance / len(shared))
         return cls(table, half)
 
     @property
@@ -153,11 +169,17 @@ class _Against(NamedTuple):
     def difference(self, one: int, other: int, values: Sequence[float]) -> Difference:
         """That of two arms by their places; before two common seeds from their own values."""
         seeds = len(self.table)
-        if seeds < 2:
+        half = float(self.half[one, other])
+        if not math.isfinite(half):
             return _difference(values, None)
         gap = math.fsum((self.table[:, one] - self.table[:, other]).tolist()) / seeds
-        half = float(self.half[one, other])
         return Difference(gap, gap - half, gap + half, seeds)
+
+
+def _alone(values: Sequence[float], comparisons: int, level: float, anytime: bool) -> Difference:
+    """The difference of two arms from their own values alone."""
+    factor = anytime_critical(len(values), comparisons, level) if anytime else None
+    return _difference(values, paired_interval(values, comparisons, level, factor))
 
 
 def kept_level(level: float) -> float:

@@ -34,6 +34,7 @@ def paired_interval(
     differences: Sequence[float],
     comparisons: int = 1,
     level: float = LEVEL,
+    factor: float | None = None,
 ) -> Interval | None:
     """Return the two-sided t interval of a mean difference, one of several that hold at once.
 
@@ -46,9 +47,11 @@ def paired_interval(
         differences: One per seed, FID of one arm minus that of the other.
         comparisons: How many intervals are to hold at once, fixed before the data were seen.
         level: With which probability, in (0, 1).
+        factor: Another critical value than that of t.
 
     Returns:
-        The interval; None for fewer than two differences, which show no spread.
+        The interval; None for fewer than two differences, which show no spread, and where the
+        critical value is infinite.
 
     Raises:
         ValueError: If a difference is not finite, or ``comparisons`` or ``level`` out of range.
@@ -61,8 +64,9 @@ def paired_interval(
     count = len(differences)
     if not all(map(math.isfinite, differences)):
         raise ValueError(f"differences must be finite, got {differences}")
-    factor = critical(comparisons, level, max(count - 1, 1))
-    if count < 2:
+    if factor is None:
+        factor = critical(comparisons, level, max(count - 1, 1))
+    if count < 2 or math.isinf(factor):
         return None
     mean = math.fsum(differences) / count
     half = factor * standard_deviation(differences) / math.sqrt(count)

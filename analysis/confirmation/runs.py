@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -24,6 +24,7 @@ from mollitune.search.store import (
 from .paired import LEVEL
 
 _NO_VALUE = "no finite value on clean data at full budget"
+_NOT_RECOMMENDED = "no longer recommended by the search"
 
 
 @dataclass
@@ -74,6 +75,8 @@ class ConfirmationRuns:
         budgets: How many budgets the confirmation has.
         planned: Seeds planned for each arm.
         level: Probability with which its verdict is to hold.
+        anytime: Whether it is to hold for all numbers of seeds at once.
+        earlier: Numbers of the confirmations whose seeds count, too, see `with_earlier`.
         arms: Its arms, by configuration.
         measured: Dataset, step, extractor, ... of the runs: what `COMPARABLE_WITHIN` names.
     """
@@ -86,6 +89,8 @@ class ConfirmationRuns:
     level: float
     arms: tuple[ArmRuns, ...]
     measured: Mapping[str, Any]
+    anytime: bool = False
+    earlier: tuple[int, ...] = ()
 
 
 def latest_number(results: Results) -> int | None:
@@ -144,9 +149,78 @@ def read_confirmation(
         budgets=len({*every["scale"]} | {arm.what.scale for arm in plan.arms.values()}),
         planned=plan.seeds or most,
         level=plan.level,
+        anytime=plan.anytime,
         arms=tuple(arms[configuration] for configuration in sorted(arms)),
         measured=_measured(trials, reports, plan),
     )
+
+
+def with_earlier(results: Results, runs: ConfirmationRuns) -> ConfirmationRuns:
+    """Add the seeds of earlier confirmations of the same schedules at the same budget.
+
+    The seeds of one count where it has all arms that are still in and was measured alike. Its
+    other arms are out: they were dropped, or the search does not recommend them any more.
+
+    Raises:
+        MollituneError: As for `read_confirmation`.
+    """
+    for number in range(runs.number - 1, 0, -1):
+        if (runs.model, runs.scale) in contests(results, number):
+            runs = _pooled(runs, read_confirmation(results, number, runs.model, runs.scale))
+    return runs
+
+
+def _pooled(runs: ConfirmationRuns, before: ConfirmationRuns) -> ConfirmationRuns:
+    alike = all(runs.measured.get(c) == before.measured.get(c) for c in COMPARABLE_WITHIN)
+    known = {arm.what: arm for arm in before.arms}
+    own = [arm.what for arm in runs.arms]
+    left = [known.get(arm.what) for arm in runs.arms if arm.out is None]
+    found = [arm for arm in left if arm is not None and arm.out is None]
+    seeds = set.intersection(*(set(arm.fids) for arm in found)) if found else set()
+    if not alike or len(found) < len(left) or not seeds:
+        return runs
+    arms = [_joined(arm, known.get(arm.what), seeds) for arm in runs.arms]
+    taken = {arm.configuration for arm in arms}
+    for arm in before.arms:
+        if arm.what not in own and arm.configuration not in taken:
+            gone = arm.dropped or (None if arm.failed else _NOT_RECOMMENDED)
+            arms.append(replace(arm, dropped=gone, baseline=False))
+    return replace(
+        runs,
+        arms=tuple(arms),
+        planned=runs.planned + len(seeds),
+        earlier=(before.number, *runs.earlier),
+    )
+
+
+def _joined(arm: ArmRuns, before: ArmRuns | None, seeds: set[int]) -> ArmRuns:
+    if before is None:
+        return arm
+
+    def some(values: Mapping[int, Any]) -> dict[int, Any]:
+        return {seed: value for seed, value in values.items() if seed in seeds}
+
+    return replace(
+        arm,
+        trials=some(before.trials) | arm.trials,
+        fids=some(before.fids) | arm.fids,
+        second=some(before.second) | arm.second,
+    )
+
+
+def dropped_before(results: Results, number: int, model: str, scale: float) -> set[Configuration]:
+    """Return what the confirmations before one have dropped: it stays out.
+
+    Raises:
+        MollituneError: As for `read_confirmation`.
+    """
+    return {
+        arm.what
+        for earlier in range(1, number)
+        if (model, scale) in contests(results, earlier)
+        for arm in read_confirmation(results, earlier, model, scale).arms
+        if arm.dropped is not None and not arm.baseline
+    }
 
 
 def _rows(results: Results, table: str, number: int) -> pd.DataFrame:
@@ -166,6 +240,7 @@ class _Plan:
     seeds: int | None = None
     level: float = LEVEL
     fid_samples: int = 0
+    anytime: bool = False
     arms: Mapping[int, ArmRuns] = field(default_factory=dict)
 
 
@@ -181,6 +256,7 @@ def _plan(results: Results, number: int, model: str) -> _Plan:
             seeds=int(described["seeds"]),
             level=float(described.get("level", LEVEL)),
             fid_samples=int(described.get("fid_samples", 0)),
+            anytime=bool(described.get("anytime", False)),
             arms={int(arm["configuration"]): _planned_arm(arm) for arm in arms},
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:

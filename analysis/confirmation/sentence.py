@@ -180,4 +180,5 @@ def _interval(arm: Arm, sign: int = 1) -> str:
 def _evidence(verdict: Verdict, arm: Arm) -> str:
     base = verdict.vanilla.seeds if verdict.vanilla else ()
     paired = len(set(arm.seeds) & set(base))
-    return f"{count_of(paired, 'paired seed')}, {100 * verdict.level:.4g} %"
+    look = f", look {verdict.number}" if verdict.number > 1 else ""
+    return f"{count_of(paired, 'paired seed')}, {100 * verdict.level:.4g} %{look}"

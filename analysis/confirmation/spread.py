@@ -39,24 +39,27 @@ class Spread(NamedTuple):
     degrees: float
 
 
-def spread_of(values: Array) -> Spread:
+def spread_of(values: Array, pooled: bool = True) -> Spread:
     """Estimate the variance of the difference of each two arms between seeds.
 
     Args:
         values: FIDs, shape (seeds, arms), at least two of each.
+        pooled: Whether pairs share what they tell; else each has its own variance alone.
     """
     seeds, arms = values.shape
     covariance = np.cov(values, rowvar=False)
     variance = np.diag(covariance)
     own = np.maximum(variance[:, None] + variance[None, :] - 2 * covariance, 0)
+    if not pooled:
+        return Spread(own, seeds - 1)
     pairs = own[np.triu_indices(arms, 1)]
-    pooled = np.minimum(pairs, _MOST * np.median(pairs)).mean()
+    least = np.minimum(pairs, _MOST * np.median(pairs)).mean()
     # seeds that all arms like, or one arm by its mean, are no interaction
     interaction = covariance - covariance.mean(axis=0) - covariance.mean(axis=1)[:, None]
     interaction += covariance.mean()
     squares = float((interaction**2).sum())
     alike = max(float(np.trace(interaction)) ** 2 / squares, 1.0) if squares > 0 else 1.0
-    return Spread(np.maximum(own, pooled), (seeds - 1) * alike)
+    return Spread(np.maximum(own, least), (seeds - 1) * alike)
 
 
 class Planned(NamedTuple):

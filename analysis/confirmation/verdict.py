@@ -15,7 +15,7 @@ from mollitune.search.store import Constraint
 
 from .arms import FORMAT, VERSION, Arm, Verdict
 from .judgement import Judgement, judge
-from .runs import ArmRuns, contests, latest_number, read_confirmation
+from .runs import ArmRuns, contests, latest_number, read_confirmation, with_earlier
 from .sentence import sentence
 
 VERDICT_FILE = "verdict.json"
@@ -114,7 +114,7 @@ def write_verdict(results: Results) -> list[Verdict]:
 
 
 def _verdict(results: Results, number: int, model: str, scale: float) -> Verdict:
-    runs = read_confirmation(results, number, model, scale)
+    runs = with_earlier(results, read_confirmation(results, number, model, scale))
     baseline = next((arm for arm in runs.arms if arm.baseline), None)
     judgement = judge(
         {arm.configuration: arm.fids for arm in runs.arms},
@@ -123,6 +123,7 @@ def _verdict(results: Results, number: int, model: str, scale: float) -> Verdict
         {arm.configuration for arm in runs.arms if arm.out is not None},
         runs.level,
         dict(_twins(runs.arms, baseline)),
+        runs.anytime,
     )
     arms = [_arm(arm, judgement) for arm in runs.arms]
     if results.constraint is not None:
@@ -149,6 +150,8 @@ def _verdict(results: Results, number: int, model: str, scale: float) -> Verdict
         constraint=results.constraint,
         scale=scale,
         ladder=runs.budgets > 1,
+        earlier=runs.earlier,
+        anytime=runs.anytime,
     )
     return replace(found, sentence=sentence(found))
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -13,7 +15,12 @@ from rich.console import Console
 
 from mollitune._errors import MollituneError
 from mollitune.analysis import Results, load_results
-from mollitune.analysis.confirmation import clearly_out, power_sentence
+from mollitune.analysis.confirmation import (
+    clearly_out,
+    dropped_before,
+    level_of,
+    power_sentence,
+)
 from mollitune.analysis.ranking import finalists, same, tried
 from mollitune.schedules import build
 from mollitune.search.config import MAX_STEPS, SearchConfig, StoppingConfig
@@ -35,7 +42,6 @@ from mollitune.search.tune.session import Job, Outcome, run_job
 from .prepare import check_unchanged, describe, prepare
 from .resumed import PAPER, config_of, known_parameters, plans_of
 
-LEVEL = 0.95
 EVALUATIONS = 3
 """Most evaluations per run: they rest on many samples, and only the last one counts."""
 
@@ -49,7 +55,8 @@ class Request:
         seeds: Fresh seeds per schedule.
         samples: Generated images behind each FID.
         model: Only this model.
-        again: Whether to confirm anew, on other seeds, what is confirmed already.
+        again: Whether to confirm once more, on other seeds, what is confirmed already.
+        anytime: Whether the verdict is to hold whenever somebody looks at it.
         budgets: How long to train, rising: in what the search counts, or if they begin with 1 in
             multiples of its length.
     """
@@ -60,6 +67,7 @@ class Request:
     model: str | None = None
     again: bool = False
     budgets: Sequence[float] | None = None
+    anytime: bool = False
 
 
 def confirm_search(
@@ -97,8 +105,7 @@ def confirm_search(
         context = prepare(_to_the_end(config, samples), folder, console, reference="test")
         check_unchanged(metadata, context)
         results = load_results(folder)
-        number = 1 if previous is None else previous.number + 1
-        plan = begun or _plan(results, metadata, context, request, scales, number)
+        plan = begun or _plan(results, metadata, context, request, scales, previous)
         context = replace(
             context,
             plans={
@@ -159,6 +166,7 @@ def _check_same(known: Description, request: Request, scales: tuple[float, ...])
         "seeds": (request.seeds, known.seeds),
         "samples": (request.samples, known.fid_samples),
         "budgets": (request.budgets and _spaced(scales), _spaced(known.budgets)),
+        "anytime": (request.anytime or None, known.anytime),
     }
     for name, (wanted, found) in asked.items():
         if wanted is not None and wanted != found:
@@ -184,9 +192,10 @@ def _plan(
     context: Context,
     request: Request,
     scales: tuple[float, ...],
-    number: int,
+    previous: Description | None,
 ) -> Description:
     """Fix everything of a new confirmation before its first run."""
+    number = 1 if previous is None else previous.number + 1
     config = context.config
     names = [entry.name for entry in config.model]
     if request.model is not None and request.model not in names:
@@ -204,7 +213,8 @@ def _plan(
         budgets=scales,
         first_seed=config.seed + number * SEEDS_APART,
         fid_samples=config.fid.samples,
-        level=LEVEL,
+        level=_level(number, previous, request.anytime),
+        anytime=request.anytime,
         reference=context.reference.split,
         reference_size=context.reference.count,
         steps={name: config.steps_of(name) for name in models},
@@ -219,6 +229,7 @@ def _plan(
                     _arms(results, entry.name, entry.hyperspace, top, paper),
                     scales,
                     new,
+                    number,
                 )
             )
             for entry in config.model
@@ -265,6 +276,7 @@ def _contestants(
     arms: Sequence[Configuration],
     scales: Sequence[float],
     new: Iterator[int],
+    number: int,
 ) -> Iterator[Contestant]:
     """Yield the arms of a model at each budget, with the numbers that the search knows them by.
 
@@ -274,13 +286,38 @@ def _contestants(
         arms: Its configurations.
         scales: The budgets.
         new: Numbers for what the search did not try.
+        number: Number of the confirmation.
     """
     known: set[int] = set()
-    for own in [arm.at(scale) for scale in scales for arm in arms]:
-        found = tried(results, model, own)
-        number = next(new) if found is None or found in known else found
-        known.add(number)
-        yield Contestant(configuration=number, **own.to_dict())
+    for scale in scales:
+        gone = dropped_before(results, number, model, scale)
+        for own in _left([arm.at(scale) for arm in arms], gone):
+            found = tried(results, model, own)
+            chosen = next(new) if found is None or found in known else found
+            known.add(chosen)
+            yield Contestant(configuration=chosen, **own.to_dict())
+
+
+def _left(
+    arms: Sequence[Configuration], gone: AbstractSet[Configuration]
+) -> Sequence[Configuration]:
+    """Return the arms without those that were dropped before, unless none but vanilla is left."""
+    schedules = [own for own in arms if not own.is_vanilla and own not in gone]
+    needed = {own.settings for own in schedules}
+    if not schedules:
+        return arms
+    return [
+        own
+        for i, own in enumerate(arms)
+        if i == 0 or (own.settings in needed if own.is_vanilla else own in schedules)
+    ]
+
+
+def _level(number: int, previous: Description | None, anytime: bool) -> float:
+    """Return the level of a new confirmation; one at any time goes on with that of another."""
+    if anytime and previous is not None and previous.anytime:
+        return previous.level
+    return level_of(number)
 
 
 def _announced(results: Results, plan: Description, config: SearchConfig) -> Iterator[str]:
@@ -299,6 +336,12 @@ def _announced(results: Results, plan: Description, config: SearchConfig) -> Ite
         )
         if len(lengths) > 1:
             yield _cost(model, of_each, plan.seeds, config)
+        if plan.number > 1:
+            yield (
+                f"{model}: what was dropped before stays out; the seeds before count, too, where "
+                f"they have all these schedules; verdicts of this one hold with "
+                f"{100 * plan.level:.4g} %, those of all confirmations with 95 %"
+            )
         yield power_sentence(results, model, len(shortest) - 1, plan.seeds, plan.level)
 
 
@@ -326,7 +369,7 @@ def _job(context: Context, plan: Description, metadata: dict[str, Any]) -> Job:
             plan.seeds,
             plan.first_seed,
             plan.first_trial,
-            clearly_out,
+            partial(clearly_out, level=plan.level, anytime=plan.anytime),
         ),
         work=plan.work,
         shortest=min(plan.budgets),

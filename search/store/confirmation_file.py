@@ -46,6 +46,7 @@ class Description(BaseModel):
         first_seed: The first of them.
         fid_samples: Generated images behind each FID.
         level: Probability that the verdict's statements hold.
+        anytime: Whether they hold for all numbers of seeds at once.
         reference: Split of the data that FID compares with.
         reference_size: Images in it.
         steps: Training steps of each model in the search.
@@ -68,6 +69,7 @@ class Description(BaseModel):
     first_seed: int
     fid_samples: int
     level: float
+    anytime: bool = False
     reference: str = "test"
     reference_size: int
     steps: dict[str, int]

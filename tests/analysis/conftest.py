@@ -16,6 +16,7 @@ from PIL import Image
 
 from mollitune.analysis import Results, load_results
 from mollitune.schedules import Schedule, build, shape_features
+from mollitune.search.store.description import confirmation_name
 from mollitune.search.store.schema import CONFIRM_TRIALS
 from mollitune.search.store.writer import Store, create_search_folder
 
@@ -271,7 +272,8 @@ def maker(folder: Path) -> MakeSearch:
                 for row in rows:
                     write(row)
             if plan is not None:
-                store.write_file("confirm/1.json", json.dumps(plan).encode())
+                name = confirmation_name(plan.get("number", 1))
+                store.write_file(name, json.dumps(plan).encode())
             if samples:
                 for number, trial in enumerate(trials):
                     if trial.status == "completed":

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from markupsafe import Markup
 
 from mollitune.analysis.confirmation.arms import Arm, Verdict
+from mollitune.analysis.confirmation.paired import LEVEL
 from mollitune.analysis.report.html import Cell, chip, join, small, table, trial_button
 from mollitune.analysis.report.html import details as fold
 from mollitune.analysis.report.strip import Scale, axis, dot, interval, scale_of, strip, upright
@@ -65,13 +66,22 @@ _LEGEND = (
 def _how(verdict: Verdict) -> str:
     seeds = count_of(verdict.planned, "fresh seed")
     state = "" if verdict.complete else ", not complete yet"
+    seeds += "".join(f", with those of confirmation {number}" for number in verdict.earlier)
     final = "" if verdict.fid_final == "last" else f", {verdict.fid_final},"
     return (
         f"Confirmation {verdict.number}: {seeds} for each schedule{state}. FID of "
         f"{verdict.fid_samples:,} samples{final} against the {verdict.reference} images of "
         f"{verdict.dataset}, in features of {verdict.extractor}, after {verdict.length}. "
-        f"All intervals hold at once with {100 * verdict.level:.3g} % probability."
+        f"All intervals hold at once with {100 * verdict.level:.4g} % probability"
+        f"{', whenever you look' if verdict.anytime else ''}{_account(verdict)}."
     )
+
+
+def _account(verdict: Verdict) -> str:
+    """What the error of several confirmations adds up to; those of 0.1 did not share it."""
+    if verdict.level <= LEVEL:
+        return ""
+    return f"; those of all confirmations of this search, however many, with {100 * LEVEL:.3g} %"
 
 
 def _scale(verdict: Verdict) -> Scale:

@@ -15,6 +15,8 @@ from tests.analysis.conftest import STEPS, FakeTrial, Row, Search
 from mollitune._errors import MollituneError
 from mollitune.analysis import Results, best, verdicts, write_verdict
 from mollitune.analysis.confirmation import verdict
+from mollitune.analysis.confirmation.judgement import kept_level
+from mollitune.analysis.confirmation.paired import critical
 from mollitune.schedules import Schedule, build
 from mollitune.search.cli import _print_frame
 from mollitune.search.store.schema import CONFIRM_TRIALS
@@ -51,7 +53,7 @@ def runs(
     made = []
     for trial, (arm, seed) in enumerate(found, first):
         fid = fids[arm][seed]
-        own: dict[str, Any] = {"seed": 1000 + seed, "configuration": arm, "model": model}
+        own: dict[str, Any] = {"seed": 1000 * number + seed, "configuration": arm, "model": model}
         own["scale"] = scale
         failed = FAILED if fid is None else {}
         made.append(
@@ -70,6 +72,7 @@ def confirm(search: Search) -> Confirm:
         plan: Row | None = None,
         last_report: Row | None = None,
         last_trial: Row | None = None,
+        reports: Sequence[Row] = (),
     ) -> Results:
         dropped = [
             run.decision(0, 1.0) | {"policy": "confirm", "action": "drop", "reason": reason}
@@ -80,7 +83,10 @@ def confirm(search: Search) -> Confirm:
         return search(
             *(FakeTrial(0, VANILLA, 70.0), FakeTrial(4, X, 55.0), *trials),
             decisions=dropped,
-            reports=[{**trials[-1].report(1.0), **last_report}] if last_report else [],
+            reports=[
+                *reports,
+                *([{**trials[-1].report(1.0), **last_report}] if last_report else []),
+            ],
             ended=[{**trials[-1].row(), **last_trial}] if last_trial else [],
             plan=plan,
         )
@@ -125,6 +131,64 @@ def test_the_latest_confirmation_counts_and_runs_of_the_search_do_not(confirm: C
     for number, arms, trials in ((1, {0, 4}, first), (2, {0, 7}, (*first, *second))):
         found = verdict(confirm((*trials, lucky, old)))
         assert (found.number, {arm.configuration for arm in found.arms}) == (number, arms)
+
+
+def test_the_seeds_of_the_confirmation_before_count_too(confirm: Confirm) -> None:
+    first = runs({0: BASE, 4: GOOD, 7: BAD[:3], 9: ALIKE})
+    second = runs({0: BASE[:2], 4: GOOD[:2]}, number=2)
+    plan = planned(2, (0, 4), number=2, level=0.992)
+    results = confirm((*first, *second), {7: "clearly worse"}, plan=plan)
+    found = verdict(results)
+    best, vanilla, *out = found.arms
+    assert (found.number, found.earlier, found.planned, found.complete) == (2, (1,), 6, True)
+    assert best.seeds == vanilla.seeds == (1000, 1001, 1002, 1003, 2000, 2001)
+    assert best.fids == (*GOOD, *GOOD[:2])
+    assert len(best.trials) == 6
+    # they are compared with as many arms as at first
+    assert {arm.configuration: arm.out for arm in out} == {
+        7: "clearly worse",
+        9: "no longer recommended by the search",
+    }
+    assert best.half_width == pytest.approx(
+        critical(3, kept_level(0.992), 5)
+        * np.std(np.subtract(best.fids, vanilla.fids), ddof=1)
+        / math.sqrt(6)
+    )
+    assert "(6 paired seeds, 99.2 %, look 2)" in found.sentence
+    assert found.to_dict()["earlier"] == [1]
+
+
+def test_a_third_confirmation_has_the_seeds_of_both(confirm: Confirm) -> None:
+    pair = {0: BASE[:2], 4: GOOD[:2]}
+    trials = [run for number in (1, 2, 3) for run in runs(pair, number=number)]
+    found = verdict(confirm(trials))
+    assert (found.number, found.earlier) == (3, (1, 2))
+    assert found.arms[0].seeds == (1000, 1001, 2000, 2001, 3000, 3001)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "before"),
+    [
+        ({0: BASE, 4: GOOD}, {0: BASE, 4: GOOD, 7: ALIKE}, {}),  # a new arm
+        ({0: BASE, 4: (*GOOD[:3], None)}, {0: BASE, 4: GOOD}, {}),  # it failed
+        ({0: BASE, 4: GOOD}, {0: BASE, 4: GOOD}, {"fid_samples": 600}),
+    ],
+)
+def test_seeds_that_do_not_compare_are_left_out(
+    confirm: Confirm, first: Fids, second: Fids, before: Row
+) -> None:
+    one, two = runs(first), runs(second, number=2)
+    unlike = [{**run.report(1.0), **before} for run in one if before]
+    found = verdict(confirm((*one, *two), reports=unlike))
+    assert found.earlier == ()
+    assert {seed for arm in found.arms for seed in arm.seeds} == {2000, 2001, 2002, 2003}
+
+
+def test_a_verdict_at_any_time_says_so(confirm: Confirm) -> None:
+    found = verdict(confirm(runs({0: BASE, 4: GOOD}), plan=planned(4, (0, 4), anytime=True)))
+    assert found.anytime
+    assert found.arms[0].half_width is None  # so few seeds show nothing
+    assert found.sentence.startswith("On glow, there is no verdict")
 
 
 def test_without_a_confirmation(results: Results) -> None:

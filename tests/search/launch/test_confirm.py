@@ -17,8 +17,11 @@ from mollitune.search.launch.confirm import (
     _arms,
     _check_same,
     _contestants,
+    _left,
+    _level,
     _scales,
 )
+from mollitune.search.policy.configuration import Configuration, settings_of
 from mollitune.search.policy.hyperspace import NOTHING
 from mollitune.search.store.confirmation_file import Contestant, Description
 
@@ -43,7 +46,7 @@ def results(tmp_path: Path) -> Results:
 
 def contestants(results: Results, *scales: float) -> list[Contestant]:
     arms = _arms(results, "glow", NOTHING, 2, paper=True)
-    return list(_contestants(results, "glow", arms, scales, itertools.count(1_000_000)))
+    return list(_contestants(results, "glow", arms, scales, itertools.count(1_000_000), 1))
 
 
 def test_budgets_are_multiples_or_in_what_the_search_counts_in() -> None:
@@ -102,6 +105,27 @@ def test_what_is_trained_and_what_it_costs_at_most(results: Results) -> None:
         "glow: at most 60,000 steps in all; 12 runs of 1,000 steps are 12,000 steps, "
         "12 runs of 4,000 steps are 48,000 steps"
     )
+
+
+def test_what_was_dropped_stays_out_unless_nothing_is_left() -> None:
+    vanilla, one, other = (Configuration(build(name)) for name in ("vanilla", "linear", "cosine"))
+    tuned = settings_of({"lr": 0.01})
+    faster, plain = (Configuration(own.schedule, tuned) for own in (one, vanilla))
+    arms = [vanilla, one, faster, other, plain]
+    assert _left(arms, set()) == arms
+    assert _left(arms, {one}) == [vanilla, faster, other, plain]
+    assert _left(arms, {faster, plain}) == [vanilla, one, other]  # nobody needs its twin
+    assert _left(arms, {plain}) == arms
+    assert _left(arms, {one, faster, other}) == arms
+
+
+def test_each_confirmation_spends_a_part_of_the_error() -> None:
+    fixed = Description.model_validate(FILE | {"level": 0.96})
+    anytime = fixed.model_copy(update={"anytime": True})
+    assert _level(1, None, anytime=False) == pytest.approx(0.96)
+    assert _level(2, fixed, anytime=False) == pytest.approx(0.992)
+    assert _level(2, fixed, anytime=True) == _level(2, anytime, anytime=False)
+    assert _level(2, anytime, anytime=True) == anytime.level  # it was looked at in between anyway
 
 
 def test_a_file_without_budgets_has_that_of_the_search() -> None:
