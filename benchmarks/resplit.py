@@ -38,7 +38,7 @@ BUDGETS = {
 
 def gap(recording: Recording, side: int, budget: float, orders: int, split: int) -> float:
     """Judged FID of what the default recommends, less that of random search, for one split."""
-    drawn = _split(recording, split)
+    drawn = redrawn(recording, split)
     default = policies(side, arms_within(len(drawn.arms), budget), drawn.seeds)[0]
     values = drawn.values
     ours = (replay(drawn, default, budget, order) for order in range(orders))
@@ -48,8 +48,8 @@ def gap(recording: Recording, side: int, budget: float, orders: int, split: int)
     )
 
 
-def _split(recording: Recording, split: int) -> Recording:
-    """Draw the search seeds; what is left judges."""
+def redrawn(recording: Recording, split: int) -> Recording:
+    """Return a recording whose search seeds are drawn anew; what is left judges."""
     finals = [
         [*(curve[-1].fid for curve in curves), *judges]
         for curves, judges in zip(recording.curves, recording.truth, strict=True)

@@ -28,11 +28,10 @@ MODELLED = 8
 """Schedules below which nothing is modelled: the mean over seeds is all that is believed."""
 MOST = 300
 """Runs that are modelled at most: time grows with their third power, memory with the second."""
-# So many runs weigh the draws first, to drop those of less than a share of the weight: what is
-# hopeless on some runs need not be solved for on all.
-_WEIGHED = ((60, 1e-4), (150, 0.02))
 _ADAPTED = 2  # how often draws are made anew, nearer to what explains the runs
-_EFFECTIVE = 16
+_SOME = 60  # runs that this is done with
+_KEPT = 48  # draws that are kept then, to be solved for with all runs
+_EFFECTIVE = 30
 _TAIL = 1e-3  # share that the least draws may hold together, to be dropped in the end
 
 
@@ -133,7 +132,7 @@ class ShapeSurrogate:
         seeds: For each the seeds of these runs; None: every run has another one.
         hyperspace: The hyperparameters in which they may differ: further coordinates.
         scales: The scales to average over, in units of the standard deviation of all log FIDs;
-            by default draws from their priors, with hyperparameters adapted to the runs.
+            by default draws from their priors that are adapted to the runs.
         always: Numbers of schedules whose runs are modelled whatever their values, such as those
             that are still going on.
         budgets: Scales at which something will be asked for, besides those that were tried.
@@ -190,8 +189,7 @@ class ShapeSurrogate:
         told = Runs(points, number, seed, y, kinds)
         for i, search in enumerate(earlier, start=1):
             told = self._with_earlier(told, search, i)
-        adapt = any(kinds) and scales is None
-        self._weigh(told, scales or prior_draws(points.x.shape[1], kinds), adapt)
+        self._weigh(told, scales or prior_draws(points.x.shape[1], kinds), adapt=scales is None)
 
     def _with_earlier(self, runs: Runs, earlier: Earlier, number: int) -> Runs:
         """Add the runs of an earlier search, in units of their own: its values do not compare."""
@@ -239,6 +237,11 @@ class ShapeSurrogate:
     def scales(self) -> Hyperparameters:
         """The draws that are averaged over: those that explain the runs."""
         return self._process.scales
+
+    @property
+    def effective(self) -> float:
+        """How many draws of the scales count, by their weights (Kish, 1965)."""
+        return float(1 / (self._weights**2).sum())
 
     @property
     def seed_scale(self) -> float:
@@ -325,22 +328,26 @@ class ShapeSurrogate:
 
     @one_thread()
     def _weigh(self, runs: Runs, draws: Draws, adapt: bool) -> None:
-        """Weigh the draws by how well they explain the runs, and drop the hopeless."""
+        """Weigh the draws by how well they explain the runs, and leave out the hopeless.
+
+        Weights are tempered: the model is not the truth, and the few draws that explain many runs
+        best are too sure of it.
+
+        | Robust Bayesian Inference via Coarsening (Miller and Dunson, 2019)
+        """
         count, own = len(runs.y), int((runs.points.search[runs.owner] == 0).sum())
+        some = runs if count <= _SOME else runs.some(_spread(own, count, _SOME))
         for _ in range(_ADAPTED if adapt else 0):
-            some = runs.some(_spread(own, count, _WEIGHED[0][0]))
             evidence = fit(some, draws.scales).evidence + draws.ratio
             draws = adapted_draws(draws, _tempered(evidence), runs.kinds)
-        for some_runs, share in _WEIGHED:
-            if count > some_runs:
-                some = runs.some(_spread(own, count, some_runs))
-                evidence = fit(some, draws.scales).evidence
-                weights = _normalised(evidence + draws.ratio)
-                draws = draws.keep(np.flatnonzero(weights >= min(share, weights.max())))
+        if count > _SOME:
+            evidence = fit(some, draws.scales).evidence + draws.ratio
+            draws = draws.keep(np.sort(np.argsort(-evidence, kind="stable")[:_KEPT]))
         process = fit(runs, draws.scales)
-        kept = _without_tail(_normalised(process.evidence + draws.ratio))
+        weights = _tempered(process.evidence + draws.ratio)
+        kept = _without_tail(weights)
         self._process, self.draws = process.keep(kept), draws.keep(kept)
-        self._weights = _normalised(self._process.evidence + self.draws.ratio)
+        self._weights = weights[kept] / weights[kept].sum()
 
     @one_thread()
     def _believe(self, points: Points, own: bool = True) -> Belief:
