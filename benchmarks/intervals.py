@@ -15,7 +15,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from resplit import redrawn
+from policy import redrawn
 
 from mollitune.analysis import load_results
 from mollitune.search.policy import ShapeSurrogate

@@ -1,6 +1,12 @@
-"""Search policies on recorded curves: regret at equal cost, judged on seeds that none has seen.
+"""Search policies on recorded runs: regret at equal cost, judged on seeds that none has seen.
 
 Beside the policies of this library stand what one would use without it, see `stock.py`.
+
+All orders of one draw of search seeds often recommend one and the same schedule, so they are one
+sample, however many. So the search seeds are drawn anew, again and again, from all that were
+recorded; the others judge, and the spread between such draws is the error. Whole curves were
+recorded for few seeds: policies that look at rungs, and those that start from a first evaluation,
+are compared with ``--curves``, on one draw of search seeds.
 """
 
 from __future__ import annotations
@@ -25,10 +31,14 @@ from mollitune.search.policy.source import arms_within, distance
 from mollitune.search.policy.surrogate import ShapeSurrogate, expected_fid
 from mollitune.search.replay.comparison import policies
 from mollitune.search.replay.recording import record
-from mollitune.search.replay.replay import Policy, Recording, ReplayOutcome, replay
+from mollitune.search.replay.replay import Point, Policy, Recording, ReplayOutcome, replay
 
 TABLES = Path(__file__).parent / "curves"
 SIDES = {"digits": 8, "digitsjoint": 8, "cifar10": 16, "cifar10fresh": 16}
+BUDGETS = {"digits": 24.0, "digitsjoint": 24.0, "cifar10": 12.0, "cifar10fresh": 12.0}
+"""Complete runs, by data; ten for glow, of which there are few seeds."""
+SEARCHED = {"glow": 2}
+"""Seeds that a search may use, where they are not three, by model."""
 SEEN = {"digits-realnvp": 3, "digits-vae": 8, "cifar10-vae": 4, "cifar10-glow": 0}
 """Judging seeds, the first ones, that were looked at while the default policy was chosen. Those of
 glow were too, but there are no others."""
@@ -110,6 +120,49 @@ def replayed_in(
     )
     found = replay(part, policy, budget, seed)
     return replace(found, chosen=numbers[found.chosen], lowest=numbers[found.lowest])
+
+
+def redrawn(recording: Recording, draw: int, searched: int = 3) -> Recording:
+    """Return a recording whose search seeds are drawn anew, with ends alone; the others judge."""
+    finals = [
+        [*(curve[-1].fid for curve in curves), *judges]
+        for curves, judges in zip(recording.curves, recording.truth, strict=True)
+    ]
+    seeds = list(range(len(finals[0])))
+    random.Random(draw).shuffle(seeds)
+    step = recording.curves[0][0][-1].step
+    return replace(
+        recording,
+        curves=tuple(
+            tuple((Point(step, 1.0, "clean", own[s]),) for s in seeds[:searched]) for own in finals
+        ),
+        truth=tuple(tuple(own[s] for s in seeds[searched:]) for own in finals),
+    )
+
+
+def over_orders(
+    recording: Recording, budget: float, side: int, searched: int, orders: int, draw: int
+) -> dict[str, float]:
+    """Return the regret of each policy for one draw of search seeds."""
+    drawn = redrawn(recording, draw, searched)
+    values, every = drawn.values, plays(drawn, budget, side)
+    return {
+        name: statistics.mean(values[play(order).chosen] for order in range(orders)) - min(values)
+        for name, play in every.items()
+    }
+
+
+def table_of_draws(found: Sequence[dict[str, float]]) -> list[str]:
+    """Rows of Markdown: mean regret, and the difference to random search with its error."""
+    lines = ["| policy | regret | less random search | spread of draws | worst draw |"]
+    lines.append("|---|---|---|---|---|")
+    for name in found[0]:
+        regret = statistics.mean(own[name] for own in found)
+        gaps = [own[name] - own["stock: random search"] for own in found]
+        mean, spread = statistics.mean(gaps), statistics.stdev(gaps)
+        cells = [f"{regret:.2f}", f"{mean:+.2f} ± {spread / len(gaps) ** 0.5:.2f}"]
+        lines.append(f"| {name} | {' | '.join(cells)} | {spread:.2f} | {max(gaps):+.2f} |")
+    return lines
 
 
 def table(recording: Recording, played: dict[str, list[ReplayOutcome]]) -> list[str]:
@@ -201,11 +254,13 @@ def foretold(recording: Recording) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("studies", nargs="*", help="default: all")
-    parser.add_argument("--orders", type=int, default=500)
-    parser.add_argument("--budgets", type=float, nargs="+", default=[24.0], help="complete runs")
+    parser.add_argument("--orders", type=int, help="default: 10 of each draw; with --curves 500")
+    parser.add_argument("--draws", type=int, default=20, help="of search seeds")
+    parser.add_argument("--curves", action="store_true", help="also policies that look at rungs")
+    parser.add_argument("--budgets", type=float, nargs="+", help="complete runs")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument(
-        "--seen", action="store_true", help="judge by the seeds that the default was chosen with"
+        "--seen", action="store_true", help="--curves: judge by the seeds that chose the default"
     )
     parser.add_argument("--tables", type=Path, default=TABLES)
     options = parser.parse_args()
@@ -215,20 +270,45 @@ def main() -> None:
         for name in options.studies or sorted(p.name for p in options.tables.iterdir()):
             data, model = name.split("-")
             recording = record(load_results(str(options.tables / name)), model)
+            budgets = options.budgets or [10.0 if model == "glow" else BUDGETS[data]]
+            if not options.curves:
+                for budget in budgets:
+                    show_draws(name, recording, budget, options, pool)
+                continue
             seen = SEEN.get(name, 0)
             judged = slice(0, seen) if options.seen else slice(seen, None)
             others = [() if options.seen else fids[:seen] for fids in recording.truth]
             recording = replace(recording, truth=tuple(t[judged] for t in recording.truth))
-            for budget in options.budgets:
+            for budget in budgets:
                 every = plays(recording, budget, SIDES[data])
-                orders = range(options.orders)
+                orders = range(options.orders or 500)
                 futures = {n: pool.map(p, orders, chunksize=10) for n, p in every.items()}
                 played = {n: list(found) for n, found in futures.items()}
                 judges = f"{len(recording.truth[0])} judging seeds"
                 size = f"{len(recording.configurations)} configurations, {judges}"
-                print(f"\n### {name}: {size}, {budget:g} runs, {options.orders} orders\n")
+                print(f"\n### {name}: {size}, {budget:g} runs, {len(orders)} orders\n")
                 print("\n".join(table(recording, played)))
                 print(f"\n{limits(recording, others)}\n\n{foretold(recording)}", flush=True)
+
+
+def show_draws(
+    name: str,
+    recording: Recording,
+    budget: float,
+    options: argparse.Namespace,
+    pool: ProcessPoolExecutor,
+) -> None:
+    """Print the table of a recording whose search seeds are drawn anew."""
+    data, model = name.split("-")
+    searched, orders = SEARCHED.get(model, 3), options.orders or 10
+    play = partial(over_orders, recording, budget, SIDES[data], searched, orders)
+    found = list(pool.map(play, range(options.draws)))
+    seeds = recording.seeds + len(recording.truth[0])
+    print(
+        f"\n### {name}: {len(recording.configurations)} configurations, {searched} of {seeds} "
+        f"seeds, {budget:g} runs, {options.draws} draws of {orders} orders\n"
+    )
+    print("\n".join(table_of_draws(found)), flush=True)
 
 
 def _quiet() -> None:
