@@ -74,7 +74,13 @@ def _extra_metrics(names: list[str]) -> list[Metric]:
 class FinalConfig(_Section):
     """Which evaluations make the value of a run: the mean of the last few, on clean data."""
 
-    marks: int = Field(1, ge=1, le=100, description="how many; 1: the last one alone")
+    marks: int = Field(
+        3,
+        ge=1,
+        le=100,
+        description="how many evaluations at the end make the value of a run, their mean; 1 (or "
+        "final: last): the last one alone",
+    )
     share: float = Field(
         0.1, gt=0, lt=1, description="in which last part of the training they are, as a share"
     )
@@ -430,6 +436,18 @@ def _check_budget(config: SearchConfig) -> None:
             )
 
 
+def _check_final(config: SearchConfig) -> None:
+    """Refuse evaluations that would be on clean data for some schedules only: earlier is worse."""
+    first = config.fid.final.spec.progress()[0]
+    for space in config.families:
+        if space.latest > first + 1e-9:
+            raise ValueError(
+                f"until of {space.family} reaches {space.latest:g}, and fid.final averages evaluations "
+                f"from {first:g} on, where the data must be clean; lower one of the two, or write "
+                "fid.final: last"
+            )
+
+
 def _check_columns(config: SearchConfig) -> None:
     """Refuse a schedule parameter that has the name of a hyperparameter: one column for each."""
     searched = {name for entry in config.model for name in entry.hyperspace.dimensions}
@@ -581,6 +599,7 @@ class SearchConfig(_Section):
         _check_objective(self)
         _check_budget(self)
         _check_ladder(self)
+        _check_final(self)
         _check_columns(self)
         return self
 

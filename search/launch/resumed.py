@@ -14,7 +14,7 @@ from mollitune.search.policy.dimensions import arrow_type
 from mollitune.search.policy.earlier import Earlier, earlier_of
 from mollitune.search.policy.space import parameter_types
 from mollitune.search.store.schema import METADATA_FILE
-from mollitune.search.training.spec import Final
+from mollitune.search.training.spec import LAST, Final
 from mollitune.search.tune.budget import Plan
 
 PAPER = "sigmoid"
@@ -83,6 +83,7 @@ def config_of(metadata: dict[str, Any], more: int = 0, address: str | None = Non
     stored["families"] = [_linear(family) for family in stored.get("families", [])]
     # once a share of the time; what came of it stands in the description, see `plans_of`
     stored["fid"] = {key: value for key, value in stored["fid"].items() if key != "budget"}
+    stored["fid"].setdefault("final", LAST)
     if address is not None:
         stored["address"] = address
     try:

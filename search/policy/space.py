@@ -84,6 +84,13 @@ class FamilySpace:
                 space[name] = override
         return space
 
+    @property
+    def latest(self) -> float:
+        """The largest share of the training that any schedule of it mollifies."""
+        own = {**lookup(self.family).search_space(_CHECK_SIDE), **self.overrides}
+        found = own.get("until", 0.0)
+        return max(map(float, ends(found) if isinstance(found, Float | Choice) else (found,)))
+
     def schedule(self, point: Mapping[str, ParameterValue]) -> Schedule:
         """Return the schedule at a point of `dimensions`, with the fixed values added.
 
