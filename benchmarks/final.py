@@ -123,7 +123,7 @@ def seeds_table(rows: Sequence[Row], gap: float = 12.0) -> Iterator[str]:
     *Alone*: each pair of arms has its own variance, as verdicts had it; *shared*: see `spread_of`.
     Six arms beside vanilla, 4 % for those that are kept.
     """
-    yield f"| data, model | decay | value | sd of differences | alone: seeds for {gap:g} | shared |"
+    yield f"| data, model | decay | value | sd of pairs | seeds for {gap:g}, alone | shared |"
     yield "|---|---|---|---|---|---|"
     for setting in sorted({(row["data"], row["model"], row["decay"]) for row in rows}):
         own = [row for row in rows if (row["data"], row["model"], row["decay"]) == setting]

@@ -442,9 +442,9 @@ def _check_final(config: SearchConfig) -> None:
     for space in config.families:
         if space.latest > first + 1e-9:
             raise ValueError(
-                f"until of {space.family} reaches {space.latest:g}, and fid.final averages evaluations "
-                f"from {first:g} on, where the data must be clean; lower one of the two, or write "
-                "fid.final: last"
+                f"until of {space.family} reaches {space.latest:g}, and fid.final averages "
+                f"evaluations from {first:g} on, where the data must be clean; lower one of the "
+                "two, or write fid.final: last"
             )
 
 

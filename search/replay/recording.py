@@ -48,6 +48,8 @@ def record(results: Results, model: str) -> Recording:
     rows = minimised(results.reports[results.reports["model"] == model], results.objective)
     complete = rows[rows["comparable"] & rows["fid"].notna()]
     _check_alike(results.name, complete)
+    config = results.metadata.get("config") or {}
+    tail = _tail(config)
     runs: defaultdict[int, list[tuple[Point, ...]]] = defaultdict(list)
     judges: defaultdict[int, list[float]] = defaultdict(list)
     first: dict[int, Row] = {}
@@ -58,10 +60,11 @@ def record(results: Results, model: str) -> Recording:
         first.setdefault(number, last)
         if last["stage"] == "confirm":
             judges[number].append(float(last["fid"]))
-        else:
-            runs[number].append(tuple(_point(row) for row in run.to_dict("records")))
+            continue
+        # what the value is the mean of is no rung, and of short trainings not equally old in all
+        early = run[run["step"] < round(tail * last["step"])].to_dict("records")
+        runs[number].append(tuple(_point(row) for row in (*early, last)))
     space = hyperspace_of(results, model)
-    config = results.metadata.get("config") or {}
     confirmed = sorted(n for n in runs if n in judges)
     held_out = len(confirmed) >= LEAST
     numbers = confirmed if held_out else sorted(runs)
@@ -114,6 +117,12 @@ def _point(row: Row) -> Point:
         probe_fid=float(probe) if known else None,
         probe_steps=int(row["probe_steps"]),
     )
+
+
+def _tail(config: Mapping[str, Any]) -> float:
+    """Share of a training that is done at the first evaluation of those that make its value."""
+    final = (config.get("fid") or {}).get("final") or {}
+    return 1 - float(final.get("share", 0)) if final.get("marks", 1) > 1 else 1.0
 
 
 def _check_alike(name: str, rows: pd.DataFrame) -> None:

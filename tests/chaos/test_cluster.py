@@ -113,7 +113,8 @@ def check(searches: Searches, name: str) -> pd.DataFrame:
     results = searches.results(name)
     assert results.trials["trial"].tolist() == list(range(TRIALS))
     assert set(results.trials["status"]) == {"completed"}
-    marks = list(range(EVERY, STEPS + 1, EVERY))
+    final = {round(0.9 * STEPS), round(0.95 * STEPS)}
+    marks = sorted({*range(EVERY, STEPS + 1, EVERY), *final})
     for _, reports in results.reports.groupby("trial"):
         assert reports["step"].tolist() == marks
     searches.assert_each_row_once(name)

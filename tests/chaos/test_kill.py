@@ -101,7 +101,7 @@ def check_nothing_lost(searches: Searches, name: str) -> None:
     stopped = results.decisions[results.decisions["action"] == "stop"]["trial"]
     status = results.trials.set_index("trial")["status"]
     assert set(stopped) == set(status.index[status == "stopped"])
-    marks = [4, 8, 12, 16, 20, 24]
+    marks = [4, 8, 12, 16, 20, 22, 23, 24]
     for trial, reports in results.reports.groupby("trial"):
         last = 24 if status[trial] == "completed" else 16
         assert reports["step"].tolist() == [mark for mark in marks if mark <= last]

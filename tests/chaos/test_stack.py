@@ -52,4 +52,4 @@ def test_a_stack_whose_process_is_killed_goes_on(searches: Searches) -> None:
     assert set(results.trials["status"]) == {"completed"}
     assert results.trials["attempt"].tolist() == [2] * 3 + [1] * 9
     for _, reports in results.reports.groupby("trial"):
-        assert reports["step"].tolist() == [2, 4, 6, 8, 10]
+        assert reports["step"].tolist() == [2, 4, 6, 8, 9, 10]

@@ -68,7 +68,7 @@ def test_everything_of_a_search_lies_in_the_bucket(
     results = load("whole")
     assert results.trials["status"].tolist() == ["completed"] * 4
     assert results.metadata["status"] == "finished"
-    assert len(results.reports) == 24
+    assert len(results.reports) == 32
     assert not (on_s3.folder / "results").exists()
 
 

@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from mollitune.analysis.confirmation.arms import Arm, Verdict
 from mollitune.analysis.confirmation.paired import LEVEL
+from mollitune.analysis.confirmation.sentence import listed
 from mollitune.analysis.report.html import Cell, chip, join, small, table, trial_button
 from mollitune.analysis.report.html import details as fold
 from mollitune.analysis.report.strip import Scale, axis, dot, interval, scale_of, strip, upright
@@ -64,9 +65,9 @@ _LEGEND = (
 
 
 def _how(verdict: Verdict) -> str:
-    seeds = count_of(verdict.planned, "fresh seed")
+    before = listed([f"confirmation {number}" for number in verdict.earlier])
+    seeds = count_of(verdict.planned, "fresh seed") + f", with those of {before}," * bool(before)
     state = "" if verdict.complete else ", not complete yet"
-    seeds += "".join(f", with those of confirmation {number}" for number in verdict.earlier)
     final = "" if verdict.fid_final == "last" else f", {verdict.fid_final},"
     return (
         f"Confirmation {verdict.number}: {seeds} for each schedule{state}. FID of "

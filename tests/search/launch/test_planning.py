@@ -35,8 +35,8 @@ def test_models_are_timed_and_evaluated_as_asked(digits: Splits, reference: Refe
     with console.capture() as captured:
         plans = plan_evaluations(Context(config(), digits, reference, "nowhere", {}), console)
     assert {name: (p.evaluations, p.samples) for name, p in plans.items()} == {
-        "vae": (4, 1000),
-        "maf": (4, 1000),
+        "vae": (6, 1000),
+        "maf": (6, 1000),
     }
     text = captured.get()
     assert re.search(r"cost: vae about \d+:\d\d per trial: 20 steps of ", text)
