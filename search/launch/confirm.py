@@ -182,7 +182,7 @@ def _check_same(known: Description, request: Request, scales: tuple[float, ...])
 
 def _way_out(known: Description) -> str:
     if known.status == "finished":
-        return "add --again to confirm anew on other fresh seeds"
+        return "add --again to confirm once more, on further fresh seeds"
     return "finish it first, without these options"
 
 
