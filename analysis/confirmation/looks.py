@@ -52,7 +52,7 @@ def anytime_critical(seeds: int, comparisons: int, level: float) -> float:
 
     Example:
         >>> [round(anytime_critical(n, 4, 0.96), 1) for n in (5, 10, 20)]
-        [inf, 5.2, 4.2]
+        [inf, 5.3, 4.2]
     """
     more = 1 + seeds * EFFECT
     needed = (more * (comparisons / (1 - level)) ** 2) ** (1 / seeds)
