@@ -170,9 +170,10 @@ def _check_same(known: Description, request: Request, scales: tuple[float, ...])
     }
     for name, (wanted, found) in asked.items():
         if wanted is not None and wanted != found:
+            was = f"with --{name} {found}, not {wanted}" if found else f"without --{name}"
             raise MollituneError(
-                f"confirmation {known.number} has --{name} {found}, not {wanted}: seeds, budgets "
-                f"and schedules are fixed before the first run; {_way_out(known)}"
+                f"confirmation {known.number} was begun {was}: seeds, budgets and schedules are "
+                f"fixed before the first run; {_way_out(known)}"
             )
     if request.model is not None and set(known.arms) != {request.model}:
         raise MollituneError(

@@ -135,8 +135,10 @@ def test_a_file_without_budgets_has_that_of_the_search() -> None:
     assert known.work == known.runs == 3
     _check_same(known, Request(), (1.0, 4.0))  # none were asked for
     _check_same(known, Request(budgets=[1000]), (1.0,))
-    with pytest.raises(MollituneError, match=r"^confirmation 1 has --budgets 1, not 1 4: seeds"):
+    with pytest.raises(MollituneError, match=r"was begun with --budgets 1, not 1 4: seeds"):
         _check_same(known, Request(budgets=[1, 4]), (1.0, 4.0))
+    with pytest.raises(MollituneError, match=r"^confirmation 1 was begun without --anytime: "):
+        _check_same(known, Request(anytime=True), (1.0,))
 
 
 def test_confirmed_before_there_were_budgets(tmp_path: Path) -> None:
