@@ -278,7 +278,7 @@ class ResourcesConfig(_Section):
         "{'accelerator_type:A100': 0.001}",
     )
     checkpoint_seconds: float = Field(
-        60.0, ge=0, description="least time between two checkpoints of a trial"
+        60.0, ge=0, description="time between two checkpoints of a trial: what a fault costs it"
     )
     retries: int = Field(
         2, ge=0, le=1000, description="how often a trial that fails is tried again"

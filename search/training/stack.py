@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -34,7 +34,11 @@ EACH_ITS_OWN = {
 """Settings in which the trials of a stack may differ; averaged weights it has none."""
 
 
-def train_together(trials: Sequence[Trial]) -> list[TrainingDivergedError | None]:
+def train_together(
+    trials: Sequence[Trial],
+    due: Callable[[], bool] = lambda: False,
+    save: Callable[[Trial], None] = lambda trial: None,
+) -> list[TrainingDivergedError | None]:
     """Train each trial to its next evaluation, as each would by itself.
 
     Batches, noise and clipping are each trial's own, and the numbers are those of training one
@@ -43,6 +47,8 @@ def train_together(trials: Sequence[Trial]) -> list[TrainingDivergedError | None
 
     Args:
         trials: Trials that have not ended, alike but for schedule, seed, age and `EACH_ITS_OWN`.
+        due: Asked after each step whether the trials are to be saved.
+        save: Called with each that did not diverge then; `Trial.state_dict` may be taken in it.
 
     With `Trial.graphs` also a single one is trained so: the step is a CUDA graph then.
 
@@ -59,6 +65,11 @@ def train_together(trials: Sequence[Trial]) -> list[TrainingDivergedError | None
         stack = Stack([trials[i] for i in left], steps)
         for _ in range(steps):
             stack.step()
+            if due():
+                stack.give_back()
+                for i, error in zip(left, stack.errors, strict=True):
+                    if error is None:
+                        save(trials[i])
         stack.give_back()
         for i, error in zip(left, stack.errors, strict=True):
             errors[i] = error

@@ -155,15 +155,18 @@ class Trial:
             if evaluation.failure:
                 return
 
-    def train(self) -> None:
+    def train(self, after_step: Callable[[], None] = lambda: None) -> None:
         """Train to the next mark.
+
+        Args:
+            after_step: Called after each step; `state_dict` may be taken in it.
 
         Raises:
             TrainingDivergedError: As for `run`.
         """
         mark = self.next_mark
         if mark is not None:
-            self._train_until(mark)
+            self._train_until(mark, after_step)
 
     def report(self) -> Evaluation:
         """Evaluate at a mark that the training has reached; the next one is due then.
@@ -361,13 +364,14 @@ class Trial:
         """Go on with the state of a generator that drew in place of torch's global one."""
         self._rng[-1] = generator.get_state()
 
-    def _train_until(self, mark: int) -> None:
+    def _train_until(self, mark: int, after_step: Callable[[], None]) -> None:
         before = time.perf_counter()
         with self._own_rng():
             while self.step < mark:
                 loss = self._train_step(self.step / self.spec.steps)
                 now = time.perf_counter()
                 self.stepped(loss, now - before)
+                after_step()
                 before = now
         self._seconds += time.perf_counter() - before  # in which a GPU came to the end
 

@@ -132,7 +132,7 @@ class RunsTrainable(tune.Trainable):  # type: ignore[misc]
 
     def _advance(self, group: list[RunningTrial]) -> Iterator[dict[str, Any]]:
         for one in group:
-            one.save_if_due()
+            one.save_if_due()  # what the last step of Ray reported is on record by now
         together = (len(group) > 1 or group[0].trial.graphs) and self._can_stack(group[0])
         errors = _train_together(group) if together else None
         for i, one in enumerate(group):
@@ -141,7 +141,11 @@ class RunsTrainable(tune.Trainable):  # type: ignore[misc]
 
 def _train_together(group: list[RunningTrial]) -> Sequence[Exception | None]:
     try:
-        return train_together([one.trial for one in group])
+        return train_together(
+            [one.trial for one in group],
+            lambda: any(one.due for one in group),
+            lambda trial: next(one for one in group if one.trial is trial).save(),
+        )
     except Exception as error:
         if may_pass(error):
             raise
@@ -153,7 +157,7 @@ def _result(one: RunningTrial, error: Exception | None, trained: bool) -> dict[s
         if error is not None:
             raise error
         if not trained:
-            one.trial.train()
+            one.trial.train(one.save_if_due)
         return one.reported(one.trial.report())
     except TrainingDivergedError as found:
         return one.diverged(found)
@@ -208,11 +212,22 @@ class RunningTrial:
         self._checkpoints = Checkpoints(context.folder, self.number, Retry(wait_seconds()))
         restore(self.trial, self._checkpoints.load(device))
 
+    @property
+    def due(self) -> bool:
+        """Whether the last checkpoint is so old that another one is due."""
+        return time.monotonic() - self._saved >= self._context.config.resources.checkpoint_seconds
+
     def save_if_due(self) -> None:
-        """Save what has been reported already: a checkpoint is never ahead of the record."""
-        due = time.monotonic() - self._saved >= self._context.config.resources.checkpoint_seconds
-        if self.trial.step == 0 or not due:
-            return
+        """Save the trial, now and then.
+
+        A checkpoint is never ahead of the record: what it counts as evaluated was reported before
+        the step of Ray in which it is made.
+        """
+        if self.trial.step > 0 and self.due:
+            self.save()
+
+    def save(self) -> None:
+        """Save the trial."""
         # only a precaution: that the disk is full is for the record to find and to say
         with contextlib.suppress(OSError):
             self._checkpoints.save(self.trial.state_dict())

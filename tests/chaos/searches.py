@@ -65,6 +65,10 @@ class Searches:
     ) -> bool:
         """Wait until the search goes on, then a little, and kill; False if it was over before."""
         self._wait_to_go_on(process, name, record)
+        return self.kill_after(process, delay)
+
+    def kill_after(self, process: subprocess.Popen[str], delay: float) -> bool:
+        """Wait a little and kill; False if the search was over before."""
         time.sleep(delay)
         return self._kill(process)
 

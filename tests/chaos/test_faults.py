@@ -11,7 +11,7 @@ from tests.chaos.searches import Searches
 pytestmark = pytest.mark.slow
 MODELS = ["Hanging", "OutOfGpuMemory", "Killed", "Damaging", "Slow", "Healthy", "Buggy"]
 HANG_SECONDS = 9  # a step may take seconds on a busy machine
-# evaluated after steps 2, 4, ... 10, each time with a checkpoint; they go wrong in step 8
+# evaluated after steps 2, 4, ... 10, with a checkpoint after each step; they go wrong in step 8
 CONFIG: dict[str, Any] = {
     "families": ["vanilla"],
     "trials": len(MODELS),
@@ -56,8 +56,8 @@ def steps(searches: Searches, name: str) -> int:
     [
         ("Healthy", 1, 10),
         ("Slow", 1, 10),
-        ("Killed", 2, 8 + 4),  # to step 8, then from the checkpoint of step 6
-        ("Damaging", 2, 8 + 6),  # from the one before
+        ("Killed", 2, 8 + 3),  # into step 8, then from the checkpoint of step 7
+        ("Damaging", 2, 8 + 4),  # from the one before
     ],
 )
 def test_a_fault_costs_an_attempt_and_the_steps_since_the_checkpoint(
@@ -82,7 +82,8 @@ def test_a_hanging_trial_is_killed_and_then_given_up(
 
 def test_memory_that_is_too_small_is_the_reason(searches: Searches, trials: pd.DataFrame) -> None:
     row = trials.loc["OutOfGpuMemory"]
-    assert (row["status"], row["attempt"], row["step"]) == ("failed", 2, 0)
+    # in step 2, then in step 3
+    assert (row["status"], row["attempt"], row["step"]) == ("failed", 2, 2)
     assert row["error"].startswith("torch.OutOfMemoryError: CUDA out of memory. Tried to")
     assert "\n" not in row["error"]
     assert steps(searches, "OutOfGpuMemory") == 4

@@ -2,13 +2,19 @@
 
 import os
 import random
+import shutil
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from tests.chaos import faulty
 from tests.chaos.searches import Searches, assert_same_tables
 
 from mollitune.analysis import Results
+from mollitune.search.training.checkpoints import Checkpoints
 
 pytestmark = pytest.mark.slow
 # with one worker, where all must be equal; a quarter of them with two, where nothing may be lost
@@ -105,3 +111,51 @@ def check_nothing_lost(searches: Searches, name: str) -> None:
     for trial, reports in results.reports.groupby("trial"):
         last = 24 if status[trial] == "completed" else 16
         assert reports["step"].tolist() == [mark for mark in marks if mark <= last]
+
+
+def test_a_kill_costs_no_more_training_than_checkpoint_seconds_allow(searches: Searches) -> None:
+    """However long it is to the next evaluation: here it is the end, after half a minute or more.
+
+    A step takes a tenth of a second or more, so 4 s are 40 steps at most: two between two
+    checkpoints, and until Ray's processes notice that the driver has gone.
+    """
+    shutil.copy(faulty.__file__, searches.folder)
+    log, steps = searches.folder / "Paced.log", 150 + 50 * KILLS
+    config = searches.config(
+        "paced",
+        model=[{"name": "faulty:Paced", "hparams": {"log": str(log)}}],
+        **{"families": ["vanilla"], "trials": 1, "workers": 1, "steps": steps},
+        fid={"samples": 60, "every": 1.0, "final": "last"},
+        resources={"checkpoint_seconds": 2},
+    )
+    kept = Checkpoints(str(searches.folder / "results" / "paced"), 0)
+    rng, costs, begun = random.Random(0), list[int](), 0
+    process = searches.start("search", config)
+    for _ in range(KILLS):
+        before = lines(log)
+        while process.poll() is None and lines(log) == before:
+            time.sleep(0.05)
+        assert searches.kill_after(process, rng.uniform(2, 7))
+        trained = begun + settled(log) - before
+        begun = max((state["step"] for state in kept.load(torch.device("cpu"))), default=0)
+        costs.append(trained - begun)
+        process = searches.start("resume", "paced")
+    text, _ = process.communicate()
+    assert process.returncode == 0, text
+    print(f"{KILLS} kills cost {costs} steps of 0.1 s")
+    assert begun > 0
+    assert max(costs) <= 40
+    assert lines(log) == steps + sum(costs)
+
+
+def lines(log: Path) -> int:
+    return log.read_bytes().count(b"\n") if log.exists() else 0
+
+
+def settled(log: Path) -> int:
+    """Return the lines of a log once nobody writes any more."""
+    before = -1
+    while (now := lines(log)) != before:
+        before = now
+        time.sleep(1)
+    return now

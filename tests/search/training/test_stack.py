@@ -1,6 +1,8 @@
 """Trials that are trained as one, against the same trials by themselves."""
 
+import copy
 import math
+from collections import defaultdict
 from typing import Any
 
 import pytest
@@ -118,6 +120,28 @@ def test_one_that_diverges_does_not_disturb_the_others(bench: Bench) -> None:
     for one, other in zip(together, alone, strict=True):
         assert one.lost_steps == other.lost_steps
         torch.testing.assert_close(one.model.state_dict(), other.model.state_dict())
+
+
+def test_a_stack_may_be_saved_on_the_way(bench: Bench) -> None:
+    """Each trial as it would be by itself; what has diverged is not worth a file."""
+    schedules = (SCHEDULES[0], Breaking(), SCHEDULES[2])
+    together, alone = (
+        [bench.trial("vae", s, k, steps=60, every=1.0) for k, s in enumerate(schedules)]
+        for _ in range(2)
+    )
+    saved = defaultdict[int, list[dict[str, Any]]](list)
+
+    def save(trial: Trial) -> None:
+        saved[trial.spec.seed].append(copy.deepcopy(trial.state_dict()))
+
+    train_together(together, lambda: together[0].step % 25 == 0, save)
+    assert [[state["step"] for state in saved[k]] for k in range(3)] == [[25, 50], [25], [25, 50]]
+    resumed = bench.trial("vae", schedules[0], 0, steps=60, every=1.0)
+    resumed.load_state_dict(saved[0][1])
+    resumed.train()
+    alone[0].train()
+    assert_same(resumed, alone[0])
+    assert_same(together[0], alone[0])
 
 
 def reason_of(trial: Trial) -> str | None:

@@ -144,6 +144,18 @@ def test_a_trial_is_cut_off_anywhere_and_goes_on_to_the_same_numbers(
     assert [numbers(e) for e in resumed.run()] == whole[evaluated // 10 :]
 
 
+def test_a_trial_may_be_saved_after_any_step(bench: Bench) -> None:
+    saved = list[dict[str, Any]]()
+    first = bench.trial()
+    first.train(lambda: saved.append(copy.deepcopy(first.state_dict())))
+    assert [state["step"] for state in saved] == list(range(1, 11))
+    whole = [numbers(e) for e in bench.trial().run()]
+    for state in (saved[0], saved[6], saved[-1]):
+        resumed = bench.trial()
+        resumed.load_state_dict(state)
+        assert [numbers(e) for e in resumed.run()] == whole
+
+
 def test_judging_by_other_images_disturbs_nothing(
     bench: Bench, digits: Splits, lenet: Extractor
 ) -> None:
