@@ -34,7 +34,9 @@ from mollitune.search.tune.budget import Plan
 from mollitune.search.tune.cluster import start_ray
 from mollitune.search.tune.context import Context
 from mollitune.search.tune.driver import StopAll
+from mollitune.search.tune.environment import ray_environment
 from mollitune.search.tune.fold import Fold
+from mollitune.search.tune.placement import Waiting
 from mollitune.search.tune.recorder import Recorder
 from mollitune.search.tune.runs import OpenRun, end_of
 from mollitune.search.tune.scheduler import PolicyScheduler
@@ -102,7 +104,7 @@ class Driver:
         )
         watchdog = Watchdog(str(self.folder), None)
         self.driver = search_driver.Driver(
-            str(self.folder), self.journal, self.parts, watchdog, self.stop
+            *(str(self.folder), self.journal, self.parts, watchdog, Waiting({}, print), self.stop)
         )
 
     def run(self, number: int) -> None:
@@ -186,7 +188,7 @@ def under_ray(driver: Driver, ended: Callable[[], object]) -> None:
         driver: The search.
         ended: Called after each trial.
     """
-    with mock.patch.object(search_driver.Driver, "_forget", _then(ended)):
+    with mock.patch.object(search_driver.Driver, "_forget", _then(ended)), ray_environment():
         start_ray(driver.config)
         session.tuner(Instant, driver.context, driver.driver, driver.stop).fit()
     ray.shutdown()

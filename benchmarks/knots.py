@@ -19,7 +19,6 @@ from mollitune.analysis.ranking import best
 from mollitune.schedules import Schedule, Vanilla, families
 from mollitune.search.config import SearchConfig
 from mollitune.search.training.trial import TrialSpec
-from mollitune.search.tune.environment import set_local_token
 
 STEPS = {"realnvp": 240, "vae": 1000}
 FIRST_FRESH = 1000
@@ -82,7 +81,6 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("results/knots"))
     options = parser.parse_args()
-    set_local_token()
     named = [name for name in families() if name not in ("vanilla", "knots")]
     rows = []
     for model in options.models:

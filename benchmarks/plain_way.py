@@ -44,6 +44,7 @@ from mollitune.search.tune.budget import Plan
 # before Ray is imported: it reads what this sets
 from mollitune.search.tune.cluster import start_ray, temp_folder
 from mollitune.search.tune.device import trial_resources
+from mollitune.search.tune.environment import ray_environment
 
 WARMUP_SHARE = 0.05  # as in a search
 DRAWN = 500  # images at once
@@ -219,11 +220,12 @@ def repeat(search: str, variant: Variant) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         work = Work(config, plans, splits, extractor, reference, Path(folder), variant)
         (work.folder / WEIGHTS).write_bytes(extractor.weights)
-        start_ray(config)
-        start = time.perf_counter()
-        found = _tuner(runs, work).fit()
-        seconds = time.perf_counter() - start
-        ray.shutdown()
+        with ray_environment():
+            start_ray(config)
+            start = time.perf_counter()
+            found = _tuner(runs, work).fit()
+            seconds = time.perf_counter() - start
+            ray.shutdown()
     if found.errors:
         raise RuntimeError(f"{len(found.errors)} trials failed, the first with {found.errors[0]}")
     last: list[dict[str, Any]] = [result.metrics for result in found]

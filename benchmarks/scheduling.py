@@ -39,6 +39,7 @@ from mollitune.search.tune.budget import Plan
 from mollitune.search.tune.cluster import start_ray, temp_folder
 from mollitune.search.tune.context import Context
 from mollitune.search.tune.device import trial_resources
+from mollitune.search.tune.environment import ray_environment
 
 WORKERS = 2
 SIDE, STEPS = 8, 1000
@@ -124,6 +125,7 @@ def searched(root: Path, work: Work) -> Times:
     return _times(stamps, start, outcome.seconds)
 
 
+@ray_environment()
 def bare(root: Path, work: Work) -> Times:
     """Let Ray Tune alone run the same trainings."""
     stamps, start = StampsOfRay(), time.perf_counter()

@@ -357,13 +357,10 @@ def _checked(path: str, overrides: list[str]) -> tuple[SearchConfig, tuple[int, 
     """
     from .config import check_models, check_names, load_config
     from .data.sources import known_shape
-    from .tune.environment import set_local_token
 
     config = load_config(path, overrides)
     check_names(config, path)
     shape = known_shape(config.dataset)
-    if config.address is None:
-        set_local_token()  # before a model of the user's own is imported, and Ray with it
     check_models(config, shape)
     return config, shape
 
@@ -405,16 +402,14 @@ def _go_on(name: str, results: str, more: int, address: str | None) -> None:
 
 
 def _driving(name: str, results: str, more: int, address: str | None) -> str:
-    """Return the folder of a search that is there; Ray may be imported after this."""
+    """Return the folder of a search that is there, and whose config is one of this version."""
     from mollitune.analysis import find_search
 
     from .launch.resumed import config_of
     from .store.description import read_metadata
-    from .tune.environment import set_local_token
 
     folder = find_search(name, results)
-    if config_of(read_metadata(folder), more, address).address is None:
-        set_local_token()
+    config_of(read_metadata(folder), more, address)
     return folder
 
 

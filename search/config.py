@@ -558,7 +558,11 @@ class SearchConfig(_Section):
     )
     results: str = Field("results", description="folder that holds one folder per search")
     storage: str | None = Field(None, description="file system URI that replaces results")
-    address: str | None = Field(None, description="Ray cluster to join; null: this machine")
+    address: str | None = Field(
+        None,
+        description="Ray cluster to join; null: that of RAY_ADDRESS, if it is set, or this "
+        "machine; local: this machine",
+    )
 
     @model_validator(mode="before")
     @classmethod

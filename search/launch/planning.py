@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 from rich.console import Console
@@ -25,8 +26,10 @@ from mollitune.search.tune.budget import (
     with_share,
 )
 from mollitune.search.tune.context import Context
-from mollitune.search.tune.device import call_as_trial, in_own_memory
+from mollitune.search.tune.device import in_own_memory
+from mollitune.search.tune.environment import LOCAL
 from mollitune.search.tune.faults import MEMORY_ADVICE
+from mollitune.search.tune.placement import call_as_trial
 
 from .cost import describe_cost
 from .prepare import prepare
@@ -67,9 +70,11 @@ def plan_evaluations(context: Context, console: Console) -> dict[str, Plan]:
     """
     config = context.config
     names = ", ".join(entry.name for entry in config.model)
-    console.print(f"cost: timing a few steps of {names}", soft_wrap=True, highlight=False)
+    what = f"cost: timing a few steps of {names}"
+    say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
+    say(what)
     count = _stack_of_each(config)
-    measured = call_as_trial(_measured, config, context, count)
+    measured = call_as_trial(_measured, config, context, count, what=what, say=say)
     costs = {name: found for name, (found, _) in measured.items()}
     asked = Plan(config.fid.every, config.fid.samples, final=config.fid.final.spec)
     plans = {name: with_share(asked, config.steps_of(name), costs[name]) for name in costs}
@@ -90,7 +95,7 @@ def measure_cost(config: SearchConfig, console: Console) -> None:
     Raises:
         MollituneError: As `prepare` does.
     """
-    here = config.model_copy(update={"address": None})
+    here = config.model_copy(update={"address": LOCAL})
     context = prepare(here, here.name, console)
     plan_evaluations(context, console)
 

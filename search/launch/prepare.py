@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -36,12 +37,12 @@ from mollitune.search.tune.cluster import check_gpus
 from mollitune.search.tune.context import Context
 from mollitune.search.tune.device import (
     apart,
-    call_as_trial,
     in_own_memory,
     trains_on_gpus,
 )
 from mollitune.search.tune.faults import MEMORY_ADVICE
 from mollitune.search.tune.loggers import check_loggers
+from mollitune.search.tune.placement import call_as_trial
 
 
 def check_unchanged(metadata: dict[str, Any], context: Context) -> None:
@@ -96,7 +97,8 @@ def prepare(
         )
     images = {"validation": splits.validation, "test": splits.test}[reference]
     with working(f"FID: measuring {len(images):,} {reference} images", console) as progress:
-        measured = _reference(config, extractor, images, reference, progress)
+        how = partial(statistics, config, progress=progress, say=partial(_say, console))
+        measured = _reference(config, extractor, images, reference, how)
     console.print(
         f"FID: {extractor.name} {extractor.sha256[:12]} (resize: {extractor.resize}), against "
         f"{measured.count} {reference} images",
@@ -106,7 +108,11 @@ def prepare(
 
 
 def _reference(
-    config: SearchConfig, extractor: Extractor, images: Images, split: str, progress: Progress
+    config: SearchConfig,
+    extractor: Extractor,
+    images: Images,
+    split: str,
+    compute: Callable[..., RealStatistics],
 ) -> Reference:
     """Measure the real images, or read what an earlier search measured."""
     extras = config.fid.extra
@@ -116,7 +122,7 @@ def _reference(
         return Reference.measure(
             *(extractor, images, split, cache_folder()),
             keep_features=keep,
-            compute=partial(statistics, config, progress=progress),
+            compute=compute,
         )
     except ValueError as error:
         raise MollituneError(f"fid.extra: {error}") from None
@@ -134,6 +140,7 @@ def statistics(
     keep_features: bool = False,
     *,
     progress: Progress = lambda done, total: None,
+    say: Callable[[str], None] = print,
 ) -> RealStatistics:
     """Measure real images here, or with a large network on the GPU of a trial if there is one.
 
@@ -143,6 +150,7 @@ def statistics(
         images: Real images, at least two.
         keep_features: Whether to keep the features.
         progress: Is told how many images are done here, of how many.
+        say: Is told every half a minute how long it takes elsewhere.
 
     Raises:
         MollituneError: If the network has no room in a trial's share of a GPU.
@@ -150,7 +158,8 @@ def statistics(
     how = extractor, images, keep_features
     if extractor.name in (LENET, UNLABELLED) or not trains_on_gpus(config):
         return compute_statistics(*how, progress=progress)
-    return call_as_trial(_statistics_on, config, *how)
+    what = f"FID: measuring {len(images):,} images"
+    return call_as_trial(_statistics_on, config, *how, what=what, say=say)
 
 
 def _statistics_on(
@@ -164,6 +173,10 @@ def _statistics_on(
             f"fid.extractor: {extractor.name} has no room on a GPU: {first_line(error)} "
             f"({MEMORY_ADVICE})"
         ) from error
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def describe(context: Context) -> dict[str, Any]:

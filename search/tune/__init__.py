@@ -1,7 +1,5 @@
 """All that touches Ray, and only here: no other file imports it.
 
-Importing this package sets what Ray reads from the environment, before Ray itself is imported.
-
 ============= ==========================================================================
 `session`     runs a job, a search or a confirmation, to its end
 `cluster`     joins a cluster or starts Ray here; what a trial asks of it
@@ -16,7 +14,3 @@ Importing this package sets what Ray reads from the environment, before Ray itse
 `beacon`      what driver and workers tell each other beside Ray's calls
 ============= ==========================================================================
 """
-
-from .environment import set_defaults
-
-set_defaults()

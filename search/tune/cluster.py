@@ -10,6 +10,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 
 import ray
 import torch
@@ -19,7 +20,9 @@ from mollitune._errors import MollituneError
 from mollitune._files import first_line
 from mollitune.search.config import SearchConfig
 
-from .device import NO_CUDA, apart, trial_resources
+from .device import NAMESPACE, NO_CUDA, apart
+from .environment import LOCAL, address_of, ray_environment, set_local_token
+from .placement import check_room, is_joined
 
 _LOOPBACK = "127.0.0.2"
 
@@ -28,7 +31,7 @@ _LOOPBACK = "127.0.0.2"
 def on_ray(config: SearchConfig, console: Console, *, early: bool = False) -> Iterator[None]:
     """Join the cluster of the config, or start Ray here, until the end of the block.
 
-    Where Ray runs already, it is used and left running.
+    Where the user's own Ray runs already, it is used and left running.
 
     Args:
         config: The search.
@@ -39,21 +42,25 @@ def on_ray(config: SearchConfig, console: Console, *, early: bool = False) -> It
     Raises:
         MollituneError: If the cluster cannot be used, or trials could never start on it.
     """
-    # workers need this file, and nothing of the tables and figures that the terminal brings
-    from mollitune.search.terminal import asked_to_stop
-
-    if ray.is_initialized() or (early and not apart(config)):
+    if early != apart(config):  # it is the other call that starts it
         yield
         return
-    try:
-        with console.status("starting Ray"):
-            start_ray(config)
+    with contextlib.ExitStack() as until_the_end:
+        until_the_end.enter_context(ray_environment())
+        if not ray.is_initialized():
+            until_the_end.callback(_end_ray)
+            with console.status("starting Ray"):
+                start_ray(config)
         check_devices(config)
-        check_room(config, console)
+        check_room(config, partial(console.print, markup=False, soft_wrap=True))
         yield
-    finally:
-        with asked_to_stop():  # it takes seconds, and all results are written by now
-            ray.shutdown()
+
+
+def _end_ray() -> None:
+    from mollitune.search.terminal import asked_to_stop
+
+    with asked_to_stop():  # it takes seconds, and all results are written by now
+        ray.shutdown()
 
 
 def check_gpus(config: SearchConfig) -> None:
@@ -63,7 +70,7 @@ def check_gpus(config: SearchConfig) -> None:
         MollituneError: If trials could never start.
     """
     asked = config.resources.gpu
-    if config.address is None and asked and not torch.cuda.is_available():
+    if not is_joined(config) and asked and not torch.cuda.is_available():
         raise MollituneError(
             f"resources.gpu is {asked:g}, but torch finds no GPU on this machine; leave it out to "
             "train on what there is, or join a cluster (--address)"
@@ -78,37 +85,25 @@ def check_devices(config: SearchConfig) -> None:
     """
     found = ray.cluster_resources().get("GPU", 0)
     unused = found and config.resources.gpu is None and not torch.cuda.is_available()
-    if config.address is None and unused:
+    if not is_joined(config) and unused:
         raise MollituneError(f"Ray finds {found:g} GPU(s), but on this machine {NO_CUDA}")
-
-
-def check_room(config: SearchConfig, console: Console) -> None:
-    """Tell of trials that no node has room for: a cluster may grow, a Ray of our own does not.
-
-    Raises:
-        MollituneError: If trials could never start.
-    """
-    asked = trial_resources(config)
-    asked = {"CPU": asked.pop("cpu"), "GPU": asked.pop("gpu", 0.0), **asked}
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    if any(all(node.get(name, 0) >= n for name, n in asked.items()) for node in nodes):
-        return
-    what = "resources: no node has " + " and ".join(f"{n:g} {k}" for k, n in asked.items() if n)
-    if config.address is None:
-        raise MollituneError(f"{what}; join a cluster that has it (--address), or ask for less")
-    console.print(f"{what} yet; trials wait for one", markup=False, soft_wrap=True)
 
 
 def start_ray(config: SearchConfig) -> None:
     """Join the cluster of the config, or start Ray on this machine, reachable from it alone."""
+    address = address_of(config)
     try:
-        if config.address is not None:
-            _check_reachable(config.address)
-            ray.init(address=config.address, log_to_driver=False, logging_level="ERROR")
+        if address is not None:
+            _check_reachable(address)
+            ray.init(
+                address=address, namespace=NAMESPACE, log_to_driver=False, logging_level="ERROR"
+            )
             return
+        set_local_token()
         loopback = {"_node_ip_address": _LOOPBACK} if sys.platform == "linux" else {}
         ray.init(
-            address="local",
+            address=LOCAL,
+            namespace=NAMESPACE,
             num_cpus=max(1, math.ceil(config.workers * config.resources.cpu)),
             include_dashboard=False,
             log_to_driver=False,
@@ -117,7 +112,7 @@ def start_ray(config: SearchConfig) -> None:
             **loopback,
         )
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        where = config.address or "this machine"
+        where = address or "this machine"
         raise MollituneError(
             f"cannot use Ray on {where}: {first_line(error)}; check address, or leave it out to "
             "run here"

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import platform
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterator
 
 import ray
 import torch
@@ -16,12 +15,15 @@ from mollitune._files import first_line
 from mollitune.search.config import SearchConfig
 from mollitune.search.training.programs import check_compiler
 
+from .environment import address_of
+
 NO_CUDA = (
     f"torch {torch.__version__} cannot use one; install a torch that can, or train on the CPU "
     "with resources.gpu=0"
 )
+NAMESPACE = "mollitune"
+"""Of the jobs in Ray that were started for a search."""
 _UNITS = 10_000  # of a resource, in one: Ray counts in ten-thousandths
-Result = TypeVar("Result")
 
 
 def trial_resources(config: SearchConfig) -> dict[str, float]:
@@ -56,55 +58,22 @@ def has_gpu(config: SearchConfig) -> bool:
 
 
 def apart(config: SearchConfig) -> bool:
-    """Return whether only processes of Ray train: on a cluster, and on GPUs.
+    """Return whether only processes of Ray train: on a cluster, on GPUs, in the user's own Ray.
 
     What is measured as a trial leaves nothing of CUDA in this process then, which would take
     memory from the trials, and the whole GPU where that serves one process at a time.
     """
-    return config.address is not None or has_gpu(config)
+    return address_of(config) is not None or has_gpu(config) or is_of_others()
+
+
+def is_of_others() -> bool:
+    """Return whether Ray runs here and is not of a search: the user's own, which goes on."""
+    return bool(ray.is_initialized() and ray.get_runtime_context().namespace != NAMESPACE)
 
 
 def trains_on_gpus(config: SearchConfig) -> bool:
     """Return whether trials train on GPUs: as Ray would place them if it runs, else here."""
     return "gpu" in trial_resources(config) if ray.is_initialized() else has_gpu(config)
-
-
-def call_as_trial(
-    function: Callable[..., Result], config: SearchConfig, *arguments: Any
-) -> Result:
-    """Call a function where a trial would run: by Ray in a process of its own, or else here.
-
-    Args:
-        function: What is called, with the device and the arguments; Ray tries it three times.
-        config: The search.
-        *arguments: Further arguments.
-
-    Raises:
-        MollituneError: If the function does, or a trial could not be trained there.
-    """
-    if not ray.is_initialized():
-        return function(prepared_device(config), *arguments)
-    resources = trial_resources(config)
-    # a process that has served one call ends, and its CUDA context with it
-    remote = ray.remote(
-        num_cpus=resources.pop("cpu"),
-        num_gpus=resources.pop("gpu", 0),
-        resources=resources,
-        max_calls=1,
-        max_retries=2,
-    )(_in_worker)
-    answer = ray.get(remote.remote(function, config, *arguments))
-    if isinstance(answer, MollituneError):
-        raise answer
-    result: Result = answer
-    return result
-
-
-def _in_worker(function: Callable[..., Any], config: SearchConfig, *arguments: Any) -> Any:
-    try:
-        return function(prepared_device(config), *arguments)
-    except MollituneError as error:  # Ray would make a traceback of it
-        return error
 
 
 def prepared_device(config: SearchConfig) -> torch.device:

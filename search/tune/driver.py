@@ -30,6 +30,7 @@ from . import beacon
 from .faults import FAILURES, last_failure, reason
 from .fold import Fold
 from .loggers import RunLogger
+from .placement import Waiting
 from .runs import end_of, start_of
 from .watchdog import Watchdog
 
@@ -74,6 +75,7 @@ class Driver(Callback):  # type: ignore[misc]
         journal: The record.
         fold: What learns from it.
         watchdog: What kills processes that hang.
+        room: What tells that nothing is placed.
         stop: What ends the whole search.
         loggers: What else is told of each run, while it happens only.
         objective: What the search minimises.
@@ -86,6 +88,7 @@ class Driver(Callback):  # type: ignore[misc]
         journal: Journal,
         fold: Fold,
         watchdog: Watchdog,
+        room: Waiting,
         stop: StopAll,
         loggers: Sequence[RunLogger] = (),
         objective: Objective = FID,
@@ -95,6 +98,7 @@ class Driver(Callback):  # type: ignore[misc]
         self._journal = journal
         self._fold = fold
         self._watchdog = watchdog
+        self._room = room
         self._stop = stop
         self._loggers = list(loggers)
         self._aims = objective, constraint
@@ -197,9 +201,10 @@ class Driver(Callback):  # type: ignore[misc]
         self._forget(trial)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Write what has waited long enough, and look for processes that hang."""
+        """Write what has waited long enough, and look for what hangs, or waits for room."""
         self._fold.recorder.flush_if_due()
         self._watchdog.look_if_due()
+        self._room.look(self._watchdog.watched, len(self._waiting) + self.left)
 
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
         """Let the loggers finish."""

@@ -1,9 +1,17 @@
-"""What Ray reads from the environment when it is imported; so this comes before any Ray import."""
+"""What Ray reads from the environment while a search runs, and which cluster is meant."""
 
+from __future__ import annotations
+
+import contextlib
 import os
 import secrets
+from collections.abc import Iterator
+from pathlib import Path
 
-_DEFAULTS = {
+from mollitune.search.config import SearchConfig
+
+LOCAL = "local"
+_OURS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # the tables are ours: no result files, no snapshots that nothing reads, no output of Tune's
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -16,18 +24,31 @@ _DEFAULTS = {
 }
 
 
-def set_defaults() -> None:
-    """Set what the search needs of Ray; what the user has set stays."""
-    for name, value in _DEFAULTS.items():
-        os.environ.setdefault(name, value)
+@contextlib.contextmanager
+def ray_environment() -> Iterator[None]:
+    """Set what a search needs of Ray until the end of the block; what the user has set stays."""
+    added = {name: value for name, value in _OURS.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
 
 
 def set_local_token() -> None:
-    """Guard a Ray of our own with a token that lives as long as this process.
+    """Guard a Ray of our own with a token that is in no file and ends with this process.
 
     Without it Ray would leave a token file in the home folder, which later changes how
-    ``ray start`` and joining a cluster behave there.
+    ``ray start`` and joining a cluster behave there. Where there is such a file, Ray takes it.
     """
-    if not any(name.startswith("RAY_AUTH_") for name in os.environ):
-        os.environ["RAY_AUTH_MODE"] = "token"
+    named = any(name.startswith("RAY_AUTH_") for name in os.environ)
+    if not named and not (Path.home() / ".ray" / "auth_token").exists():
+        # the mode is left to Ray, which may be imported already, and would not look again
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
+def address_of(config: SearchConfig) -> str | None:
+    """Return the cluster to join: the config's, else that of ``RAY_ADDRESS``; None: none."""
+    address = config.address or os.environ.get("RAY_ADDRESS")
+    return None if address in (None, "", LOCAL) else address

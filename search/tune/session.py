@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -36,6 +37,7 @@ from .driver import Driver, DriverSearcher, StopAll
 from .faults import FAILURES, summary
 from .fold import Fold
 from .loggers import run_loggers
+from .placement import Waiting, asked_of
 from .recorder import Recorder
 from .scheduler import PolicyScheduler
 from .searcher import Proposing, ScheduleSearcher
@@ -111,7 +113,8 @@ def run_job(job: Job, console: Console, wait: float, lease: Lease) -> Outcome:
     """
     context, config = _on_any_node(job.context), job.context.config
     start = time.monotonic()
-    retry = _retry(wait, console, lease)
+    say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
+    retry = Retry(wait, say, lease)
     journal, stop = Journal.open(context.folder, retry, job.record), StopAll()
     store = Store.open(context.folder, job.params, retry, own_columns(config.fid.extra))
     # before anything else: from here on the job can be resumed
@@ -134,6 +137,7 @@ def run_job(job: Job, console: Console, wait: float, lease: Lease) -> Outcome:
             journal,
             fold,
             Watchdog(context.folder, config.resources.hang_seconds),
+            Waiting(asked_of(config), say),
             stop,
             run_loggers(config, context.folder, console),
             objective,
@@ -170,13 +174,6 @@ def _tell_failures(reasons: Sequence[str], folder: str, console: Console) -> Non
             told.append(f"tracebacks: {below(folder, FAILURES)}")
     for text in told:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-
-def _retry(seconds: float, console: Console, lease: Lease) -> Retry:
-    def say(text: str) -> None:
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-    return Retry(seconds, say, lease)
 
 
 def _comparability(context: Context) -> dict[str, Comparability]:

@@ -78,6 +78,11 @@ class Watchdog:
         self._watched: dict[str, _Watched] = {}
         self.reasons: dict[str, str] = {}
 
+    @property
+    def watched(self) -> int:
+        """Processes that run."""
+        return len(self._watched)
+
     def started(self, trial: Any) -> None:
         """Watch the process of a trial of Ray Tune from now on."""
         self.reasons.pop(trial.trial_id, None)

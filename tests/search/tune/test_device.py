@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -11,11 +10,10 @@ from typing import Any
 import pytest
 import ray
 import torch
-from rich.console import Console
+from tests.search.tune.conftest import config
 
 from mollitune._errors import MollituneError
 from mollitune.schedules import Vanilla
-from mollitune.search.config import SearchConfig
 from mollitune.search.data.images import Splits
 from mollitune.search.launch.prepare import statistics
 from mollitune.search.metrics.extractors.extractor import Extractor
@@ -23,15 +21,11 @@ from mollitune.search.metrics.reference import Reference
 from mollitune.search.tune import beacon, cluster
 from mollitune.search.tune.budget import Plan
 from mollitune.search.tune.context import Context
-from mollitune.search.tune.device import call_as_trial, gpu_share, in_own_memory, prepared_device
+from mollitune.search.tune.device import gpu_share, in_own_memory, prepared_device
+from mollitune.search.tune.placement import call_as_trial
 from mollitune.search.tune.trainable import RunsTrainable
 
 UNITS = 10_000  # into which Ray divides a GPU
-
-
-def config(address: str | None = None, **resources: Any) -> SearchConfig:
-    values = {"name": "x", "model": ["vae"], "address": address, "resources": resources}
-    return SearchConfig.model_validate(values)
 
 
 def test_all_workers_run_at_once_or_as_many_as_fit() -> None:
@@ -70,24 +64,13 @@ def test_the_cpu_is_not_taken_without_a_word_where_ray_has_gpus(
         cluster.check_devices(told)
 
 
-@pytest.fixture(scope="module")
-def fake_gpus() -> Iterator[None]:
-    """A Ray of our own that believes in two GPUs."""
-    with pytest.MonkeyPatch.context() as patch:
-        # read by Ray when it was imported; a command in this process may have set them since
-        for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
-            patch.delenv(name, raising=False)
-        real = ray.init
-        patch.setattr(ray, "init", lambda **how: real(num_gpus=2, **how))
-        with cluster.on_ray(config(gpu=0), Console(quiet=True)):
-            yield
-
-
 @pytest.mark.slow
 @pytest.mark.usefixtures("fake_gpus")
 def test_a_process_of_ray_measures_and_ends() -> None:
     # without a name: a worker cannot import what is in here
-    device, process = call_as_trial(lambda device: (str(device), os.getpid()), config(gpu=0))
+    device, process = call_as_trial(
+        lambda device: (str(device), os.getpid()), config(gpu=0), what="asking", say=print
+    )
     assert device == "cpu"
     assert process != os.getpid()
     deadline = time.monotonic() + 10
@@ -127,15 +110,3 @@ def test_a_process_keeps_to_its_share_of_the_memory_and_says_when_it_is_full() -
     device, limits, text = ray.get(ray.remote(num_gpus=0.25, max_calls=1)(limited).remote())
     assert (device, limits) == ("cuda", [(0.25, 0)])
     assert text.startswith("0.25 of a GPU's memory, the share of a trial, is full: CUDA out of me")
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("fake_gpus")
-def test_trials_that_no_node_has_room_for_wait_on_a_cluster_only() -> None:
-    console = Console(width=200)
-    for asked, said in ({"cpu": 99.0, "gpu": 0}, "99 CPU"), ({"custom": {"p": 1}}, "GPU and 1 p"):
-        with console.capture() as captured:
-            cluster.check_room(config("there", **asked), console)
-        assert f"{said} yet; trials wait for one" in captured.get()
-        with pytest.raises(MollituneError, match=f"no node has .*{said}; join a cluster"):
-            cluster.check_room(config(**asked), console)
