@@ -5,15 +5,24 @@ from __future__ import annotations
 import atexit
 import contextlib
 import math
+import os
 import shutil
 import socket
 import sys
 import tempfile
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import ray
 import torch
+from ray._private.authentication.authentication_token_setup import (
+    ensure_token_if_auth_enabled,
+    maybe_enable_token_auth_if_token_available,
+)
+from ray._private.services import canonicalize_bootstrap_address
+from ray._raylet import GcsClient  # type: ignore[attr-defined]
+from ray.exceptions import AuthenticationError, RpcError
 from rich.console import Console
 
 from mollitune._errors import MollituneError
@@ -111,7 +120,12 @@ def start_ray(config: SearchConfig) -> None:
             _temp_dir=temp_folder(),
             **loopback,
         )
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except AuthenticationError:
+        raise MollituneError(
+            f"cannot use Ray on {address or 'this machine'}: its token is another one, or was not "
+            "given; set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"
+        ) from None
+    except (RpcError, ConnectionError, RuntimeError, ValueError, OSError) as error:
         where = address or "this machine"
         raise MollituneError(
             f"cannot use Ray on {where}: {first_line(error)}; check address, or leave it out to "
@@ -120,14 +134,36 @@ def start_ray(config: SearchConfig) -> None:
 
 
 def _check_reachable(address: str) -> None:
-    """Fail at once where nothing listens; Ray itself would go on trying for minutes.
+    """Fail at once where no Ray listens, or one that lets nobody in; Ray itself tries on.
 
     Raises:
         OSError: If a connection to ``host:port`` is refused or takes more than 10 s.
+        AuthenticationError: If the token is missing or wrong.
+        RpcError: If it is something else that listens.
     """
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if address == "auto":
+        maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+    found = address if "://" in address else canonicalize_bootstrap_address(address)
+    host, _, port = (found or "").removeprefix("ray://").rpartition(":")
     if host and port.isdigit():
         socket.create_connection((host, int(port)), timeout=10).close()
+        ensure_token_if_auth_enabled(create_token_if_missing=False)
+        if found == f"{host}:{port}":
+            with _without_stderr():  # what goes wrong is told in one line
+                GcsClient(address=found)
+
+
+@contextlib.contextmanager
+def _without_stderr() -> Iterator[None]:
+    """Let this process write nothing to its standard error, from whatever language."""
+    kept = os.dup(2)
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def temp_folder() -> str:
