@@ -7,6 +7,8 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from torch import nn
 
+from mollitune._own import given
+
 from ._base import GenerativeModel
 from ._checks import Shape, check_choice, check_shape, suggestion
 
@@ -152,6 +154,8 @@ def _build_user_model(path: str, shape: Shape, hparams: Mapping[str, Any]) -> Ge
 
 
 def _import_class(path: str) -> Callable[..., object]:
+    if path in given:
+        return _called(path, given[path])
     module_name, _, class_name = path.partition(":")
     if not class_name.isidentifier() or not all(map(str.isidentifier, module_name.split("."))):
         raise ValueError(f"model {path!r} must look like 'package.module:Class'")
@@ -164,7 +168,10 @@ def _import_class(path: str) -> Callable[..., object]:
         classes = sorted(key for key, value in vars(module).items() if inspect.isclass(value))
         hint = suggestion(class_name, classes)
         raise ValueError(f"model {path!r}: {module_name!r} has no {class_name!r}{hint}")
-    cls = getattr(module, class_name)
+    return _called(path, getattr(module, class_name))
+
+
+def _called(path: str, cls: object) -> Callable[..., object]:
     if not callable(cls):
         raise ValueError(f"model {path!r} must be a class, got {type(cls).__name__}")
     return cast("Callable[..., object]", cls)

@@ -29,9 +29,9 @@ from mollitune._errors import MollituneError
 from mollitune._files import first_line
 from mollitune.search.config import SearchConfig
 
-from .device import NAMESPACE, NO_CUDA, apart
+from .device import NAMESPACE, NO_CUDA, apart, is_joined
 from .environment import LOCAL, address_of, ray_environment, set_local_token
-from .placement import check_room, is_joined
+from .placement import check_room
 
 _LOOPBACK = "127.0.0.2"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -29,6 +29,7 @@ class Context:
         folder: Folder of the search, a path or URI.
         plans: For each model, how often and on how many samples it is evaluated.
         stage: ``search`` or ``confirm``, as in the tables.
+        own: What a worker could not import of a user's own, by name.
     """
 
     config: SearchConfig
@@ -37,6 +38,7 @@ class Context:
     folder: str
     plans: dict[str, Plan]
     stage: str = "search"
+    own: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def objective(self) -> Objective:

@@ -63,7 +63,12 @@ def apart(config: SearchConfig) -> bool:
     What is measured as a trial leaves nothing of CUDA in this process then, which would take
     memory from the trials, and the whole GPU where that serves one process at a time.
     """
-    return address_of(config) is not None or has_gpu(config) or is_of_others()
+    return is_joined(config) or has_gpu(config)
+
+
+def is_joined(config: SearchConfig) -> bool:
+    """Return whether trials run in a Ray that is not of our own, whose nodes may come and go."""
+    return address_of(config) is not None or is_of_others()
 
 
 def is_of_others() -> bool:

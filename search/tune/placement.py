@@ -14,20 +14,16 @@ from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from mollitune._errors import MollituneError
+from mollitune._own import given
 from mollitune.search.config import SearchConfig
 
-from .device import is_of_others, prepared_device, trial_resources
-from .environment import address_of
+from .device import is_joined, prepared_device, trial_resources
+from .own import objects_of, sent_whole
 
 PERIOD = 30.0
 """Seconds after which one that waits is told so, again and again."""
 Resources = Mapping[str, float]
 Result = TypeVar("Result")
-
-
-def is_joined(config: SearchConfig) -> bool:
-    """Return whether trials run in a Ray that is not of our own, whose nodes may come and go."""
-    return address_of(config) is not None or is_of_others()
 
 
 def check_room(config: SearchConfig, say: Callable[[str], None]) -> None:
@@ -144,7 +140,7 @@ def call_as_trial(
     """
     if not ray.is_initialized():
         return function(prepared_device(config), *arguments)
-    asked = asked_of(config)
+    asked, own = asked_of(config), objects_of(config)
     with _reserved(asked, say) as room:
         # a process that has served one call ends, and its CUDA context with it
         remote = ray.remote(
@@ -155,14 +151,19 @@ def call_as_trial(
             max_calls=1,
             max_retries=2,
         )(_in_worker)
-        answer = _awaited(remote.remote(function, config, *arguments), what, say)
+        with sent_whole(own):
+            reference = remote.remote(own, function, config, *arguments)
+        answer = _awaited(reference, what, say)
     if isinstance(answer, MollituneError):
         raise answer
     result: Result = answer
     return result
 
 
-def _in_worker(function: Callable[..., Any], config: SearchConfig, *arguments: Any) -> Any:
+def _in_worker(
+    own: Mapping[str, Any], function: Callable[..., Any], config: SearchConfig, *arguments: Any
+) -> Any:
+    given.update(own)
     try:
         return function(prepared_device(config), *arguments)
     except MollituneError as error:  # Ray would make a traceback of it

@@ -37,6 +37,7 @@ from .driver import Driver, DriverSearcher, StopAll
 from .faults import FAILURES, summary
 from .fold import Fold
 from .loggers import run_loggers
+from .own import objects_of, sent_whole
 from .placement import Waiting, asked_of
 from .recorder import Recorder
 from .scheduler import PolicyScheduler
@@ -193,7 +194,8 @@ def _comparability(context: Context) -> dict[str, Comparability]:
 
 
 def _on_any_node(context: Context) -> Context:
-    """Name the folder in full: a node works in the folder that it was started in."""
+    """Name the folder in full, as a node works in another one, and add what it cannot import."""
+    context = replace(context, own=objects_of(context.config))
     if "://" in context.folder:
         return context
     return replace(context, folder=resolve(context.folder)[1])
@@ -226,10 +228,10 @@ def tuner(
     config, size = context.config, context.trials_per_process(driver.left)
     # a traceback for every attempt: ours are kept in the search's folder, and told in a line
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    with sent_whole(context.own):
+        known = tune.with_parameters(trainable, context=context)
     return tune.Tuner(
-        tune.with_resources(
-            tune.with_parameters(trainable, context=context), trial_resources(config)
-        ),
+        tune.with_resources(known, trial_resources(config)),
         tune_config=tune.TuneConfig(
             search_alg=DriverSearcher(driver, size),
             num_samples=driver.left,

@@ -17,6 +17,7 @@ import torch
 from ray import tune
 
 from mollitune._folder import Folder, StorageError
+from mollitune._own import given
 from mollitune.search.data.decoding import picture
 from mollitune.search.store.evaluation import Evaluation
 from mollitune.search.store.retry import Retry, wait_seconds
@@ -51,6 +52,7 @@ class RunsTrainable(tune.Trainable):  # type: ignore[misc]
 
     def setup(self, config: dict[str, Any], context: Context) -> None:
         """Prepare for the first runs of this process."""
+        given.update(context.own)
         self._context = context
         self._running: list[RunningTrial] = []
         self._stackable: dict[Kind, bool] = {}

@@ -1,11 +1,19 @@
-"""What a user names as ``module:Class``: a stopping rule, a metric, an extractor of their own."""
+"""What a user brings: a model, a metric, an extractor, a stopping rule, by name or as an object.
+
+A name is ``module:Class``. An object that no other process could import by its name, such as a
+class of a notebook, is kept here under that name, and goes with what a search sends to its nodes.
+"""
 
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any
 
 from mollitune._files import first_line
+
+given: dict[str, Any] = {}
+"""Objects that were given to this process, by name; they come before what could be imported."""
 
 
 def imported(reference: str, kind: str = "") -> Any:
@@ -18,6 +26,8 @@ def imported(reference: str, kind: str = "") -> Any:
     Raises:
         ValueError: If the module cannot be imported or has no such name.
     """
+    if reference in given:
+        return given[reference]
     module_name, _, name = reference.partition(":")
     try:
         module = importlib.import_module(module_name)
@@ -29,3 +39,19 @@ def imported(reference: str, kind: str = "") -> Any:
     if not hasattr(module, name):
         raise ValueError(f"{module_name} has no {kind} {name}".replace("  ", " "))
     return getattr(module, name)
+
+
+def name_of(found: Any) -> str:
+    """Return ``module:name`` for a class or a function, which is known by it from now on.
+
+    Raises:
+        ValueError: If it has no name of its own, as a lambda or an instance.
+    """
+    module, name = (getattr(found, key, None) for key in ("__module__", "__qualname__"))
+    name = str(name).rpartition(".<locals>.")[2]  # made in a function: goes with the search
+    if not callable(found) or module is None or not name.isidentifier():
+        raise ValueError(f"{found!r} has no name; give a class or a function that has one")
+    known = getattr(sys.modules.get(module), name, None)
+    if known is not found or module == "__main__":
+        given[f"{module}:{name}"] = found
+    return f"{module}:{name}"

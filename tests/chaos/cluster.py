@@ -10,6 +10,8 @@ from pathlib import Path
 from tests.chaos.searches import BIN
 
 HEAD, OTHER = "127.0.0.2", "127.0.0.3"
+IN_ITS_OWN = ["unshare", "--mount", "--propagation", "private", "sh", "-c"]
+"""Run a shell that sees mounts of its own; not everybody may."""
 
 
 class Node:
@@ -19,13 +21,19 @@ class Node:
         environment: of its processes, with the cluster's token.
         log: file for what it prints.
         options: further options of ``ray start``.
+        hidden: a folder that is empty for this node, as if it were another machine.
     """
 
-    def __init__(self, environment: dict[str, str], log: Path, *options: str) -> None:
+    def __init__(
+        self, environment: dict[str, str], log: Path, *options: str, hidden: Path | None = None
+    ) -> None:
         self._log = log
+        start = [str(BIN / "ray"), "start", "--block", "--disable-usage-stats", *options]
+        if hidden is not None:
+            start = [*IN_ITS_OWN, f'mount -t tmpfs none "{hidden}" && exec "$@"', "sh", *start]
         with log.open("w") as file:
             self._process = subprocess.Popen(
-                [str(BIN / "ray"), "start", "--block", "--disable-usage-stats", *options],
+                start,
                 env=environment,
                 stdout=file,
                 stderr=subprocess.STDOUT,

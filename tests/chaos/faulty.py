@@ -13,8 +13,30 @@ from torch import Tensor, nn
 from mollitune.models import GenerativeModel
 
 
-class Healthy(GenerativeModel):
-    """One mean per dimension, whose every training step is a line of a log.
+class Plain(GenerativeModel):
+    """One mean per dimension.
+
+    Args:
+        shape: shape ``(C, H, W)`` of one image.
+    """
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        super().__init__(shape)
+        self.mean = nn.Parameter(torch.zeros(self.dims))
+
+    def loss(self, x: Tensor) -> Tensor:
+        return self._nll(x, None).mean() / self.dims
+
+    def _nll(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        return (x.flatten(1) - self.mean).square().sum(1)
+
+    def _draw(self, n: int, generator: torch.Generator | None, temperature: float) -> Tensor:
+        noise = torch.randn(n, self.dims, generator=generator)
+        return (self.mean + temperature * noise).reshape(n, *self.shape)
+
+
+class Healthy(Plain):
+    """Makes a line of a log of every training step.
 
     Args:
         shape: shape ``(C, H, W)`` of one image.
@@ -23,18 +45,17 @@ class Healthy(GenerativeModel):
 
     def __init__(self, shape: tuple[int, int, int], log: str) -> None:
         super().__init__(shape)
-        self.mean = nn.Parameter(torch.zeros(self.dims))
         self._log = Path(log)
         self._steps = 0
 
     def loss(self, x: Tensor) -> Tensor:
         if not ray.is_initialized():  # the search tries a model of a user's own first
-            return self._nll(x, None).mean() / self.dims
+            return super().loss(x)
         with self._log.open("a") as log:
             log.write(f"{os.getpid()}\n")
         self._steps += 1
         self.before_step(self._steps)
-        return self._nll(x, None).mean() / self.dims
+        return super().loss(x)
 
     def before_step(self, step: int) -> None:
         """Go wrong, perhaps, in the ``step``-th step of this process."""
@@ -42,13 +63,6 @@ class Healthy(GenerativeModel):
     def first_time(self) -> bool:
         """Return whether this is the first process that trains the trial."""
         return len(set(self._log.read_text().split())) == 1
-
-    def _nll(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
-        return (x.flatten(1) - self.mean).square().sum(1)
-
-    def _draw(self, n: int, generator: torch.Generator | None, temperature: float) -> Tensor:
-        noise = torch.randn(n, self.dims, generator=generator)
-        return (self.mean + temperature * noise).reshape(n, *self.shape)
 
 
 class OutOfGpuMemory(Healthy):

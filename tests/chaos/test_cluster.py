@@ -5,6 +5,7 @@ import os
 import secrets
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -16,14 +17,35 @@ from typing import Any
 import pandas as pd
 import pytest
 from tests.chaos import faulty
-from tests.chaos.cluster import HEAD, OTHER, Node, free_port
+from tests.chaos.cluster import HEAD, IN_ITS_OWN, OTHER, Node, free_port
 from tests.chaos.searches import Searches
+
+from mollitune.analysis import load_results
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="other loopback addresses are of Linux"),
 ]
 TRIALS, STEPS, EVERY = 3, 40, 4
+BESIDE = """
+import threading
+
+import faulty
+import torch
+from torch import Tensor
+
+LOCK = threading.Lock()
+
+
+class Mine(faulty.Plain):
+    pass
+
+
+class NotToBeSent(Mine):
+    def loss(self, x: Tensor) -> Tensor:
+        with LOCK:
+            return super().loss(x)
+"""
 CONFIG: dict[str, Any] = {
     "families": ["linear"],
     "trials": TRIALS,
@@ -73,6 +95,25 @@ def other(searches: Searches, head: str) -> Iterator[Node]:
     try:
         node.wait()
         yield node
+    finally:
+        node.kill()
+
+
+@pytest.fixture
+def elsewhere(searches: Searches, head: str) -> Iterator[str]:
+    """A third node, which does not see the folder of the models; the resource that it has."""
+    if subprocess.run([*IN_ITS_OWN, "true"], capture_output=True).returncode:
+        pytest.skip("mounts of one's own are not allowed here")
+    node = Node(
+        searches.environment,
+        searches.folder / "elsewhere.txt",
+        *(f"--address={head}", "--node-ip-address=127.0.0.4", "--num-cpus=1", "--num-gpus=0"),
+        f"--resources={json.dumps({'elsewhere': 1})}",
+        hidden=searches.folder,
+    )
+    try:
+        node.wait()
+        yield "elsewhere"
     finally:
         node.kill()
 
@@ -154,6 +195,55 @@ def test_a_killed_process_and_a_killed_driver_where_the_resources_are(
     trained = {pid for pid, count in made.items() if count > TIMED}
     assert set() < trained <= there
     assert searches.results("killed").metadata["config"]["address"] == head
+
+
+def test_a_model_of_ones_own_trains_where_its_module_is_not(
+    searches: Searches, head: str, elsewhere: str, tmp_path: Path
+) -> None:
+    (searches.folder / "beside.py").write_text(BESIDE)
+    values: dict[str, Any] = {"results": str(tmp_path), "fid": {"samples": 60}, "steps": 12}
+    values["resources"] = {"custom": {elsewhere: 1}}
+    names = {"whole": "beside:Mine", "not": "beside:NotToBeSent"}
+    configs = {
+        name: searches.config(name, **{**CONFIG, **values, "model": model})
+        for name, model in names.items()
+    }
+    finished(searches.start("search", configs["whole"], "--address", head))
+    results = load_results("whole", tmp_path)
+    assert set(results.trials["status"]) == {"completed"}
+    told = searches.run("search", configs["not"], "--address", head, code=2)
+    assert "mollitune: beside:NotToBeSent cannot be sent to the nodes (" in told
+    assert "Traceback" not in told
+    assert not (tmp_path / "not").exists()
+
+
+def test_who_may_not_join_is_told_so_at_once(searches: Searches, head: str) -> None:
+    token = searches.folder / "another"
+    token.write_text(secrets.token_hex(32))
+    kept = searches.environment["RAY_AUTH_TOKEN_PATH"]
+    try:
+        for path in (token, searches.folder / "none"):
+            searches.environment["RAY_AUTH_TOKEN_PATH"] = str(path)
+            told = searches.run("search", config(searches, "out"), "--address", head, code=2)
+            assert told.startswith(
+                f"mollitune: cannot use Ray on {head}: its token is another one"
+            )
+            assert told.count("\n") == 1
+    finally:
+        searches.environment["RAY_AUTH_TOKEN_PATH"] = kept
+
+
+def test_what_no_node_has_is_waited_for_aloud(searches: Searches, head: str) -> None:
+    file = config(searches, "waiting", resources={"gpu": 1})
+    process = searches.start("search", file, "--address", head)
+    lines = iter(process.stdout or ())
+    assert any(line.startswith("resources: no node has 1 CPU and 1 GPU yet") for line in lines)
+    line = next(line for line in lines if " placed: " in line)
+    assert line.startswith("0 of 1 trials placed: each needs 1 CPU and 1 GPU, the cluster has ")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert not (searches.folder / "results" / "waiting").exists()
 
 
 def test_a_lost_node(searches: Searches, head: str, other: Node) -> None:

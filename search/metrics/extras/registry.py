@@ -26,7 +26,7 @@ REGISTRY: dict[str, type[Extra]] = {
     "fid_infinity": FidInfinity,
 }
 
-_OWN = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+_FORM = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
 class OwnFunction(Extra):
@@ -55,7 +55,7 @@ def check_extra_name(name: str) -> str:
     Raises:
         ValueError: If it has neither.
     """
-    if name not in REGISTRY and not _OWN.fullmatch(name):
+    if name not in REGISTRY and not _FORM.fullmatch(name):
         *first, last = map(repr, REGISTRY)
         raise ValueError(
             f"Input should be {', '.join(first)} or {last}, or module:Class for one of your own"
@@ -63,7 +63,6 @@ def check_extra_name(name: str) -> str:
     return name
 
 
-@cache
 def extra(name: str) -> Extra:
     """Return the metric of a name, built once per process.
 
@@ -78,8 +77,18 @@ def extra(name: str) -> Extra:
         if name not in REGISTRY:
             allowed = ", ".join(REGISTRY)
             raise ValueError(f"extra metric {name!r} is unknown; allowed: {allowed}, module:Class")
-        return REGISTRY[name]()
-    found = _built(name, imported(name))
+        return _known(name)
+    return _own(name, imported(name))
+
+
+@cache
+def _known(name: str) -> Extra:
+    return REGISTRY[name]()
+
+
+@cache
+def _own(name: str, said: object) -> Extra:
+    found = _built(name, said)
     for column in found.columns:
         if not column.name.startswith(EXTRA_PREFIX) or not column.nullable:
             raise ValueError(f"{name}: make its columns with mollitune's extra_metric")
