@@ -7,7 +7,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -136,6 +136,18 @@ class ProgressView:
         self._silent = False
         self.tally.go_on()
 
+    def retried(self, numbers: Sequence[int], why: str, retry: int, most: int) -> None:
+        """Say why the process of some trials failed, which are tried again."""
+        self._say(f"{_names(numbers)}: {why}; tried again (retry {retry} of {most})")
+
+    def resumed(self, steps: Mapping[int, int]) -> None:
+        """Say from which step each trial goes on that was cut off."""
+        places = ", ".join(f"step {step:,}" for step in steps.values())
+        self._say(f"{_names([*steps])}: going on from {places}")
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
     def apply(self, event: Event, config: Mapping[str, Any]) -> None:
         """Show what the record says.
 
@@ -225,6 +237,10 @@ def _stacked(*parts: RenderableType) -> RenderableType:
     for part in parts:
         grid.add_row(part)
     return grid
+
+
+def _names(numbers: Sequence[int]) -> str:
+    return ", ".join(map(run_name, numbers))
 
 
 def duration(seconds: float) -> str:

@@ -13,6 +13,8 @@ from ray.experimental import internal_kv
 _NAMESPACE = "mollitune"
 ENDED = "ended"
 """Which trials of a process have ended: a list of their numbers, written by the driver."""
+RESUMED = "resumed"
+"""From which step each trial of a process goes on, by number; only where it is not the first."""
 PULSE = "pulse"
 """The last sign of life of a process: when it was shown, by the process's own clock."""
 

@@ -7,6 +7,7 @@ searcher, scheduler and snapshots decide and keep nothing.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -104,6 +105,8 @@ class Driver(Callback):  # type: ignore[misc]
         self._aims = objective, constraint
         self._again: list[int] = []
         self._waiting: set[int] = set()  # were handed out, and not started by Ray so far
+        self._restarted: set[str] = set()  # processes that have not told from where they go on
+        self._asked = 0.0
 
     def __getstate__(self) -> dict[str, Any]:
         # Ray pickles its callbacks, but never uses the copy here
@@ -158,6 +161,7 @@ class Driver(Callback):  # type: ignore[misc]
             if number in self._waiting:
                 self._waiting.discard(number)
             else:
+                self._restarted.add(trial.trial_id)
                 self._happened(RESTART, number)
             for logger in self._loggers:
                 logger.started(self._fold.open[number].config, trial)
@@ -173,6 +177,7 @@ class Driver(Callback):  # type: ignore[misc]
     ) -> None:
         """Record each result, and let the process know whom not to train on."""
         self._watchdog.reported(trial)
+        self._say_resumed(trial.trial_id, last=True)
         before = self._open(trial)
         for own in result["results"]:
             if own["trial"] in before:
@@ -189,13 +194,16 @@ class Driver(Callback):  # type: ignore[misc]
         self._forget(trial)
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Wait for the next start of a process that failed; Ray starts it again."""
+        """Say why a process failed, and wait for its next start; Ray starts it again."""
+        numbers, (why, told) = self._open(trial), self._why(trial)
         self._watchdog.ended(trial)
+        self._fold.view.retried(numbers, why, trial.num_failures, trial.max_failures)
+        for number in numbers:
+            self._keep(number, told)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """End the runs of a process that failed for good, and note why it did the last time."""
-        told = last_failure(trial.error_file)
-        why = self._watchdog.reasons.get(trial.trial_id) or reason(told)
+        why, told = self._why(trial)
         for number in self._open(trial):
             self._fail(number, why, told)
         self._forget(trial)
@@ -204,6 +212,7 @@ class Driver(Callback):  # type: ignore[misc]
         """Write what has waited long enough, and look for what hangs, or waits for room."""
         self._fold.recorder.flush_if_due()
         self._watchdog.look_if_due()
+        self._look_if_due()
         self._room.look(self._watchdog.watched, len(self._waiting) + self.left)
 
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
@@ -234,12 +243,39 @@ class Driver(Callback):  # type: ignore[misc]
         if result["done"] or self._fold.is_over(number):
             self._end(number)
 
+    def _why(self, trial: Any) -> tuple[str, str]:
+        """Return why a process failed the last time, in a line and in full."""
+        told = last_failure(trial.error_file)
+        return self._watchdog.reasons.get(trial.trial_id) or reason(told), told
+
     def _fail(self, number: int, why: str, told: str) -> None:
-        """End a run that failed, and keep all that is told of it in the search's folder."""
+        """End a run that failed."""
         if self._happened(ERROR, number, text=why):
-            with contextlib.suppress(StorageError):  # the reason is in the record
-                Folder(self._folder).write(f"{FAILURES}/{number:04d}.txt", told.encode())
+            self._keep(number, told)
             self._end(number, failed=True)
+
+    def _keep(self, number: int, told: str) -> None:
+        """Keep all that is told of a failure in the search's folder."""
+        with contextlib.suppress(StorageError):  # the reason is in the record, or was told
+            Folder(self._folder).write(f"{FAILURES}/{number:04d}.txt", told.encode())
+
+    def _look_if_due(self) -> None:
+        """Look whether processes that were started again tell from where they go on."""
+        now = time.monotonic()
+        if self._restarted and now - self._asked >= 1:
+            self._asked = now
+            for process in [*self._restarted]:
+                self._say_resumed(process)
+
+    def _say_resumed(self, process: str, *, last: bool = False) -> None:
+        if process not in self._restarted:
+            return
+        steps = beacon.get(self._folder, beacon.RESUMED, process)
+        if isinstance(steps, dict):
+            self._fold.view.resumed({int(number): step for number, step in steps.items()})
+        if last or steps is not None:
+            self._restarted.discard(process)
+            beacon.forget(self._folder, beacon.RESUMED, process)
 
     def _end(self, number: int, *, failed: bool = False) -> None:
         run = self._fold.open[number]
@@ -261,6 +297,7 @@ class Driver(Callback):  # type: ignore[misc]
 
     def _forget(self, trial: Any) -> None:
         self._watchdog.ended(trial)
+        self._say_resumed(trial.trial_id, last=True)
         beacon.forget(self._folder, beacon.ENDED, trial.trial_id)
         # of every number that a trial reports Ray keeps six statistics and the last ten values,
         # 37 kB that nobody asks for

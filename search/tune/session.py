@@ -230,8 +230,10 @@ def tuner(
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     with sent_whole(context.own):
         known = tune.with_parameters(trainable, context=context)
+    known = tune.with_resources(known, trial_resources(config))
+    known.__qualname__ = f"Mollitune({config.name})"  # as Ray's dashboard shows it
     return tune.Tuner(
-        tune.with_resources(known, trial_resources(config)),
+        known,
         tune_config=tune.TuneConfig(
             search_alg=DriverSearcher(driver, size),
             num_samples=driver.left,

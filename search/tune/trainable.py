@@ -119,6 +119,8 @@ class RunsTrainable(tune.Trainable):  # type: ignore[misc]
         pulse()
         self._kinds = {own["trial"]: kind_of(own) for own in configs}
         self._running = [RunningTrial(own, context, device, pulse) for own in configs]
+        if resumed := {str(one.number): one.trial.step for one in self._running if one.trial.step}:
+            beacon.put(context.folder, beacon.RESUMED, self.trial_id, resumed)
 
     def _groups(self) -> Iterator[list[RunningTrial]]:
         by_kind = sorted(self._running, key=lambda one: (self._kinds[one.number], one.number))

@@ -110,6 +110,20 @@ def test_a_mistake_is_made_once_and_its_traceback_is_kept(
     assert 'raise KeyError("late")' in told.read_text()
 
 
+def test_each_fault_is_told_in_a_line(searches: Searches, printed: str) -> None:
+    lines = printed.splitlines()
+    again = "tried again (retry 1 of 1)"
+    killed, damaging = (f"trial {MODELS.index(name)}" for name in ("Killed", "Damaging"))
+    for trial, step in ((killed, 7), (damaging, 6)):
+        assert f"{trial}: going on from step {step}" in lines
+    assert any(line.startswith(f"{killed}: its process was") and again in line for line in lines)
+    assert any(
+        line.startswith("trial 0: hung: no training step") and again in line for line in lines
+    )
+    folder = searches.folder / "results" / "faults" / "failures"
+    assert "MemoryError" in (folder / f"{MODELS.index('Damaging'):04d}.txt").read_text()
+
+
 def test_a_search_in_which_all_failed_is_failed(searches: Searches, printed: str) -> None:
     buggy = {"name": "faulty:Buggy", "hparams": {"log": str(searches.folder / "all.log")}}
     config = searches.config("all", **{**CONFIG, "model": [buggy], "trials": 2, "workers": 1})
