@@ -44,7 +44,7 @@ chaos: setup
 # other people's models beside the locked packages, for cross-checks and benchmarks only
 peers: setup
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-peers.lock
-	$(BIN)/pytest -m peers -n 0 -rs tests/models/test_peers.py
+	$(BIN)/pytest -m peers -n 0 -rs tests/models/test_peers.py tests/clusters/test_jobs.py
 
 lint: setup
 	$(BIN)/ruff check $(SOURCES)

@@ -3,7 +3,7 @@
 #
 #   start:   sbatch clusters/slurm.sh
 #   watch:   tail -F mollitune-JOBID.out
-#   resume:  sbatch clusters/slurm.sh resume
+#   resume:  sbatch clusters/slurm.sh
 #   fetch:   mollitune report digits --results ~/searches --output digits.html
 #
 # Five minutes before its time is up the job ends the search in order, then queues itself again and
@@ -22,7 +22,6 @@
 set -euo pipefail
 
 config=examples/digits.yaml              # EDIT: the search
-name=digits                              # EDIT: its name
 results=$HOME/searches                   # EDIT: a folder that all nodes share, or s3://bucket/folder
 workers=16                               # EDIT: trials at once; they divide all GPUs among them
 port=6379                                # EDIT if taken: the head's, on the nodes' own network
@@ -39,10 +38,7 @@ export RAY_TMPDIR="/tmp/mt-$SLURM_JOB_ID"
 mkdir -p -m 700 "$RAY_TMPDIR"
 export RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=300
 
-driver=(mollitune search "$config" --address auto "results=$results" "workers=$workers")
-if [[ ${1:-} == resume || ${SLURM_RESTART_COUNT:-0} -gt 0 ]]; then
-    driver=(mollitune resume "$name" --results "$results")
-fi
+driver=(mollitune search "$config" --or-resume --address auto "results=$results" "workers=$workers")
 
 pid_file=$RAY_TMPDIR/driver.pid
 interrupted= requeue=

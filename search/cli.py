@@ -121,6 +121,9 @@ def search(
     config: Config,
     overrides: Overrides = None,
     address: Address = None,
+    or_resume: Annotated[
+        bool, typer.Option("--or-resume", help="If it was begun, go on with it; may be repeated.")
+    ] = False,
 ) -> None:
     """Run a search with live progress, then print the winner, its report and its export."""
     extra = [] if address is None else [f"address={address}"]
@@ -129,9 +132,16 @@ def search(
 
     console = TextConsole()
     with console.status("loading Ray"):  # nothing of ours can be shown for seconds
-        from .launch.search import run_search
+        from .launch.search import run_search, search_or_resume
 
-    _finish(run_search(search_config, console))
+    run = search_or_resume if or_resume else run_search
+    outcome = run(search_config, console)
+    if outcome is None:
+        folder = f"{search_config.root.rstrip('/')}/{search_config.name}"
+        console.print(f"{folder} has ended already", soft_wrap=True, highlight=False)
+        _conclude(folder)
+        return
+    _finish(outcome)
 
 
 @app.command()
@@ -419,17 +429,17 @@ def _finish(outcome: Outcome) -> None:
 
     _print_end(outcome, "resume")
     with asked_to_stop():  # all trials have ended: what came out is told before anything else
-        _conclude(outcome, outcome.folder)
+        _conclude(outcome.folder)
 
 
-def _conclude(outcome: Outcome, folder: str) -> None:
+def _conclude(folder: str) -> None:
     from mollitune.analysis import load_results
     from mollitune.analysis.ranking import best as find_best
     from mollitune.analysis.ranking import summary
 
     console = TextConsole()
     results = load_results(folder)
-    if outcome.status == "failed":
+    if results.metadata["status"] == "failed":
         _write_own_report(results, folder, console)
         raise typer.Exit(1)
     _print_frame(summary(results), console)

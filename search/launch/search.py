@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import pyarrow as pa
 from rich.console import Console
 
+from mollitune._errors import MollituneError
+from mollitune._files import below
 from mollitune._folder import Folder
 from mollitune.analysis.tables import Results, Wanted, earlier_runs, load_results, training_of
 from mollitune.analysis.words import count_of
 from mollitune.search.config import SearchConfig
 from mollitune.search.data.decoding import picture
+from mollitune.search.metrics.extractors.extractor import UNLABELLED
 from mollitune.search.policy.earlier import Earlier
-from mollitune.search.store.description import read_metadata
+from mollitune.search.store.description import read_description, read_metadata
 from mollitune.search.store.journal import JOURNAL
 from mollitune.search.store.lease import Lease
 from mollitune.search.store.retry import wait_seconds
@@ -61,8 +66,63 @@ def run_search(config: SearchConfig, console: Console) -> Outcome:
         return run_job(_job(context, table_parameters(config), prior), console, wait, lease)
 
 
+def search_or_resume(config: SearchConfig, console: Console) -> Outcome | None:
+    """Run a search, or go on with it if it was begun: the same however often it is called.
+
+    A driver elsewhere that does not show itself any more is waited for.
+
+    Args:
+        config: What to search.
+        console: Where progress goes.
+
+    Returns:
+        How it ended; None if it had ended before.
+
+    Raises:
+        MollituneError: As for `run_search` and `resume_search`; or if it was begun with another
+            config.
+    """
+    folder = below(config.root, config.name)
+    metadata = read_description(Folder(folder))
+    if metadata is None:
+        return run_search(config, console)
+    _check_same(metadata, config, folder)
+    if metadata.get("status") in ("finished", "failed"):
+        return None
+    say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
+    return resume_search(folder, console, address=config.address, say=say)
+
+
+_AS_FOUND = {"address", "epochs", "images", "budgets", "target_epochs", "target_images"}
+"""Keys of a config that may stand differently in the description of its search."""
+
+
+def _check_same(metadata: Mapping[str, Any], config: SearchConfig, folder: str) -> None:
+    """Refuse to go on with a search as if it were another one.
+
+    Raises:
+        MollituneError: If it was begun with another config.
+    """
+    asked, known = (
+        {key: value for key, value in plain.items() if key not in _AS_FOUND}
+        for plain in (config.to_dict(), config_of(dict(metadata)).to_dict())
+    )
+    if known["fid"]["extractor"] == UNLABELLED:  # what was there for the one that was asked
+        known["fid"]["extractor"] = asked["fid"]["extractor"]
+    for key in asked.keys() & known.keys():
+        if asked[key] != known[key]:
+            raise MollituneError(
+                f"{folder} was begun with another {key}, and a search cannot change on its way; "
+                f"choose another name, such as name={config.name}-2"
+            )
+
+
 def resume_search(
-    folder: str, console: Console, more: int = 0, address: str | None = None
+    folder: str,
+    console: Console,
+    more: int = 0,
+    address: str | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Outcome:
     """Go on with a search that was killed, interrupted, or finished and is to be extended.
 
@@ -74,6 +134,7 @@ def resume_search(
         console: Where progress goes.
         more: Trials beyond those of the config.
         address: Ray cluster to join instead of the config's.
+        say: Where it is told that another driver is waited for; by default it is refused.
 
     Returns:
         How it ended.
@@ -85,7 +146,7 @@ def resume_search(
     metadata = read_metadata(folder)
     config = config_of(metadata, more, address)
     wait = wait_seconds()
-    with Lease(folder) as lease, on_ray(config, console, early=True):
+    with Lease(folder, say=say) as lease, on_ray(config, console, early=True):
         context = prepare(config, folder, console)
         check_unchanged(metadata, context)
         context = replace(context, plans=plans_of(metadata))

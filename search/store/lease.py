@@ -9,6 +9,7 @@ import secrets
 import socket
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -29,12 +30,19 @@ class Lease:
     Arguments:
         location: Folder of the search, a path or URI.
         seconds: How long a lease holds without being renewed.
+        say: Where it is told that one is waited for whose holder may be gone; by default none is.
     """
 
-    def __init__(self, location: str, seconds: float = SECONDS) -> None:
+    def __init__(
+        self,
+        location: str,
+        seconds: float = SECONDS,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
         self._folder = Folder(location)
         self._location = location
         self._seconds = seconds
+        self._say = say
         self._token = secrets.token_hex(8)
         self._lost: MollituneError | None = None
         self._done = threading.Event()
@@ -47,6 +55,8 @@ class Lease:
             MollituneError: If another driver holds it; the message says which and for how long.
                 Or if the folder cannot be written.
         """
+        if self._say is not None:
+            self._outwait(self._say)
         self.renew()
         self._refuse_if_held()  # of two that wrote at once, the later one holds it
         self._thread.start()
@@ -97,6 +107,18 @@ class Lease:
             f"another driver works on {self._location}: process {held['pid']} on {held['host']}; "
             f"stop it, or wait {left:.0f} s if it is gone"
         )
+
+    def _outwait(self, say: Callable[[str], None]) -> None:
+        """Wait until a lease is over that nobody renews; one that is renewed is refused then."""
+        held = self._read()
+        if held is None or _is_over(held):
+            return
+        left = float(held["expires"]) - time.time()
+        say(
+            f"process {held['pid']} on {held['host']} held this search last; if it does not show "
+            f"itself within {left:.0f} s, the search goes on here"
+        )
+        time.sleep(max(0.0, left) + 0.1)
 
     def _read(self) -> dict[str, Any] | None:
         try:

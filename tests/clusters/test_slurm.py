@@ -102,18 +102,19 @@ def test_it_starts_one_ray_node_per_machine_and_one_search(job: Job) -> None:
     assert job.lines("srun")[0].startswith("srun --ntasks-per-node=1 --cpu-bind=none ray ")
     (search,) = job.lines("mollitune")
     results = f"results={job.folder}/searches"
-    assert search == f"mollitune search examples/digits.yaml --address auto {results} workers=16"
+    what = "mollitune search examples/digits.yaml --or-resume --address auto"
+    assert search == f"{what} {results} workers=16"
     assert job.lines("token") == ["token 600 64"]  # 32 bytes in hexadecimal, for its owner only
     assert job.lines("mode") == [f"mode token, tmp /tmp/mt-{job.id}"]
     assert job.lines("scontrol") == []
     assert job.leftovers == []
 
 
-def test_it_resumes_when_told_and_when_slurm_starts_it_again(job: Job) -> None:
-    assert job.run("resume") == 0
+def test_the_same_command_resumes_when_slurm_starts_it_again(job: Job) -> None:
+    assert job.run() == 0
     assert job.run(SLURM_RESTART_COUNT="1", EXIT_CODE="2") == 2  # that of the search
-    line = f"mollitune resume digits --results {job.folder}/searches"
-    assert job.lines("mollitune") == [line, line]
+    first, again = job.lines("mollitune")
+    assert first == again
     assert job.lines("scontrol") == []
     assert job.leftovers == []
 

@@ -251,6 +251,22 @@ def test_ctrl_c_ends_a_search_in_order(place: Place) -> None:
     assert place.left_behind() == []
 
 
+def test_the_same_command_again_does_no_harm(place: Place) -> None:
+    config = place.config({**TINY, "name": "again"})
+    place.run("search", config, "--or-resume")
+    trials = place.results("again").trials
+    done = place.run("search", config, "--or-resume")
+    assert done.stdout.startswith("results/again has ended already\n")
+    assert "next:     mollitune confirm again" in done.stdout
+    pd.testing.assert_frame_equal(place.results("again").trials, trials)
+    changed = place.config({**TINY, "name": "again", "seed": 9})
+    done = place.run("search", changed, "--or-resume", code=2)
+    assert done.stderr == (
+        "mollitune: results/again was begun with another seed, and a search cannot change on its "
+        "way; choose another name, such as name=again-2\n"
+    )
+
+
 def test_a_cluster_that_is_not_there(place: Place) -> None:
     config = place.config({**TINY, "name": "nowhere"})
     done = place.run("search", config, "--address", "127.0.0.2:1", code=2)

@@ -59,6 +59,27 @@ def test_another_machine_holds_it_until_it_expires(tmp_path: Path) -> None:
         pass
 
 
+def test_a_driver_that_may_be_gone_is_waited_for(tmp_path: Path) -> None:
+    held(tmp_path, host="elsewhere", pid=1, expires=time.time() + 0.5)
+    told: list[str] = []
+    with Lease(str(tmp_path), say=told.append):
+        assert json.loads((tmp_path / "lease.json").read_text())["pid"] == os.getpid()
+    assert told == [
+        "process 1 on elsewhere held this search last; if it does not show itself within 0 s, the "
+        "search goes on here"
+    ]
+
+    def show_itself(text: str) -> None:
+        held(tmp_path, host="elsewhere", pid=1, expires=time.time() + 60)
+
+    held(tmp_path, host="elsewhere", pid=1, expires=time.time() + 0.5)
+    with (
+        pytest.raises(MollituneError, match="process 1 on elsewhere; stop it"),
+        Lease(str(tmp_path), say=show_itself),
+    ):
+        pass
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"token": 1}'])
 def test_half_a_lease_holds_nothing(tmp_path: Path, content: str) -> None:
     (tmp_path / "lease.json").write_text(content)
