@@ -70,8 +70,10 @@ from .ranking import (
     summary,
     trends,
 )
-from .report import learning_figure, watch_report, write_report
+from .report import in_html, learning_figure, watch_report, write_report
 from .tables import NoResultsYetError, Results, find_search, load_results, schedule_of
+
+Results.in_html = in_html
 
 __all__ = [
     "COMPARABLE_WITHIN",

@@ -766,9 +766,32 @@ def load_config(path: str | Path, overrides: list[str] | None = None) -> SearchC
         MollituneError: If the file cannot be read or anything in it is not allowed. The message
             names the key, its value and what is allowed.
     """
-    raw = _on_images(str(path)) or _read_mapping(Path(path))
+    raw = raw_config(path)
     for override in overrides or []:
         _apply_override(raw, override)
+    return checked_config(raw, str(path))
+
+
+def raw_config(path: str | Path) -> dict[str, Any]:
+    """Read the keys of a YAML file, or make some for images; none is checked.
+
+    Raises:
+        MollituneError: If it cannot be read, or is no mapping.
+    """
+    return _on_images(str(path)) or _read_mapping(Path(path))
+
+
+def checked_config(raw: dict[str, Any], path: str) -> SearchConfig:
+    """Check the keys and values of a configuration.
+
+    Args:
+        raw: The keys, as YAML has them.
+        path: Where they come from, for messages.
+
+    Raises:
+        MollituneError: If anything in it is not allowed. The message names the key, its value and
+            what is allowed.
+    """
     if unknown := _unknown_keys(raw):
         more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
         key = _shown(".".join(map(str, unknown[0])))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import pandas as pd
 from pyarrow import fs
@@ -41,6 +41,13 @@ class Results:
     tables: Tables
     filesystem: fs.FileSystem
     root: str
+
+    in_html: ClassVar[Callable[["Results"], str] | None] = None
+    """What a notebook shows; set by the room that can rank, which lies behind this one."""
+
+    def _repr_html_(self) -> str | None:
+        view = type(self).in_html
+        return None if view is None else view(self)
 
     @cached_property
     def reports(self) -> pd.DataFrame:

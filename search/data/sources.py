@@ -19,6 +19,7 @@ from mollitune._files import cache_folder
 
 from .cache import DataSource, load_cached
 from .decoding import assemble, decode
+from .given import KIND, given
 from .idx import idx_files, idx_source
 from .images import Images, Labels, UInt8
 from .torchvision_sets import TORCHVISION, torchvision_source
@@ -53,6 +54,8 @@ def load_images(spec: str) -> Images:
         MollituneError: If the source is unknown, missing, unreadable or holds a corrupt image;
             the message names the first bad file or row.
     """
+    if spec.startswith(f"{KIND}:"):
+        return given(spec)
     source = _source(spec)
     return _digits() if source is None else load_cached(source, cache_folder())
 
@@ -68,6 +71,8 @@ def known_shape(spec: str) -> tuple[int, int, int] | None:
     Raises:
         MollituneError: If the source is unknown, or the path is not there.
     """
+    if spec.startswith(f"{KIND}:"):
+        return given(spec).shape
     source = _source(spec)
     return DIGITS_SHAPE if source is None else TORCHVISION.get(source.kind)
 

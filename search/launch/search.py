@@ -109,6 +109,12 @@ def _check_same(metadata: Mapping[str, Any], config: SearchConfig, folder: str) 
     )
     if known["fid"]["extractor"] == UNLABELLED:  # what was there for the one that was asked
         known["fid"]["extractor"] = asked["fid"]["extractor"]
+    more = asked.pop("trials") - known.pop("trials")  # it may have been extended
+    if more > 0:
+        raise MollituneError(
+            f"{folder} was begun with {more} trials fewer; add them with mollitune extend "
+            f"{config.name} --trials {more}"
+        )
     for key in asked.keys() & known.keys():
         if asked[key] != known[key]:
             raise MollituneError(

@@ -57,12 +57,14 @@ class Outcome:
         trials: Number of trials by status.
         interrupted: Whether it was cut off before all trials had ended.
         seconds: Wall time of the trials.
+        result_grid: Ray Tune's own results; None if it had nothing to run.
     """
 
     folder: str
     trials: dict[str, int]
     interrupted: bool
     seconds: float
+    result_grid: Any = None
 
     @property
     def status(self) -> str:
@@ -145,8 +147,9 @@ def run_job(job: Job, console: Console, wait: float, lease: Lease) -> Outcome:
             config.bounded,
         )
         driver.resume()
+        grid = None
         if driver.left and not interrupted.is_set():
-            tuner(RunsTrainable, context, driver, stop).fit()
+            grid = tuner(RunsTrainable, context, driver, stop).fit()
     cut_off = not driver.finished  # who interrupts after the last trial has all there is
     try:
         recorder.close()
@@ -158,7 +161,7 @@ def run_job(job: Job, console: Console, wait: float, lease: Lease) -> Outcome:
         )
     seconds = time.monotonic() - start
     counts = {name: recorder.outcomes.count(name) for name in sorted(set(recorder.outcomes))}
-    outcome = Outcome(job.context.folder, counts, cut_off, seconds)
+    outcome = Outcome(job.context.folder, counts, cut_off, seconds, grid)
     if recorder.failures:
         _tell_failures(recorder.failures, outcome.folder, console)
     job.describe(store, outcome.status, seconds)

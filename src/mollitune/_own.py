@@ -47,10 +47,11 @@ def name_of(found: Any) -> str:
     Raises:
         ValueError: If it has no name of its own, as a lambda or an instance.
     """
-    module, name = (getattr(found, key, None) for key in ("__module__", "__qualname__"))
-    name = str(name).rpartition(".<locals>.")[2]  # made in a function: goes with the search
-    if not callable(found) or module is None or not name.isidentifier():
-        raise ValueError(f"{found!r} has no name; give a class or a function that has one")
+    name = str(getattr(found, "__qualname__", "")).rpartition(".")[2]
+    module = getattr(found, "__module__", None)
+    if not callable(found) or not isinstance(module, str) or not name.isidentifier():
+        told = name or type(found).__name__
+        raise ValueError(f"{told} has no name to go by; give a class or a function that has one")
     known = getattr(sys.modules.get(module), name, None)
     if known is not found or module == "__main__":
         given[f"{module}:{name}"] = found
