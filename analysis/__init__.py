@@ -17,6 +17,7 @@ Nothing here needs Ray, prints or shows: functions return data frames, figures a
 `importance`        which parameters and features of the shape move the FID
 `transfer`          whether the winner on one model wins on another
 `learning_curves`   every evaluation of every run; `learning_figure` draws them
+`figures`           the plots of the report, as Plotly figures
 `costs`             trials, steps and hours per model, and what stopping saved
 `audit`             whether stopping early was safe
 `verdict`           what fresh seeds say: which schedules beat vanilla, which cannot be told apart
@@ -70,7 +71,7 @@ from .ranking import (
     summary,
     trends,
 )
-from .report import in_html, learning_figure, watch_report, write_report
+from .report import figures, in_html, learning_figure, watch_report, write_report
 from .tables import NoResultsYetError, Results, find_search, load_results, schedule_of
 
 Results.in_html = in_html
@@ -97,6 +98,7 @@ __all__ = [
     "costs",
     "detectable",
     "export_best",
+    "figures",
     "find_search",
     "importance",
     "judge",

@@ -21,6 +21,7 @@ from mollitune.analysis import (
     Verdict,
     best,
     export_best,
+    figures,
     load_results,
     verdicts,
     write_report,
@@ -33,12 +34,15 @@ from .data.given import give
 from .data.sources import known_shape
 
 if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from .launch.told import Asked, Asking
     from .tune.session import Outcome
 
 _TEXT = (str, Path)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Result(Results):
     """The tables of a search, and how the session went that made them.
 
@@ -98,6 +102,7 @@ class Search:
         check_names(self.config, source)
         check_models(self.config, known_shape(self.config.dataset))
         self._console = TextConsole() if console is None else console
+        self._asking: Asking | None = None
 
     @property
     def name(self) -> str:
@@ -196,6 +201,56 @@ class Search:
         """What the confirmations say so far, for each model and budget."""
         return verdicts(self.results)
 
+    def ask(self) -> Asked | None:
+        """Return what to train next, for who trains elsewhere; None if there is nothing.
+
+        ``x = asked.schedule(x, step / asked.steps)`` is the one line in a training loop. From the
+        first call on, this process holds the search, up to `close`. Nothing is measured here: all
+        values of a search must come from one kind of measurement.
+
+        Raises:
+            MollituneError: As for `run`, if the search cannot be begun or gone on with.
+        """
+        return self._told().ask()
+
+    def tell(
+        self,
+        asked: Asked,
+        value: float | None = None,
+        *,
+        error: str | None = None,
+        **metrics: float,
+    ) -> None:
+        """Tell what came of a run that was asked for; it is written down before this returns.
+
+        Args:
+            asked: The run.
+            value: Its objective at the end of its training, on clean data: the FID, unless the
+                config says otherwise. None if the run failed.
+            error: Why it failed.
+            **metrics: Other columns, such as ``bpd=3.2``.
+
+        Raises:
+            MollituneError: If the run is not open, or a metric has no column.
+        """
+        self._told().tell(asked, value, metrics, error)
+
+    def close(self) -> None:
+        """Let others work on a search that was asked here."""
+        if self._asking is not None:
+            self._asking.close()
+            self._asking = None
+
+    def _told(self) -> Asking:
+        if self._asking is None:
+            from .data.sources import load_images
+            from .launch.told import Asking
+
+            dataset = self.config.dataset
+            shape = known_shape(dataset) or load_images(dataset).shape
+            self._asking = Asking(self.config, shape, self._console)
+        return self._asking
+
     def best(self, model: str | None = None) -> Best:
         """Return which schedule to use, and how sure that is.
 
@@ -216,6 +271,10 @@ class Search:
             MollituneError: If nothing has finished, or the file exists.
         """
         return Path(export_best(self.results, Path(path), model, overwrite=overwrite))
+
+    def figures(self, model: str | None = None) -> dict[str, go.Figure]:
+        """Return the plots of the report as Plotly figures, see `mollitune.analysis.figures`."""
+        return figures(self.results, model)
 
     def report(self, path: str | Path | None = None) -> Path:
         """Write the page that shows the search; return where it lies.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 import signal
 import threading
@@ -93,6 +94,42 @@ class Tally:
         return line
 
 
+class Cell:
+    """What moves in a notebook: one output of a cell, drawn anew when something has happened.
+
+    Arguments:
+        render: What is shown.
+    """
+
+    def __init__(self, render: Callable[[], RenderableType]) -> None:
+        self._render = render
+        self._drawn = -math.inf
+
+    def start(self) -> None:
+        """Show it; what is printed comes below."""
+        from IPython.display import display
+
+        self._handle = display(self._html(), display_id=True)
+
+    def refresh(self) -> None:
+        """Draw it anew, twice a second at most."""
+        if time.monotonic() - self._drawn >= 0.5:
+            self.stop()
+
+    def stop(self) -> None:
+        """Draw it once more."""
+        self._drawn = time.monotonic()
+        self._handle.update(self._html())
+
+    def _html(self) -> Any:
+        from IPython.display import HTML
+
+        page = Console(record=True, file=io.StringIO(), width=_WIDE, force_jupyter=False)
+        page.print(self._render())
+        code = '<pre style="line-height:normal">{code}</pre>'
+        return HTML(page.export_html(inline_styles=True, code_format=code))
+
+
 class ProgressView:
     """Shows a search as it goes on.
 
@@ -114,12 +151,15 @@ class ProgressView:
         self._lowest = lowest
         self._objective = objective
         self._console = console
-        self._live: Live | None = None
+        self._live: Live | Cell | None = None
         self._silent = False
 
     def __enter__(self) -> ProgressView:
-        if self._console.is_terminal:
+        if getattr(self._console, "in_notebook", False):
+            self._live = Cell(self._panel)
+        elif self._console.is_terminal:
             self._live = Live(get_renderable=self._panel, console=self._console)
+        if self._live is not None:
             self._live.start()
         return self
 
@@ -167,6 +207,8 @@ class ProgressView:
         elif event["event"] == END:
             final = event["value"] if event["outcome"] == "completed" else None
             self.ended(number, event["outcome"], final)
+        if isinstance(self._live, Cell):
+            self._live.refresh()
 
     def started(self, trial: int, model: str, schedule: str, scale: float = 1.0) -> None:
         """Show a trial as running."""

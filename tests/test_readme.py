@@ -12,6 +12,7 @@ from mollitune.search.config import load_config
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 MODELS = ROOT / "docs" / "models.md"
+PYTHON = ROOT / "docs" / "python.md"
 
 
 def test_generated_tables_are_up_to_date() -> None:
@@ -43,7 +44,7 @@ def test_every_block_has_a_language_that_is_checked() -> None:
         *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md"),
         *("docs/models.md", "docs/fid.md", "docs/policy.md", "docs/analysis.md"),
         *("docs/clusters.md", "docs/production.md", "docs/report.md", "docs/speed.md"),
-        *("docs/verdict.md", "docs/storage.md", "docs/glossary.md"),
+        *("docs/verdict.md", "docs/storage.md", "docs/glossary.md", "docs/python.md"),
     ],
 )
 def test_relative_links_lead_somewhere(page: str) -> None:

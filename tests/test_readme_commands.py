@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from tests.chaos.cluster import HEAD, Node, free_port
-from tests.test_readme import MODELS, ROOT, blocks, commands
+from tests.test_readme import MODELS, PYTHON, ROOT, blocks, commands
 
 from mollitune.analysis import load_results
 from mollitune.search.cli import main
@@ -212,6 +212,16 @@ def test_python_snippets_run_in_order(place: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "realnvp" in done.stdout  # what the snippets print
+
+
+def test_snippets_of_searching_from_python_run(place: Path) -> None:
+    script = place / "from_python.py"
+    script.write_text("\n".join(blocks("python", PYTHON)), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=200, cwd=place
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "On vae, " in done.stdout
 
 
 def test_a_model_of_ones_own_in_thirty_lines(place: Path) -> None:

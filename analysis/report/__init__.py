@@ -6,7 +6,7 @@ file in `cards`, each plot a file in `figures`; `report.css` and `report.js` are
 """
 
 from .figures.learning import learning_figure
-from .notebook import in_html
+from .notebook import figures, in_html
 from .report import watch_report, write_report
 
-__all__ = ["in_html", "learning_figure", "watch_report", "write_report"]
+__all__ = ["figures", "in_html", "learning_figure", "watch_report", "write_report"]

@@ -42,6 +42,8 @@ from mollitune.search.tune.session import Job, Outcome, run_job
 from .prepare import check_unchanged, describe, prepare
 from .resumed import PAPER, config_of, known_parameters, plans_of
 
+SHORTEST = 1 / 20
+"""Share of the search's length below which a budget is a slip: meant as a multiple, most likely."""
 EVALUATIONS = 3
 """Most evaluations per run: they rest on many samples, and only the last one counts."""
 
@@ -141,6 +143,12 @@ def _scales(config: SearchConfig, budgets: Sequence[float] | None) -> tuple[floa
         scales = scales_of(float(getattr(config, config.unit)), budgets)
     except ValueError as error:
         raise MollituneError(f"{told}: {error}") from None
+    if scales[0] < SHORTEST:
+        raise MollituneError(
+            f"{told}: {budgets[0]:g} {config.unit} are less than a {1 / SHORTEST:.0f}th of what the "
+            f"search trained; budgets are in {config.unit}, or multiples if the first is 1: "
+            f"--budgets 1 {_spaced(budgets)}"
+        )
     for model in (entry.name for entry in config.model):
         for scale in scales:
             if not 2 <= (steps := scale * config.steps_of(model)) <= MAX_STEPS:

@@ -57,13 +57,13 @@ def run_search(config: SearchConfig, console: Console) -> Outcome:
             searches = [load_results(name, config.root) for name in config.prior]
             until_the_end.enter_context(on_ray(config, console, early=True))
             context = prepare(config, folder, console)
-            prior = _prior(searches, context.config, console)
+            prior = prior_of(searches, context.config, console)
             context = replace(context, plans=plan_evaluations(context, console))
             until_the_end.enter_context(on_ray(config, console))
         except BaseException:
             _remove_claim(folder)
             raise
-        return run_job(_job(context, table_parameters(config), prior), console, wait, lease)
+        return run_job(job_of(context, table_parameters(config), prior), console, wait, lease)
 
 
 def search_or_resume(config: SearchConfig, console: Console) -> Outcome | None:
@@ -86,7 +86,7 @@ def search_or_resume(config: SearchConfig, console: Console) -> Outcome | None:
     metadata = read_description(Folder(folder))
     if metadata is None:
         return run_search(config, console)
-    _check_same(metadata, config, folder)
+    check_same(metadata, config, folder)
     if metadata.get("status") in ("finished", "failed"):
         return None
     say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
@@ -97,7 +97,7 @@ _AS_FOUND = {"address", "epochs", "images", "budgets", "target_epochs", "target_
 """Keys of a config that may stand differently in the description of its search."""
 
 
-def _check_same(metadata: Mapping[str, Any], config: SearchConfig, folder: str) -> None:
+def check_same(metadata: Mapping[str, Any], config: SearchConfig, folder: str) -> None:
     """Refuse to go on with a search as if it were another one.
 
     Raises:
@@ -158,16 +158,27 @@ def resume_search(
         context = replace(context, plans=plans_of(metadata))
         with on_ray(config, console):
             known, prior = known_parameters(metadata), known_prior(metadata)
-            job = _job(context, known, prior, metadata["created"])
+            job = job_of(context, known, prior, metadata["created"])
             return run_job(job, console, wait, lease)
 
 
-def _job(
+def job_of(
     context: Context,
     params: Mapping[str, pa.DataType],
     prior: Prior,
     created: str | None = None,
+    *,
+    pictures: bool = True,
 ) -> Job:
+    """Return what a search runs.
+
+    Args:
+        context: What all its trials share.
+        params: Arrow type of each parameter in the tables.
+        prior: What earlier searches have shown, by model.
+        created: When it began; None: now.
+        pictures: Whether to show real images in the report.
+    """
     metadata = {**describe(context), "params": sorted(params)}
     # a copy: what this search has learned from must not change, or go, with the earlier ones
     metadata["prior"] = {name: [one.to_dict() for one in own] for name, own in prior.items()}
@@ -176,7 +187,7 @@ def _job(
 
     def tell(store: Store, status: str, seconds: float) -> None:
         store.write_metadata({**metadata, "status": status, "elapsed_seconds": seconds})
-        if status == "running":
+        if status == "running" and pictures:
             store.write_file("samples/real.png", picture(context.splits.validation.pixels))
 
     ladder = context.config.ladder
@@ -192,7 +203,7 @@ def _job(
     )
 
 
-def _prior(
+def prior_of(
     searches: Sequence[Results], config: SearchConfig, console: Console
 ) -> dict[str, tuple[Earlier, ...]]:
     """What earlier searches have shown, for each model; says what is taken from each."""

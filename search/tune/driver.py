@@ -32,7 +32,7 @@ from .faults import FAILURES, last_failure, reason
 from .fold import Fold
 from .loggers import RunLogger
 from .placement import Waiting
-from .runs import end_of, start_of
+from .runs import OpenRun, end_of, start_of
 from .watchdog import Watchdog
 
 
@@ -155,9 +155,33 @@ class Driver(Callback):  # type: ignore[misc]
         self._waiting.add(number)
         return self._fold.open[number].config
 
+    def told(self, number: int, result: Mapping[str, Any]) -> None:
+        """Record a result, and the end of its run if it was the last one.
+
+        A run that was started again repeats what it had reported since its checkpoint. The first
+        value stays: decisions were taken on it.
+        """
+        run = self._fold.open[number]
+        if "error" in result:
+            self._fail(number, result["error"], result["traceback"])
+            return
+        if "step" in result and result["step"] > run.last.get("step", 0):
+            kept = {k: v for k, v in result.items() if k not in ("trial", "done")}
+            if not self._happened(REPORT, number, result=kept):
+                return
+            for logger in self._loggers:
+                logger.reported(run.config, kept)
+        if result["done"] or self._fold.is_over(number):
+            self._end(number)
+
+    @property
+    def open(self) -> Mapping[int, OpenRun]:
+        """The runs that have not ended, by number."""
+        return self._fold.open
+
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note the runs as started; a second start of one is another attempt."""
-        for number in self._open(trial):
+        for number in self._runs(trial):
             if number in self._waiting:
                 self._waiting.discard(number)
             else:
@@ -178,11 +202,11 @@ class Driver(Callback):  # type: ignore[misc]
         """Record each result, and let the process know whom not to train on."""
         self._watchdog.reported(trial)
         self._say_resumed(trial.trial_id, last=True)
-        before = self._open(trial)
+        before = self._runs(trial)
         for own in result["results"]:
             if own["trial"] in before:
-                self._take(own["trial"], own)
-        left = self._open(trial)
+                self.told(own["trial"], own)
+        left = self._runs(trial)
         if left != before and not result["done"]:
             ended = [n for n in _numbers(trial) if n not in left]
             beacon.put(self._folder, beacon.ENDED, trial.trial_id, ended)
@@ -195,7 +219,7 @@ class Driver(Callback):  # type: ignore[misc]
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Say why a process failed, and wait for its next start; Ray starts it again."""
-        numbers, (why, told) = self._open(trial), self._why(trial)
+        numbers, (why, told) = self._runs(trial), self._why(trial)
         self._watchdog.ended(trial)
         self._fold.view.retried(numbers, why, trial.num_failures, trial.max_failures)
         for number in numbers:
@@ -204,7 +228,7 @@ class Driver(Callback):  # type: ignore[misc]
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """End the runs of a process that failed for good, and note why it did the last time."""
         why, told = self._why(trial)
-        for number in self._open(trial):
+        for number in self._runs(trial):
             self._fail(number, why, told)
         self._forget(trial)
 
@@ -220,28 +244,9 @@ class Driver(Callback):  # type: ignore[misc]
         for logger in self._loggers:
             logger.close()
 
-    def _open(self, trial: Any) -> list[int]:
+    def _runs(self, trial: Any) -> list[int]:
         """Return the numbers of the runs of one of Ray's trials that have not ended."""
         return [number for number in _numbers(trial) if number in self._fold.open]
-
-    def _take(self, number: int, result: Mapping[str, Any]) -> None:
-        """Record a result, and the end of its run if it was the last one.
-
-        A run that was started again repeats what it had reported since its checkpoint. The first
-        value stays: decisions were taken on it.
-        """
-        run = self._fold.open[number]
-        if "error" in result:
-            self._fail(number, result["error"], result["traceback"])
-            return
-        if "step" in result and result["step"] > run.last.get("step", 0):
-            kept = {k: v for k, v in result.items() if k not in ("trial", "done")}
-            if not self._happened(REPORT, number, result=kept):
-                return
-            for logger in self._loggers:
-                logger.reported(run.config, kept)
-        if result["done"] or self._fold.is_over(number):
-            self._end(number)
 
     def _why(self, trial: Any) -> tuple[str, str]:
         """Return why a process failed the last time, in a line and in full."""

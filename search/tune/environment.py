@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from pathlib import Path
 from mollitune.search.config import SearchConfig
 
 LOCAL = "local"
+_QUIET = ("ray.tune", "ray.widgets")
+"""Tracebacks of every attempt, which we keep in files; advice on packages for notebooks."""
 _OURS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # the tables are ours: no result files, no snapshots that nothing reads, no output of Tune's
@@ -26,14 +29,23 @@ _OURS = {
 
 @contextlib.contextmanager
 def ray_environment() -> Iterator[None]:
-    """Set what a search needs of Ray until the end of the block; what the user has set stays."""
+    """Set what a search needs of Ray, and let it be quiet, until the end of the block.
+
+    What the user has set in the environment stays.
+    """
     added = {name: value for name, value in _OURS.items() if name not in os.environ}
+    loggers = [logging.getLogger(name) for name in _QUIET]
+    levels = [logger.level for logger in loggers]
     os.environ.update(added)
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
         for name in added:
             os.environ.pop(name, None)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def set_local_token() -> None:

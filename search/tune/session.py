@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import signal
 import time
@@ -14,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 from ray import tune
+from ray.tune import ProgressReporter
 from rich.console import Console
 
 from mollitune._errors import MollituneError
@@ -129,16 +129,10 @@ def run_job(job: Job, console: Console, wait: float, lease: Lease) -> Outcome:
         retry.interrupted = interrupted.is_set
         if len(journal):
             console.print(f"Resuming: replayed {len(journal):,} events.", soft_wrap=True)
-        fold = Fold(
-            ScheduleSearcher(job.proposer, job.work, job.shortest),
-            PolicyScheduler(stopping_of(config), _comparability(context), objective),
-            recorder,
-            view,
-        )
         driver = Driver(
             context.folder,
             journal,
-            fold,
+            fold_of(job, context, recorder, view),
             Watchdog(context.folder, config.resources.hang_seconds),
             Waiting(asked_of(config), say),
             stop,
@@ -169,6 +163,17 @@ def run_job(job: Job, console: Console, wait: float, lease: Lease) -> Outcome:
         with contextlib.suppress(StorageError):  # what the storage keeps does no harm
             Folder(context.folder).delete(CHECKPOINTS)
     return outcome
+
+
+def fold_of(job: Job, context: Context, recorder: Recorder, view: ProgressView) -> Fold:
+    """Return what learns from the record of a job."""
+    stopping = stopping_of(context.config)
+    return Fold(
+        ScheduleSearcher(job.proposer, job.work, job.shortest),
+        PolicyScheduler(stopping, _comparability(context), context.objective),
+        recorder,
+        view,
+    )
 
 
 def _tell_failures(reasons: Sequence[str], folder: str, console: Console) -> None:
@@ -229,8 +234,6 @@ def tuner(
         stop: What ends the whole search.
     """
     config, size = context.config, context.trials_per_process(driver.left)
-    # a traceback for every attempt: ours are kept in the search's folder, and told in a line
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     with sent_whole(context.own):
         known = tune.with_parameters(trainable, context=context)
     known = tune.with_resources(known, trial_resources(config))
@@ -254,8 +257,20 @@ def tuner(
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             stop=stop,
             verbose=0,
+            progress_reporter=_Silent(),
         ),
     )
+
+
+class _Silent(ProgressReporter):  # type: ignore[misc]
+    """Keeps Tune from clearing the cell of a notebook: progress is shown by our own view."""
+
+    def should_report(self, trials: Sequence[Any], done: bool = False) -> bool:
+        """Return False: never."""
+        return False
+
+    def report(self, trials: Sequence[Any], done: bool, *info: dict[str, Any]) -> None:
+        """Report nothing."""
 
 
 def _name(trial: Any) -> str:

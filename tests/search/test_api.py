@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from torch import Tensor, nn
 
 from mollitune._errors import MollituneError
 from mollitune.models import GenerativeModel
 from mollitune.search.api import Search
+from mollitune.search.launch.told import Asked
 
 
 class Mean(GenerativeModel):
@@ -165,6 +167,81 @@ new = {name for name in set(os.environ) - set(before) if name.startswith(("RAY_"
 assert new <= {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_USAGE_STATS_ENABLED"}, new
 assert not os.path.exists(os.path.expanduser("~/.ray/auth_token"))
 """
+
+
+def quality(asked: Asked) -> float:
+    """Stands for a training: mollification for half of it is best."""
+    return 20 + 30 * (asked.schedule.until - 0.5) ** 2 + 0.1 * (asked.seed % 3)
+
+
+def told(folder: Path, **keys: Any) -> Search:
+    values: dict[str, Any] = {"trials": 16, "families": ["linear", "sigmoid"], "seed": 3}
+    return Search(
+        model="vae", results=folder, name="told", console=Console(quiet=True), **{**values, **keys}
+    )
+
+
+def test_who_trains_elsewhere_asks_and_tells(tmp_path: Path) -> None:
+    search = told(tmp_path)
+    runs = []
+    while (asked := search.ask()) is not None:
+        runs.append(asked)
+        if asked.trial == 4:
+            search.tell(asked, error="the disk was full")
+        else:
+            search.tell(asked, quality(asked), bpd=3.0)
+    search.close()
+    assert [run.trial for run in runs] == list(range(16))
+    results = search.results
+    assert results.metadata["status"] == "finished"
+    assert results.trials["status"].tolist() == ["completed"] * 4 + ["failed"] + 11 * ["completed"]
+    assert results.trials.loc[4, "error"] == "the disk was full"
+    completed = results.trials.drop(index=4)
+    assert completed["final_fid"].tolist() == [quality(run) for run in runs if run.trial != 4]
+    assert set(results.reports["extractor"]) == {"elsewhere"}
+    assert search.best().sentence.startswith("On vae, ")
+    assert search.best().schedule.until == pytest.approx(0.5, abs=0.2)
+    assert search.report().exists()
+
+
+def test_what_was_asked_and_not_told_is_asked_again(tmp_path: Path) -> None:
+    whole, cut = told(tmp_path / "whole"), told(tmp_path / "cut")
+    wanted = []
+    while (asked := whole.ask()) is not None:
+        wanted.append(asked)
+        whole.tell(asked, quality(asked))
+    found = []
+    for number in range(16):
+        asked = cut.ask()
+        assert asked is not None
+        if number % 5 == 3:  # its process is gone
+            cut.close()
+            cut = told(tmp_path / "cut")
+            again = cut.ask()
+            assert again == asked
+        found.append(asked)
+        cut.tell(asked, quality(asked))
+    assert found == wanted
+    assert cut.ask() is None
+    with pytest.raises(MollituneError, match="trial 15 is not open"):
+        cut.tell(found[-1], 3.0)
+    with pytest.raises(MollituneError, match="another driver works on"):
+        told(tmp_path / "cut").ask()
+    whole.close()
+    cut.close()
+    with pytest.raises(MollituneError, match="was begun with another seed"):
+        told(tmp_path / "cut", seed=4).ask()
+
+
+def test_a_metric_without_a_column_is_refused(tmp_path: Path) -> None:
+    search = told(tmp_path)
+    asked = search.ask()
+    assert asked is not None
+    with pytest.raises(MollituneError, match="no column for sharpness; tell fid, bpd, kid"):
+        search.tell(asked, 3.0, sharpness=1.0)
+    search.tell(asked, 3.0, kid=0.1)
+    search.close()
+    assert search.results.reports["kid"].tolist() == [0.1]
 
 
 @pytest.mark.slow

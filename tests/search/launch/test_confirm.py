@@ -63,7 +63,11 @@ def test_budgets_are_multiples_or_in_what_the_search_counts_in() -> None:
         ([4, 1], r"^--budgets 4 1: must be numbers above 0 that rise"),
         ([1, 1], r"^--budgets 1 1: must be"),
         ([0, 1], r"^--budgets 0 1: must be"),
-        ([1.5, 600], r"^--budgets 1.5 600: glow would train 1.5 steps, and 2 to .* are steps, or"),
+        (
+            [1.5, 600],
+            r"^--budgets 1.5 600: 1.5 steps are less than a 20th of .* --budgets 1 1.5 600$",
+        ),
+        ([8], r"8 steps are less than .*: --budgets 1 8$"),  # multiples were meant
         ([1, 1e9], r"^--budgets 1 1000000000: glow would train 6e\+11 steps"),
     ],
 )

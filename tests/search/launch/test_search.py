@@ -259,7 +259,7 @@ def test_the_same_command_again_does_no_harm(place: Place) -> None:
     assert done.stdout.startswith("results/again has ended already\n")
     assert "next:     mollitune confirm again" in done.stdout
     pd.testing.assert_frame_equal(place.results("again").trials, trials)
-    longer = place.config({**TINY, "name": "again", "trials": TINY["trials"] + 5})
+    longer = place.config({**TINY, "name": "again", "trials": 11})
     done = place.run("search", longer, "--or-resume", code=2)
     assert "was begun with 5 trials fewer; add them with mollitune extend again" in done.stderr
     changed = place.config({**TINY, "name": "again", "seed": 9})
