@@ -43,7 +43,7 @@ from .prepare import check_unchanged, describe, prepare
 from .resumed import PAPER, config_of, known_parameters, plans_of
 
 SHORTEST = 1 / 20
-"""Share of the search's length below which a budget is a slip: meant as a multiple, most likely."""
+"""Share of the search's length below which a budget is taken for a multiple by mistake."""
 EVALUATIONS = 3
 """Most evaluations per run: they rest on many samples, and only the last one counts."""
 
@@ -145,8 +145,8 @@ def _scales(config: SearchConfig, budgets: Sequence[float] | None) -> tuple[floa
         raise MollituneError(f"{told}: {error}") from None
     if scales[0] < SHORTEST:
         raise MollituneError(
-            f"{told}: {budgets[0]:g} {config.unit} are less than a {1 / SHORTEST:.0f}th of what the "
-            f"search trained; budgets are in {config.unit}, or multiples if the first is 1: "
+            f"{told}: {budgets[0]:g} {config.unit} are less than a {1 / SHORTEST:.0f}th of what "
+            f"the search trained; budgets are in {config.unit}, or multiples if the first is 1: "
             f"--budgets 1 {_spaced(budgets)}"
         )
     for model in (entry.name for entry in config.model):
