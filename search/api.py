@@ -70,7 +70,8 @@ class Search:
         **keys: Keys of the config, which come before those of ``config``. ``dataset`` may be an
             array or a tensor of images, a pair of that and labels, or a data set of torch's kind;
             ``model`` a class or a function that returns an ``nn.Module`` for ``shape=``, as
-            `mollitune.models.build` describes; a metric of ``fid.extra`` a function of features.
+            `mollitune.models.build` describes; a metric of ``fid.extra`` a function of features;
+            ``scheduler`` and ``search_alg`` those of Ray Tune, if they do not pause trials.
             Without a ``name``, one is made of model and data that is still free.
 
     Raises:
@@ -94,6 +95,11 @@ class Search:
         raw = {**_read(config), **keys}
         if not isinstance(raw.get("dataset", ""), _TEXT):
             raw["dataset"] = give(raw["dataset"])
+        for key in ("scheduler", "search_alg"):
+            if not (raw.get(key) is None or isinstance(raw[key], str) or callable(raw[key])):
+                from .tune.plugged import kept
+
+                raw[key] = kept(raw[key])
         raw = _plain(raw)
         if space is not None:
             raw = _with_space(raw, _plain(space))

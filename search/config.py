@@ -44,6 +44,7 @@ from .training.searchable import split
 from .training.settings import HalfLife, ModelTraining, Training
 from .training.spec import LAST, Final
 
+_REFERENCE = r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*"
 _IMAGES = {"digits", "parquet", "folder", "cifar10", "celeba", "mnist", "fashionmnist"}
 
 # Far above any real search, and low enough that a slip of some zeros cannot fill the memory.
@@ -403,6 +404,20 @@ def _check_ladder(config: SearchConfig) -> None:
         )
 
 
+def _check_plugged(config: SearchConfig) -> None:
+    """Refuse what a searcher or scheduler of Ray Tune takes the place of."""
+    if config.scheduler is not None and config.stopping.rule != "none":
+        raise ValueError(
+            f"scheduler {config.scheduler!r} stops trials, and so does stopping "
+            f"({config.stopping.rule}); leave one of the two out"
+        )
+    for key in ("scheduler", "search_alg"):
+        if getattr(config, key) is not None and config.ladder is not None:
+            raise ValueError(f"{key} knows nothing of several budgets; leave it, or them, out")
+    if config.search_alg is not None and config.prior:
+        raise ValueError("search_alg learns from no prior; leave one of the two out")
+
+
 def _check_objective(config: SearchConfig) -> None:
     try:
         found = config.minimised
@@ -532,6 +547,21 @@ class SearchConfig(_Section):
         description="what chooses configurations: shape (a Gaussian process on the curves' "
         "shapes), Optuna's tpe or gp on their parameters, or random",
     )
+    scheduler: str | None = Field(
+        None,
+        pattern=rf"^(asha|{_REFERENCE})$",
+        description="a scheduler of Ray Tune in place of early stopping: asha (stock "
+        "ASHAScheduler), or module:function that returns one",
+    )
+    search_alg: str | None = Field(
+        None,
+        pattern=rf"^(optuna(:[A-Za-z]+Sampler)?|{_REFERENCE})$",
+        description="a searcher of Ray Tune in place of sampler and race: optuna (stock "
+        "OptunaSearch), optuna:CmaEsSampler and the like, or module:function that returns one",
+    )
+    baseline: Literal["ray-asha"] | None = Field(
+        None, description="ray-asha: what one would use without Mollitune, asha and optuna"
+    )
     vanilla_share: float = Field(
         1 / 3,
         gt=0,
@@ -583,6 +613,14 @@ class SearchConfig(_Section):
         models = [{"ema": fid.ema, **e} if isinstance(e, dict) else e for e in entries]
         return {**raw, "fid": fid.model_copy(update={"ema": None}), "model": models}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _stock(cls, raw: object) -> object:
+        if not isinstance(raw, dict) or raw.get("baseline") != "ray-asha":
+            return raw
+        stopping = {"stopping": {"policy": "none"}}
+        return {**stopping, **raw, "scheduler": "asha", "search_alg": "optuna"}
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.root.rstrip("/").endswith(":"):
@@ -603,6 +641,7 @@ class SearchConfig(_Section):
         _check_objective(self)
         _check_budget(self)
         _check_ladder(self)
+        _check_plugged(self)
         _check_final(self)
         _check_columns(self)
         return self

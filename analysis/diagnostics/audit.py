@@ -10,11 +10,40 @@ from mollitune.analysis.ranking.expectation import LEVEL
 from mollitune.analysis.tables.comparable import comparable_reports, require_alike
 from mollitune.analysis.tables.results import Results
 from mollitune.analysis.words import count_of
+from mollitune.search.policy import FOREIGN, UNLIKE
 from mollitune.search.store import COMPARABLE_WITHIN
 
 from .correlation import rank_correlation
 
 _KEPT = ["continue", "audit"]
+
+
+def unlike_stops(results: Results, model: str) -> str:
+    """Say how often a scheduler of Ray Tune stopped a run by values of unlike noise.
+
+    FID of a run whose data are still mollified measures the noise that is left, so such a ranking
+    is one of schedules by their noise, not by what they lead to.
+
+    Args:
+        results: Results of a search.
+        model: Name of the model.
+
+    Returns:
+        A sentence for each scheduler; nothing where none is plugged in.
+    """
+    trials = results.trials[results.trials["model"] == model]["trial"]
+    own = results.decisions[results.decisions["trial"].isin(trials)]
+    told = []
+    for policy, rows in own.groupby("policy"):
+        if not str(policy).startswith(FOREIGN):
+            continue
+        stops = rows[rows["action"] == "stop"]
+        unlike = int(stops["reason"].str.startswith(UNLIKE).sum())
+        told.append(
+            f"{policy} is a scheduler of Ray Tune, which knows nothing of mollification: of its "
+            f"{count_of(len(stops), 'stop')} {unlike} ranked a value among others of unlike noise."
+        )
+    return " ".join(told)
 
 
 @dataclass(frozen=True)

@@ -27,11 +27,12 @@ from mollitune.search.store.retry import wait_seconds
 from mollitune.search.store.writer import Store, create_search_folder
 from mollitune.search.tune.cluster import on_ray
 from mollitune.search.tune.context import Context
+from mollitune.search.tune.plugged import plugged
 from mollitune.search.tune.session import Job, Outcome, run_job
 
 from .planning import plan_evaluations
 from .prepare import check_unchanged, describe, prepare
-from .proposals import Prior, proposer
+from .proposals import Prior, arms, proposer
 from .resumed import config_of, known_parameters, known_prior, plans_of, table_parameters
 
 
@@ -190,10 +191,13 @@ def job_of(
         if status == "running" and pictures:
             store.write_file("samples/real.png", picture(context.splits.validation.pixels))
 
-    ladder = context.config.ladder
+    ladder, side = context.config.ladder, max(context.splits.shape[1:])
+    foreign = plugged(context.config, side, [*arms(context.config, side)])
+    own = None if foreign is None else foreign.proposer
     return Job(
         context=context,
-        proposer=proposer(context.config, max(context.splits.shape[1:]), prior),
+        proposer=proposer(context.config, side, prior) if own is None else own,
+        plugged=foreign,
         work=context.config.trials,
         shortest=1.0 if ladder is None else ladder.scales[0],
         record=JOURNAL,

@@ -21,6 +21,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .configuration import Configuration, Settings, settings_of, settings_text, with_settings
+from .decision import FOREIGN, UNLIKE
 from .dimensions import coordinates, dimension, nearest
 from .earlier import Earlier, earlier_of
 from .hyperspace import NOTHING, Hyperspace
@@ -32,8 +33,10 @@ if TYPE_CHECKING:
 
 _LATER = ("Belief", "MODELLED", "ShapeSurrogate", "fitted", "worth_modelling")
 __all__ = [
+    "FOREIGN",
     "MODELLED",
     "NOTHING",
+    "UNLIKE",
     "Belief",
     "Configuration",
     "Earlier",

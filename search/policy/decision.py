@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+FOREIGN = "ray:"
+"""How the name of a policy begins that is a scheduler of Ray Tune."""
+UNLIKE = "unlike values"
+"""How the reason of a decision begins that ranked FIDs of unlike noise; never one of our own."""
+
 
 @dataclass(frozen=True)
 class Decision:

@@ -23,7 +23,6 @@ from mollitune.search.store.journal import (
     RESTART,
     START,
     Journal,
-    JournalError,
 )
 from mollitune.search.store.objective import FID, Constraint, Objective
 
@@ -293,11 +292,10 @@ class Driver(Callback):  # type: ignore[misc]
         if self._stop.now:
             return False
         try:
-            event = self._journal.append(kind, trial, **values)
-        except JournalError as error:
+            self._fold.apply(self._journal.append(kind, trial, **values))
+        except MollituneError as error:
             self._stop.fail(error)
             return False
-        self._fold.apply(event)
         return True
 
     def _forget(self, trial: Any) -> None:

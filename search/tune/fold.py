@@ -13,7 +13,7 @@ from mollitune.search.terminal import ProgressView
 
 from .recorder import Recorder
 from .runs import OpenRun
-from .scheduler import PolicyScheduler
+from .scheduler import Judging
 from .searcher import ScheduleSearcher
 
 
@@ -33,7 +33,7 @@ class Fold:
     def __init__(
         self,
         searcher: ScheduleSearcher,
-        scheduler: PolicyScheduler,
+        scheduler: Judging,
         recorder: Recorder,
         view: ProgressView,
     ) -> None:

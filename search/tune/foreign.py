@@ -6,7 +6,8 @@ run that was killed goes on with what they had learned.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from ray.tune.search import Searcher
 from ray.tune.search.variant_generator import generate_variants
 
 from mollitune._errors import MollituneError
+from mollitune._files import first_line
 
 STOP = str(TrialScheduler.STOP)
 
@@ -74,6 +76,7 @@ class Fed:
         self._searcher = searcher
         self._scheduler = FIFOScheduler() if scheduler is None else scheduler
         self._trials: dict[int, Trial] = {}
+        self._suggested: set[int] = set()
         self.finished = False
         searcher.set_search_properties(metric, mode, dict(space or {}))
         own = scheduler is None or self._scheduler.set_search_properties(metric, mode)
@@ -87,16 +90,26 @@ class Fed:
             )
 
     def suggest(self, number: int) -> dict[str, Any] | None:
-        """Return a configuration; None if there is none now, or there will be none."""
-        found = self._searcher.suggest(_id(number))
+        """Return a configuration; None if there is none now, or there will be none.
+
+        Raises:
+            MollituneError: If the searcher fails, as for all that follows.
+        """
+        with _told(self._searcher):
+            found = self._searcher.suggest(_id(number))
         self.finished = found == Searcher.FINISHED
-        return found if isinstance(found, dict) else None
+        if not isinstance(found, dict):
+            return None
+        self._suggested.add(number)
+        return found
 
     def started(self, number: int, config: Mapping[str, Any]) -> None:
         """Learn of a new trial."""
         trial = Trial("stand-in", config=dict(config), trial_id=_id(number), stub=True)
+        trial.set_status(Trial.RUNNING)
         self._trials[number] = trial
-        self._scheduler.on_trial_add(self, trial)
+        with _told(self._scheduler):
+            self._scheduler.on_trial_add(self, trial)
 
     def reported(self, number: int, result: Mapping[str, Any]) -> bool:
         """Learn of a result; return whether the trial is to be stopped.
@@ -105,15 +118,17 @@ class Fed:
             MollituneError: If the scheduler wants to pause a trial, which cannot be repeated.
         """
         trial, own = self._trials[number], dict(result)
-        decision = self._scheduler.on_trial_result(self, trial, own)
+        with _told(self._scheduler):
+            decision = self._scheduler.on_trial_result(self, trial, own)
         trial.run_metadata.last_result = own
         if decision not in (TrialScheduler.CONTINUE, TrialScheduler.STOP):
             raise MollituneError(
                 f"{type(self._scheduler).__name__} pauses trials, and that is not recorded; take "
                 "a scheduler that stops or continues, such as ASHAScheduler"
             )
-        if decision == TrialScheduler.CONTINUE:
-            self._searcher.on_trial_result(_id(number), own)
+        if decision == TrialScheduler.CONTINUE and number in self._suggested:
+            with _told(self._searcher):
+                self._searcher.on_trial_result(_id(number), own)
         return bool(decision == TrialScheduler.STOP)
 
     def ended(self, number: int, result: Mapping[str, Any] | None, how: str) -> None:
@@ -125,11 +140,14 @@ class Fed:
             how: ``completed``, ``stopped`` by the scheduler, or ``failed``.
         """
         trial, own = self._trials.pop(number), None if result is None else dict(result)
-        if how == "failed":
-            self._scheduler.on_trial_error(self, trial)
-        elif how == "completed":
-            self._scheduler.on_trial_complete(self, trial, own or {})
-        self._searcher.on_trial_complete(_id(number), own, error=how == "failed")
+        with _told(self._scheduler):
+            if how == "failed":
+                self._scheduler.on_trial_error(self, trial)
+            elif how == "completed":
+                self._scheduler.on_trial_complete(self, trial, own or {})
+        if number in self._suggested:  # else it is none of the searcher's
+            with _told(self._searcher):
+                self._searcher.on_trial_complete(_id(number), own, error=how == "failed")
 
     # what a scheduler may ask of Ray's controller
     def get_trials(self) -> list[Trial]:
@@ -137,6 +155,18 @@ class Fed:
         return [*self._trials.values()]
 
     get_live_trials = get_trials
+
+
+@contextlib.contextmanager
+def _told(part: object) -> Iterator[None]:
+    """Say in a line what a searcher or scheduler met."""
+    try:
+        yield
+    except MollituneError:
+        raise
+    except Exception as error:  # it may be anybody's code
+        told = f"{type(part).__name__} fails: {type(error).__name__}: {first_line(error)}"
+        raise MollituneError(told) from error
 
 
 def _id(number: int) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from mollitune.search.policy.comparability import Comparability, age_of
 from mollitune.search.policy.decision import Decision
@@ -14,6 +14,17 @@ from mollitune.search.store.journal import END, REPORT, Event
 from mollitune.search.store.objective import FID, Objective
 
 from .runs import OpenRun, run_of
+
+
+class Judging(Protocol):
+    """Judges results: a `PolicyScheduler`, or one that is plugged in."""
+
+    @property
+    def stopped(self) -> Collection[int]:
+        """Numbers of the trials that were stopped and whose end is not recorded yet."""
+
+    def apply(self, event: Event, run: OpenRun) -> Sequence[Decision]:
+        """Judge a result, and return what was decided."""
 
 
 class PolicyScheduler:

@@ -39,6 +39,7 @@ from .fold import Fold
 from .loggers import run_loggers
 from .own import objects_of, sent_whole
 from .placement import Waiting, asked_of
+from .plugged import Plugged
 from .recorder import Recorder
 from .scheduler import PolicyScheduler
 from .searcher import Proposing, ScheduleSearcher
@@ -87,6 +88,7 @@ class Job:
         describe: Keeps status and seconds where the job is described.
         go_on: The command that goes on with it.
         shortest: Its shortest run, as a multiple of the search's own length.
+        plugged: What of Ray Tune's decides in it; None where all is our own.
     """
 
     context: Context
@@ -97,6 +99,7 @@ class Job:
     describe: Callable[[Store, str, float], None]
     go_on: str
     shortest: float = 1.0
+    plugged: Plugged | None = None
 
 
 def run_job(job: Job, console: Console, wait: float, lease: Lease) -> Outcome:
@@ -168,9 +171,10 @@ def run_job(job: Job, console: Console, wait: float, lease: Lease) -> Outcome:
 def fold_of(job: Job, context: Context, recorder: Recorder, view: ProgressView) -> Fold:
     """Return what learns from the record of a job."""
     stopping = stopping_of(context.config)
+    own = PolicyScheduler(stopping, _comparability(context), context.objective)
     return Fold(
         ScheduleSearcher(job.proposer, job.work, job.shortest),
-        PolicyScheduler(stopping, _comparability(context), context.objective),
+        own if job.plugged is None else job.plugged.beside(own),
         recorder,
         view,
     )

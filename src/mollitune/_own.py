@@ -12,6 +12,8 @@ from typing import Any
 
 from mollitune._files import first_line
 
+GIVEN = "given"
+"""Stands for the module of an object that has no name of its own."""
 given: dict[str, Any] = {}
 """Objects that were given to this process, by name; they come before what could be imported."""
 
@@ -29,6 +31,8 @@ def imported(reference: str, kind: str = "") -> Any:
     if reference in given:
         return given[reference]
     module_name, _, name = reference.partition(":")
+    if module_name == GIVEN:
+        raise ValueError(f"{name} was given in Python as an object; go on there")
     try:
         module = importlib.import_module(module_name)
     except Exception as error:  # importing runs the user's code

@@ -115,6 +115,28 @@ def check_nothing_lost(searches: Searches, name: str) -> None:
         assert reports["step"].tolist() == [mark for mark in marks if mark <= last]
 
 
+@pytest.mark.parametrize("sampler", ["CmaEsSampler", "NSGAIISampler"])
+def test_plugged_in_of_ray_tune_a_search_ends_as_one_that_was_left_alone(
+    searches: Searches, sampler: str
+) -> None:
+    """Stock ASHA with a sampler of Optuna's; each is asked and told in the same order again."""
+    values: dict[str, Any] = {
+        **CONFIG,
+        "workers": 1,
+        "arms": 1,
+        "trials": 7,
+        "search_alg": f"optuna:{sampler}",
+    }
+    values |= {"scheduler": "asha", "stopping": {"policy": "none"}}
+    searches.run("search", searches.config(f"{sampler}-whole", **values))
+    searches.config(f"{sampler}-cut", **values)
+    searches.killed_on_the_way("search", f"{sampler}-cut", kills=KILLS, seed=1)
+    whole, cut = (searches.results(f"{sampler}-{name}") for name in ("whole", "cut"))
+    assert_same_tables(cut, whole)
+    assert {"stop", "continue"} == set(whole.decisions["action"])
+    assert whole.decisions["reason"].str.startswith("unlike values").any()
+
+
 def test_a_kill_costs_no_more_training_than_checkpoint_seconds_allow(searches: Searches) -> None:
     """However long it is to the next evaluation: here it is the end, after half a minute or more.
 

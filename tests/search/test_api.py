@@ -17,6 +17,7 @@ from mollitune._errors import MollituneError
 from mollitune.models import GenerativeModel
 from mollitune.search.api import Search
 from mollitune.search.launch.told import Asked
+from mollitune.search.tune.plugged import plugged
 
 
 class Mean(GenerativeModel):
@@ -61,6 +62,20 @@ def test_objects_stand_where_names_do(tmp_path: Path) -> None:
     assert config.fid.extra == [f"{__name__}:distance"]
     assert (config.trials, config.steps) == (40, 30)
     assert search.name == "Mean-array"
+
+
+def test_a_scheduler_of_ray_tune_is_kept_as_it_is_before_it_has_learned(tmp_path: Path) -> None:
+    from ray.tune.schedulers import ASHAScheduler
+
+    scheduler = ASHAScheduler(time_attr="step", max_t=20, metric="fid", mode="min")
+    search = Search(model="vae", results=tmp_path, scheduler=scheduler, search_alg="optuna")
+    assert search.config.scheduler is not None
+    assert search.config.scheduler.startswith("given:AsyncHyperBandScheduler_")
+    one, other = (plugged(search.config, 8, []) for _ in range(2))
+    assert one is not None
+    assert other is not None
+    assert one.scheduler == "ray:AsyncHyperBandScheduler"
+    assert one.fed is not other.fed
 
 
 def test_a_name_is_found_that_is_free(tmp_path: Path) -> None:

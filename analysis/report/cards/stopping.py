@@ -6,7 +6,7 @@ from typing import Any
 from markupsafe import Markup
 
 from mollitune._errors import MollituneError
-from mollitune.analysis.diagnostics.audit import PolicyAudit, audit
+from mollitune.analysis.diagnostics.audit import PolicyAudit, audit, unlike_stops
 from mollitune.analysis.report.data import ACTIONS, StoppingSummary, stopping_summary
 from mollitune.analysis.report.html import Cell, card, join, out_of, pairs, table
 from mollitune.analysis.tables.results import Results
@@ -57,6 +57,7 @@ def decisions_card(results: Results, model: str) -> Markup:
         Cell("cutoff", number=True),
     ]
     notes = " ".join(_NOTES[action] for action in shown if action in _NOTES)
+    notes = f"{notes} {unlike_stops(results, model)}"
     note = f"What was decided at each point of training, with the latest cutoff. {notes}"
     return card("Decisions", note.strip(), table("Decisions", head, rows), _steps(summary))
 
