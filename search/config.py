@@ -281,6 +281,9 @@ class ResourcesConfig(_Section):
     checkpoint_seconds: float = Field(
         60.0, ge=0, description="time between two checkpoints of a trial: what a fault costs it"
     )
+    show_output: bool = Field(
+        False, description="show what the processes of the trials print, such as a model of yours"
+    )
     retries: int = Field(
         2, ge=0, le=1000, description="how often a trial that fails is tried again"
     )

@@ -100,12 +100,12 @@ def check_devices(config: SearchConfig) -> None:
 
 def start_ray(config: SearchConfig) -> None:
     """Join the cluster of the config, or start Ray on this machine, reachable from it alone."""
-    address = address_of(config)
+    address, shown = address_of(config), config.resources.show_output
     try:
         if address is not None:
             _check_reachable(address)
             ray.init(
-                address=address, namespace=NAMESPACE, log_to_driver=False, logging_level="ERROR"
+                address=address, namespace=NAMESPACE, log_to_driver=shown, logging_level="ERROR"
             )
             return
         set_local_token()
@@ -115,7 +115,7 @@ def start_ray(config: SearchConfig) -> None:
             namespace=NAMESPACE,
             num_cpus=max(1, math.ceil(config.workers * config.resources.cpu)),
             include_dashboard=False,
-            log_to_driver=False,
+            log_to_driver=shown,
             logging_level="ERROR",
             _temp_dir=temp_folder(),
             **loopback,

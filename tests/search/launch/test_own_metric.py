@@ -28,6 +28,7 @@ class Spread(Extra):
     columns = (extra_metric("spread", "mean spread of the features", better="higher"),)
 
     def measure(self, sides):
+        print("a metric speaks")
         return {"extra.spread": sides.generated.std(0).mean()}
 
 
@@ -46,7 +47,7 @@ CONFIG = {
     "objective": "spread",
     "constraint": {"kid": "<= 1000"},
     "loggers": ["tensorboard"],
-    "resources": {"stack": 2},
+    "resources": {"stack": 2, "show_output": True},
 }
 
 
@@ -100,7 +101,11 @@ def results(place: Place) -> Results:
         warnings.simplefilter("ignore")
         torch.jit.script(Pooled()).save(str(place.folder / "pooled.pt"))
     (place.folder / "toy_metric.py").write_text(TOY)
-    assert "(resize: its own)" in place.run("search", place.config(CONFIG)).stdout
+    done = place.run("search", place.config(CONFIG))
+    assert "(resize: its own)" in done.stdout
+    # behind the name of its process, whatever colour that has
+    told = [line for line in done.stdout.splitlines() if line.endswith(" a metric speaks")]
+    assert any("(RunsTrainable pid=" in line for line in told)
     return place.results("toy")
 
 
