@@ -24,7 +24,8 @@ _INSTALLED = {"site-packages", "dist-packages"}
 def objects_of(config: SearchConfig) -> dict[str, Any]:
     """Return what goes to the workers: objects that they could not import by their names.
 
-    On this machine that is what was given in Python; elsewhere all that is the user's own.
+    On this machine that is what was given in Python; elsewhere also what lies in modules that are
+    not installed. What is installed is imported there, or found missing before the first trial.
 
     Raises:
         MollituneError: If it cannot be imported here.
@@ -34,9 +35,14 @@ def objects_of(config: SearchConfig) -> dict[str, Any]:
         names.append(config.fid.extractor)
     own = [name for name in names if ":" in name]
     try:
-        return {name: imported(name) for name in own if name in given or is_joined(config)}
+        found = {name: imported(name) for name in own if name in given or is_joined(config)}
     except ValueError as error:
         raise MollituneError(str(error)) from None
+    return {
+        name: value
+        for name, value in found.items()
+        if name in given or _home(name.partition(":")[0]) is not None
+    }
 
 
 @contextlib.contextmanager
