@@ -80,7 +80,7 @@ class Search:
     Example:
         >>> Search(model="vae", dataset="digits", trials=0)  # doctest: +ELLIPSIS
         Traceback (most recent call last):
-        mollitune._errors.MollituneError: Search: key trials is 0: Input should be greater than...
+        mollitune._errors.MollituneError: Search: key 'trials' is 0: Input should be...
     """
 
     def __init__(

@@ -137,9 +137,11 @@ def search(
     run = search_or_resume if or_resume else run_search
     outcome = run(search_config, console)
     if outcome is None:
+        from mollitune.analysis import load_results
+
         folder = f"{search_config.root.rstrip('/')}/{search_config.name}"
         console.print(f"{folder} has ended already", soft_wrap=True, highlight=False)
-        _conclude(folder)
+        _conclude(folder, failed=load_results(folder).metadata["status"] == "failed")
         return
     _finish(outcome)
 
@@ -429,17 +431,17 @@ def _finish(outcome: Outcome) -> None:
 
     _print_end(outcome, "resume")
     with asked_to_stop():  # all trials have ended: what came out is told before anything else
-        _conclude(outcome.folder)
+        _conclude(outcome.folder, failed=outcome.status == "failed")
 
 
-def _conclude(folder: str) -> None:
+def _conclude(folder: str, *, failed: bool) -> None:
     from mollitune.analysis import load_results
     from mollitune.analysis.ranking import best as find_best
     from mollitune.analysis.ranking import summary
 
     console = TextConsole()
     results = load_results(folder)
-    if results.metadata["status"] == "failed":
+    if failed:
         _write_own_report(results, folder, console)
         raise typer.Exit(1)
     _print_frame(summary(results), console)

@@ -20,6 +20,8 @@ from mollitune.search.config import SearchConfig
 from .device import is_joined, prepared_device, trial_resources
 from .own import objects_of, sent_whole
 
+NAP = 0.1
+"""Seconds between two looks at what is waited for."""
 PERIOD = 30.0
 """Seconds after which one that waits is told so, again and again."""
 Resources = Mapping[str, float]
@@ -175,7 +177,9 @@ def _reserved(asked: Resources, say: Callable[[str], None]) -> Iterator[Any]:
     """Wait for room, and yield the scheduling strategy that takes it."""
     group, waiting = placement_group([dict(asked)]), Waiting(asked, say)
     try:
-        while not group.wait(1):
+        for _ in _seconds():
+            if group.wait(0):
+                break
             waiting.look(0, 1)
         yield PlacementGroupSchedulingStrategy(group)
     finally:
@@ -184,7 +188,28 @@ def _reserved(asked: Resources, say: Callable[[str], None]) -> Iterator[Any]:
 
 def _awaited(reference: Any, what: str, say: Callable[[str], None]) -> Any:
     """Return what a process of Ray answers; says every `PERIOD` seconds that it works on."""
-    start = time.monotonic()
-    while not ray.wait([reference], timeout=PERIOD)[0]:
-        say(f"{what}: {time.monotonic() - start:.0f} s so far")
+    told = start = time.monotonic()
+    for now in _seconds():
+        if ray.wait([reference], timeout=0)[0]:
+            break
+        if now - told >= PERIOD:
+            told = now
+            say(f"{what}: {now - start:.0f} s so far")
     return ray.get(reference)
+
+
+def _seconds() -> Iterator[float]:
+    """Yield the time now and then, until somebody asks to stop.
+
+    Ray waits in C, where an interrupt may be lost.
+
+    Raises:
+        KeyboardInterrupt: At SIGINT or SIGTERM.
+    """
+    from mollitune.search.terminal import asked_to_stop  # workers need no tables and figures
+
+    with asked_to_stop() as asked:
+        while not asked.is_set():
+            yield time.monotonic()
+            asked.wait(NAP)
+    raise KeyboardInterrupt

@@ -236,12 +236,18 @@ def test_who_may_not_join_is_told_so_at_once(searches: Searches, head: str) -> N
 def test_what_no_node_has_is_waited_for_aloud(searches: Searches, head: str) -> None:
     file = config(searches, "waiting", resources={"gpu": 1})
     process = searches.start("search", file, "--address", head)
-    lines = iter(process.stdout or ())
-    assert any(line.startswith("resources: no node has 1 CPU and 1 GPU yet") for line in lines)
-    line = next(line for line in lines if " placed: " in line)
-    assert line.startswith("0 of 1 trials placed: each needs 1 CPU and 1 GPU, the cluster has ")
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    try:
+        lines = iter(process.stdout or ())
+        assert any(line.startswith("resources: no node has 1 CPU and 1 GPU yet") for line in lines)
+        line = next(line for line in lines if " placed: " in line)
+        assert line.startswith(
+            "0 of 1 trials placed: each needs 1 CPU and 1 GPU, the cluster has "
+        )
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.communicate()
     assert process.returncode == 130
     assert not (searches.folder / "results" / "waiting").exists()
 

@@ -156,9 +156,9 @@ def test_a_process_trains_as_one_what_gains_and_can_be(
 ) -> None:
     trained: list[int] = []
 
-    def counting(trials: Any) -> Any:
+    def counting(trials: Any, *saving: Any) -> Any:
         trained.append(len(trials))
-        return train_together(trials)
+        return train_together(trials, *saving)
 
     monkeypatch.setattr(stacked_trainable, "train_together", counting)
     # Ray alone knows what the driver has ended

@@ -45,7 +45,7 @@ def test_what_no_node_has_is_refused_unless_one_may_come(
 ) -> None:
     have(monkeypatch, {"CPU": 8}, {"GPU": 2})
     grow(monkeypatch, *types)
-    monkeypatch.setattr(placement, "is_of_others", lambda: joined)
+    monkeypatch.setattr(placement, "is_joined", lambda _: joined)
     told: list[str] = []
     if "yet" in said:
         check_room(config(gpu=1), told.append)
