@@ -92,6 +92,21 @@ class FinalConfig(_Section):
         return Final(self.marks, self.share)
 
 
+def _scheduler_name(name: str | None) -> str | None:
+    if name is not None and not re.fullmatch(rf"asha|{_REFERENCE}", name):
+        raise ValueError("write asha, or module:function that returns a scheduler of Ray Tune")
+    return name
+
+
+def _searcher_name(name: str | None) -> str | None:
+    if name is not None and not re.fullmatch(rf"optuna(:[A-Za-z]+Sampler)?|{_REFERENCE}", name):
+        raise ValueError(
+            "write optuna, optuna:TPESampler or another of its samplers, or module:function that "
+            "returns a searcher of Ray Tune"
+        )
+    return name
+
+
 def _final(raw: object) -> object:
     if raw == LAST:
         return {"marks": 1}
@@ -550,15 +565,13 @@ class SearchConfig(_Section):
         description="what chooses configurations: shape (a Gaussian process on the curves' "
         "shapes), Optuna's tpe or gp on their parameters, or random",
     )
-    scheduler: str | None = Field(
+    scheduler: Annotated[str | None, AfterValidator(_scheduler_name)] = Field(
         None,
-        pattern=rf"^(asha|{_REFERENCE})$",
         description="a scheduler of Ray Tune in place of early stopping: asha (stock "
         "ASHAScheduler), or module:function that returns one",
     )
-    search_alg: str | None = Field(
+    search_alg: Annotated[str | None, AfterValidator(_searcher_name)] = Field(
         None,
-        pattern=rf"^(optuna(:[A-Za-z]+Sampler)?|{_REFERENCE})$",
         description="a searcher of Ray Tune in place of sampler and race: optuna (stock "
         "OptunaSearch), optuna:CmaEsSampler and the like, or module:function that returns one",
     )

@@ -61,10 +61,11 @@ def run_search(config: SearchConfig, console: Console) -> Outcome:
             prior = prior_of(searches, context.config, console)
             context = replace(context, plans=plan_evaluations(context, console))
             until_the_end.enter_context(on_ray(config, console))
+            job = job_of(context, table_parameters(config), prior)
         except BaseException:
             _remove_claim(folder)
             raise
-        return run_job(job_of(context, table_parameters(config), prior), console, wait, lease)
+        return run_job(job, console, wait, lease)
 
 
 def search_or_resume(config: SearchConfig, console: Console) -> Outcome | None:

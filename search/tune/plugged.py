@@ -155,7 +155,7 @@ class PluggedProposer:
         self._arms = list(arms)
         self._seed = seed
         self._count = 0
-        self._suggested = -1
+        self._suggested: tuple[int, dict[str, Any] | None] = (-1, None)
 
     @property
     def exhausted(self) -> bool:
@@ -195,14 +195,10 @@ class PluggedProposer:
         return ()
 
     def _suggest(self, number: int) -> dict[str, Any] | None:
-        # once for each number, live and on resume
-        if self._suggested < number:
-            self._point = self._fed.suggest(number)
-            if self._point is not None:
-                self._suggested = number
-        return self._point
-
-    _point: dict[str, Any] | None = None
+        # once for each number, live and on resume; where there was none, it may come later
+        if self._suggested[0] != number or self._suggested[1] is None:
+            self._suggested = number, self._fed.suggest(number)
+        return self._suggested[1]
 
     def _proposal(self, number: int, model: str, configuration: Configuration) -> Proposal:
         baseline = configuration.is_vanilla and number < len(self._arms)

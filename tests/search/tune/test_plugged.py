@@ -224,7 +224,8 @@ def test_a_ranking_of_unlike_noise_is_named() -> None:
         ({"scheduler": "asha", "stopping": {"within": "late_cut"}}, "so does stopping"),
         ({"scheduler": "asha", "stopping": {"policy": "none"}, "budgets": [1, 2]}, "budgets"),
         ({"search_alg": "optuna", "prior": ["other"]}, "learns from no prior"),
-        ({"search_alg": "tpe"}, "search_alg"),
+        ({"search_alg": "tpe"}, "write optuna, optuna:TPESampler or"),
+        ({"scheduler": "hyperband"}, "write asha, or module:function"),
     ],
 )
 def test_what_cannot_go_together_is_refused(keys: dict[str, Any], said: str) -> None:
