@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import numpy as np
 from rich.console import Console
 
 from mollitune.schedules import families
@@ -25,6 +26,7 @@ from mollitune.search.policy.comparability import Comparability
 from mollitune.search.policy.configuration import Configuration
 from mollitune.search.policy.source import SpaceSource
 from mollitune.search.policy.space import FamilySpace, parameter_types
+from mollitune.search.store.evaluation import Evaluation
 from mollitune.search.store.journal import END, REPORT, START, Journal
 from mollitune.search.store.writer import Store, create_search_folder
 from mollitune.search.terminal import ProgressView
@@ -52,6 +54,7 @@ from ray.tune.experiment import Trial  # isort: skip
 SIDE = 8  # of digits
 STEPS = 1_000_000
 STEP_SECONDS = 1e-3  # of trainings that sleep
+_NO_PICTURE = np.empty(0, dtype=np.uint8)
 
 
 class Driver:
@@ -260,13 +263,15 @@ def result(rng: random.Random, progress: float) -> dict[str, Any]:
         progress: Share of the training that is done, in (0, 1].
     """
     fid = 40 + 10 * rng.random()
-    return {
+    evaluation = Evaluation(
         **{"step": round(STEPS * progress), "progress": progress, "level": 0.0},
-        **{"phase": "clean", "fid": fid, "bpd": 3.5 + fid / 100, "train_loss": fid / 50},
-        **dict.fromkeys(("kid", "precision", "recall", "fid_infinity", "probe_fid")),
-        **{"probe_steps": 0, "non_finite_losses": 0, "non_finite_samples": 0},
-        **{"step_seconds": 0.0123, "eval_seconds": 4.56, "failure": None, "device": "cpu"},
-    }
+        **{"phase": "clean", "fid": fid, "step_fid": fid, "bpd": 3.5 + fid / 100},
+        **{"train_loss": fid / 50, "probe_fid": None, "probe_steps": 0},
+        **{"non_finite_losses": 0, "non_finite_samples": 0},
+        **{"step_seconds": 0.0123, "eval_seconds": 4.56},
+        samples=_NO_PICTURE,
+    )
+    return {**evaluation.row(), "device": "cpu"}
 
 
 def drawn(count: int) -> list[Configuration]:

@@ -235,7 +235,9 @@ def decisions_table(work: Work) -> None:
     profile = cProfile.Profile()
     with profile:
         for _ in range(work.trials):
-            open_trials.append(policy.next().run.trial)
+            proposal = policy.next()
+            policy.started(proposal)
+            open_trials.append(proposal.run.trial)
             if len(open_trials) == WORKERS:
                 trial = open_trials.popleft()
                 policy.ended(trial, "completed", math.exp(rng.gauss(4.0, 0.2)), STEPS)

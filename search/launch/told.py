@@ -148,6 +148,7 @@ class Asking:
             MollituneError: If it cannot be written down.
         """
         config = self._driver.take()
+        self._driver.commit()
         self._check()
         if config is None:
             return None
@@ -185,6 +186,7 @@ class Asking:
             if math.isnan(found["fid"]):
                 raise MollituneError(f"trial {asked.trial}: tell fid= beside {objective.column}")
         self._driver.told(asked.trial, {**_row(asked, found, error), "done": True})
+        self._driver.commit()
         self._recorder.flush_if_due()
         self._check()
 

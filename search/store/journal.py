@@ -7,6 +7,7 @@ at any moment goes on from them as one that was not.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -22,6 +23,8 @@ from .retry import Retry
 JOURNAL = "journal"
 _LINES = "events.jsonl"
 _READERS = 16
+COMMIT_SECONDS = 1.0
+"""Time after which an event is written at the latest, s."""
 START, RESTART, REPORT, END, ERROR = "start", "restart", "report", "end", "error"
 
 Event = dict[str, Any]
@@ -32,10 +35,10 @@ class JournalError(MollituneError):
 
 
 class Journal:
-    """Writes events, each forced to disk before `append` returns, and reads them back.
+    """Writes events, those that were noted meanwhile in one piece, and reads them back.
 
-    On a local file system they are lines of one file; a line that a crash cut off is dropped. An
-    object store cannot append, so there each event is an object of its own.
+    On a local file system they are lines of one file, forced to disk; a line that a crash cut off
+    is dropped. An object store cannot append, so there each piece is an object of its own.
 
     Arguments:
         folder: Folder of the search.
@@ -43,8 +46,8 @@ class Journal:
         retry: How long a write is tried again; by default not at all.
         name: Folder of the record below the search's.
 
-    Its length is the number of events so far. New ones are not kept in memory: a long search has
-    millions.
+    Its length is the number of events that are written. They are not kept in memory: a long search
+    has millions.
     """
 
     def __init__(
@@ -59,6 +62,8 @@ class Journal:
         self._retry = retry or Retry()
         self._events = events
         self._count = len(events)
+        self._noted: list[bytes] = []
+        self._committed = time.monotonic()
 
     def __len__(self) -> int:
         return self._count
@@ -84,25 +89,44 @@ class Journal:
             events = _read_lines(folder, name) if folder.is_local else _read_objects(folder, name)
         return cls(folder, events, retry, name)
 
-    def append(self, kind: str, trial: int, **values: object) -> Event:
-        """Write an event and return it with its time.
+    def note(self, kind: str, trial: int, **values: object) -> Event:
+        """Return an event with its time; it is written by the next `commit`."""
+        now = datetime.now(UTC).isoformat()
+        event: Event = {"event": kind, "trial": trial, "time": now, **values}
+        self._noted.append(json.dumps(event, default=float).encode() + b"\n")
+        return event
+
+    def commit(self) -> None:
+        """Write what was noted.
 
         Raises:
             JournalError: If it cannot be written, or another driver has taken over; then nothing
                 that depends on it may happen.
         """
-        time = datetime.now(UTC).isoformat()
-        event: Event = {"event": kind, "trial": trial, "time": time, **values}
-        line = json.dumps(event, default=float).encode() + b"\n"
+        self._committed = time.monotonic()
+        if not self._noted:
+            return
+        data = b"".join(self._noted)
         try:
             if self._folder.is_local:
-                self._folder.append(f"{self._name}/{_LINES}", line, self._retry)
+                self._folder.append(f"{self._name}/{_LINES}", data, self._retry)
             else:
                 name = f"{self._name}/{self._count:08d}.json"
-                self._folder.write(name, line, self._retry)
+                self._folder.write(name, data, self._retry)
         except MollituneError as error:
             raise JournalError(str(error)) from None
-        self._count += 1
+        self._count += len(self._noted)
+        self._noted.clear()
+
+    def commit_if_due(self) -> None:
+        """Write what was noted, if that was not done for a second; raises as `commit`."""
+        if time.monotonic() - self._committed >= COMMIT_SECONDS:
+            self.commit()
+
+    def append(self, kind: str, trial: int, **values: object) -> Event:
+        """Write an event at once and return it; raises as `commit`."""
+        event = self.note(kind, trial, **values)
+        self.commit()
         return event
 
 
@@ -160,10 +184,14 @@ def _read_lines(folder: Folder, name: str) -> Collection[Event]:
 def _read_objects(folder: Folder, name: str) -> Collection[Event]:
     names = sorted(f"{name}/{info.base_name}" for info in folder.list(name) if info.is_file)
     with ThreadPoolExecutor(_READERS) as pool:  # a request takes its time, there may be thousands
-        lines = [line or b"" for line in pool.map(folder.read, names)]
-    if lines and not lines[-1]:
-        lines.pop()  # begun by a process that was interrupted; its number is given again
-    return [_parse(line, folder.path(name)) for line, name in zip(lines, names, strict=False)]
+        pieces = [piece or b"" for piece in pool.map(folder.read, names)]
+    if pieces and not pieces[-1].endswith(b"\n"):
+        pieces.pop()  # begun by a process that was interrupted; its number is given again
+    return [
+        _parse(line, folder.path(name))
+        for piece, name in zip(pieces, names, strict=False)
+        for line in piece.splitlines() or [piece]
+    ]
 
 
 def _parse(line: bytes, where: str | Path) -> Event:

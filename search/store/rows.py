@@ -55,7 +55,9 @@ class RowCheck:
         for name, (column, legal, values) in self._columns.items():
             value = row.get(name)
             # most cells are what they should be, and a driver checks millions of them
-            if type(value) not in legal and not (type(value) is str and value in values):
+            kind = type(value)
+            plain = kind in legal or (kind is str and value in values)
+            if not plain or (kind is int and not _fits(cast(int, value))):
                 value = _cell(self._table, column, value)
             checked[name] = cast(Cell, value)
         if checked.get("comparable"):
@@ -75,8 +77,8 @@ class RowCheck:
 
 
 def _legal_as_it_is(column: Column) -> frozenset[type]:
-    """Python types of which every value is legal in a column."""
-    plain: dict[pa.DataType, type] = {pa.float64(): float, pa.bool_(): bool}
+    """Python types of which every value is legal in a column, integers if they fit."""
+    plain: dict[pa.DataType, type] = {pa.float64(): float, pa.bool_(): bool, pa.int64(): int}
     if not column.values:
         plain[pa.string()] = str
     legal = {type(None)} if column.nullable else set()
@@ -142,6 +144,10 @@ def _convert(kind: pa.DataType, value: object) -> Cell:
 
 
 def _int64(value: int) -> int:
-    if not -(2**63) <= value < 2**63:
+    if not _fits(value):
         raise OverflowError("more than 64 bits")
     return value
+
+
+def _fits(value: int) -> bool:
+    return -(2**63) <= value < 2**63

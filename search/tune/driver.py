@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ray.tune import Callback, Stopper
@@ -67,8 +68,10 @@ class StopAll(Stopper):  # type: ignore[misc]
 class Driver(Callback):  # type: ignore[misc]
     """Writes down what Ray tells, then lets everything learn from it.
 
-    Nothing is acted on that is not in the record. What comes once the whole search is being ended
-    is not recorded: runs that were cut off were not judged, and go on when it is resumed.
+    No run is started before all that led to it is in the record; the rest is written within a
+    second. What a driver that is killed had not written comes again from the runs, whose
+    checkpoints keep what they reported. What comes once the whole search is being ended is not
+    recorded: runs that were cut off were not judged, and go on when it is resumed.
 
     Arguments:
         folder: The search, a path in full or a URI.
@@ -142,7 +145,7 @@ class Driver(Callback):  # type: ignore[misc]
         return self._stop.now
 
     def take(self) -> Mapping[str, Any] | None:
-        """Return the config of the next run to start; None if there is none."""
+        """Return the config of the next run, to be started after a `commit`; None without one."""
         if self._again:
             return self._fold.open[self._again.pop(0)].config
         proposal = self._fold.searcher.propose()
@@ -153,6 +156,10 @@ class Driver(Callback):  # type: ignore[misc]
             return None
         self._waiting.add(number)
         return self._fold.open[number].config
+
+    def commit(self) -> bool:
+        """Write what has happened; return whether that could be done."""
+        return self._written(self._journal.commit)
 
     def told(self, number: int, result: Mapping[str, Any]) -> None:
         """Record a result, and the end of its run if it was the last one.
@@ -203,7 +210,7 @@ class Driver(Callback):  # type: ignore[misc]
         self._say_resumed(trial.trial_id, last=True)
         before = self._runs(trial)
         for own in result["results"]:
-            if own["trial"] in before:
+            if own["trial"] in self._fold.open:
                 self.told(own["trial"], own)
         left = self._runs(trial)
         if left != before and not result["done"]:
@@ -233,6 +240,7 @@ class Driver(Callback):  # type: ignore[misc]
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Write what has waited long enough, and look for what hangs, or waits for room."""
+        self._written(self._journal.commit_if_due)
         self._fold.recorder.flush_if_due()
         self._watchdog.look_if_due()
         self._look_if_due()
@@ -288,11 +296,16 @@ class Driver(Callback):  # type: ignore[misc]
                 logger.ended(run.config, failed)
 
     def _happened(self, kind: str, trial: int, **values: object) -> bool:
-        """Write an event and let everything learn from it; return whether that could be done."""
+        """Note an event and let everything learn from it; return whether that could be done."""
+        event = partial(self._journal.note, kind, trial, **values)
+        return self._written(lambda: self._fold.apply(event()))
+
+    def _written(self, write: Callable[[], None]) -> bool:
+        """Do what writes, unless the search is being ended; it ends where that fails."""
         if self._stop.now:
             return False
         try:
-            self._fold.apply(self._journal.append(kind, trial, **values))
+            write()
         except MollituneError as error:
             self._stop.fail(error)
             return False
@@ -326,7 +339,7 @@ class DriverSearcher(Searcher):  # type: ignore[misc]
         found: list[Mapping[str, Any]] = []
         while len(found) < self._size and (config := self._driver.take()) is not None:
             found.append(config)
-        if found:
+        if found and self._driver.commit():
             return {"trials": [dict(config) for config in found]}
         return None if self._driver.cut_off else str(Searcher.FINISHED)
 

@@ -47,6 +47,7 @@ class Recorder:
         self._context = context
         self._fail = fail
         self._rows: dict[int, dict[str, Any]] = {}
+        self._same: dict[int, dict[str, Any]] = {}  # what each report of an open run repeats
         self._written = store.keys("decisions")
         # what the tables hold of the record; one key per report would grow without end
         self._reported = store.keys("reports")
@@ -66,9 +67,10 @@ class Recorder:
         kind, time = event["event"], time_of(event)
         if kind == START:
             row = self._rows[event["trial"]] = self._new_row(run.config, time)
+            self._same[event["trial"]] = self._repeated(row, run)
         row = self._rows[event["trial"]]
         if kind == REPORT:
-            self._evaluated(row, event["result"], run, time)
+            self._evaluated(row, event["result"], time)
             return
         if kind == RESTART:
             row["attempt"] += 1
@@ -76,6 +78,7 @@ class Recorder:
             row["error"] = event["text"]
         elif kind == END:
             self._end(row, event["outcome"], run, time)
+            self._same.pop(event["trial"], None)
         self._guard(lambda: self._store.trial(row))
 
     def replayed(self) -> None:
@@ -106,14 +109,12 @@ class Recorder:
                 self._store.trial(row)
         self._store.close()
 
-    def _evaluated(
-        self, row: dict[str, Any], result: Mapping[str, Any], run: OpenRun, time: datetime
-    ) -> None:
+    def _evaluated(self, row: dict[str, Any], result: Mapping[str, Any], time: datetime) -> None:
         row["step"] = result["step"]
         known = (row["search"], row["trial"], result["step"]) in self._reported
         # without FID the training diverged between two evaluations
         if "fid" in result and not known:
-            self._guard(lambda: self._store.report(self._report(row, result, run, time)))
+            self._guard(lambda: self._store.report(self._report(row, result, time)))
 
     def _end(self, row: dict[str, Any], outcome: str, run: OpenRun, time: datetime) -> None:
         last = run.last
@@ -155,15 +156,11 @@ class Recorder:
             **{f"shape.{name}": value for name, value in shapes.items()},
         }
 
-    def _report(
-        self, row: dict[str, Any], result: Mapping[str, Any], run: OpenRun, time: datetime
-    ) -> dict[str, Any]:
+    def _repeated(self, row: dict[str, Any], run: OpenRun) -> dict[str, Any]:
         reference, plan = self._context.reference, self._context.plans[row["model"]]
         return {
             **{key: row[key] for key in _OF_THE_TRIAL},
             **{key: row[key] for key in row if key.startswith("params.")},
-            **measured(result),
-            "comparable": _comparable(result),
             "extractor": reference.extractor.name,
             "extractor_sha256": reference.extractor.sha256,
             "extractor_resize": reference.extractor.resize,
@@ -172,6 +169,16 @@ class Recorder:
             "ema": self._context.spec(run.config).training.ema or 0.0,
             "fid_reference": reference.split,
             "fid_reference_size": reference.count,
+        }
+
+    def _report(
+        self, row: dict[str, Any], result: Mapping[str, Any], time: datetime
+    ) -> dict[str, Any]:
+        return {
+            **self._same[row["trial"]],
+            **measured(result),
+            "attempt": row["attempt"],
+            "comparable": _comparable(result),
             "device": result["device"],
             "time": time,
         }

@@ -147,6 +147,7 @@ def run_job(job: Job, console: Console, wait: float, lease: Lease) -> Outcome:
         grid = None
         if driver.left and not interrupted.is_set():
             grid = tuner(RunsTrainable, context, driver, stop).fit()
+        driver.commit()
     cut_off = not driver.finished  # who interrupts after the last trial has all there is
     try:
         recorder.close()

@@ -78,6 +78,7 @@ class RunsTrainable(tune.Trainable):  # type: ignore[misc]
 
     def _step(self, ended: set[int]) -> dict[str, Any]:
         results = self._begin(ended)
+        results += [result for one in self._running for result in one.repeated()]
         self._running = [one for one in self._running if one.number not in ended]
         results += [result for group in self._groups() for result in self._advance(group)]
         over = {result["trial"] for result in results if result["done"]}
@@ -136,7 +137,7 @@ class RunsTrainable(tune.Trainable):  # type: ignore[misc]
 
     def _advance(self, group: list[RunningTrial]) -> Iterator[dict[str, Any]]:
         for one in group:
-            one.save_if_due()  # what the last step of Ray reported is on record by now
+            one.save_if_due()
         together = (len(group) > 1 or group[0].trial.graphs) and self._can_stack(group[0])
         errors = _train_together(group) if together else None
         for i, one in enumerate(group):
@@ -202,6 +203,7 @@ class RunningTrial:
         self._device = device
         self.number: int = config["trial"]
         self._saved = time.monotonic()
+        self._reported: list[dict[str, Any]] = []
         self.trial = Trial(
             context.spec(config),
             context.splits,
@@ -214,7 +216,8 @@ class RunningTrial:
             graphs=context.config.resources.cuda_graphs,
         )
         self._checkpoints = Checkpoints(context.folder, self.number, Retry(wait_seconds()))
-        restore(self.trial, self._checkpoints.load(device))
+        state = restore(self.trial, self._checkpoints.load(device))
+        self._to_repeat = self._reported = [] if state is None else state.get("reported", [])
 
     @property
     def due(self) -> bool:
@@ -222,19 +225,16 @@ class RunningTrial:
         return time.monotonic() - self._saved >= self._context.config.resources.checkpoint_seconds
 
     def save_if_due(self) -> None:
-        """Save the trial, now and then.
-
-        A checkpoint is never ahead of the record: what it counts as evaluated was reported before
-        the step of Ray in which it is made.
-        """
+        """Save the trial, now and then."""
         if self.trial.step > 0 and self.due:
             self.save()
 
     def save(self) -> None:
-        """Save the trial."""
+        """Save the trial, and what it reported: a driver may be killed before that is written."""
+        state = {**self.trial.state_dict(), "reported": self._reported}
         # only a precaution: that the disk is full is for the record to find and to say
         with contextlib.suppress(OSError):
-            self._checkpoints.save(self.trial.state_dict())
+            self._checkpoints.save(state)
         self._saved = time.monotonic()
 
     def reported(self, evaluation: Evaluation) -> dict[str, Any]:
@@ -242,7 +242,14 @@ class RunningTrial:
         done = evaluation.progress >= 1 or evaluation.failure is not None
         if done:
             self._write_samples(evaluation.samples)
-        return {**evaluation.row(), "device": self._device_name(), "done": done}
+        result = {**evaluation.row(), "device": self._device_name(), "done": done}
+        self._reported = [*self._reported, result]
+        return result
+
+    def repeated(self) -> list[dict[str, Any]]:
+        """Return, once, what was reported before the trial was cut off: the driver knows most."""
+        found, self._to_repeat = self._to_repeat, []
+        return [{"trial": self.number, **result} for result in found]
 
     def diverged(self, error: TrainingDivergedError) -> dict[str, Any]:
         """Return Ray's result of a training that diverged.

@@ -47,6 +47,30 @@ def test_events_come_back_exactly_and_in_order(
         assert len(Journal.open(location)) == 2
 
 
+@pytest.mark.parametrize("scheme", ["", "own://"])
+def test_what_was_noted_is_written_in_one_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    monkeypatch.setattr(_files, "_OPENERS", {"own": on_a_shelf(tmp_path)})
+    journal = Journal.open(location := scheme or str(tmp_path))
+    for trial in range(3):
+        journal.note(START, trial)
+        journal.commit_if_due()  # it was opened this moment
+    assert len(Journal.open(location)) == len(journal) == 0
+    journal.commit()
+    journal.append(END, 0)
+    events = [(e["event"], e["trial"]) for e in Journal.open(location).take()]
+    assert events == [(START, 0), (START, 1), (START, 2), (END, 0)]
+    files = ["00000000.json", "00000003.json"] if scheme else ["events.jsonl"]
+    assert sorted(path.name for path in (tmp_path / "journal").iterdir()) == files
+    if scheme:  # a process was interrupted in the middle of the first: its number comes again
+        (tmp_path / "journal" / files[1]).unlink()
+        path = tmp_path / "journal" / files[0]
+        path.write_bytes(path.read_bytes()[:-9])
+        write(Journal.open(location))
+        assert len(Journal.open(location)) == 3
+
+
 def test_a_writer_killed_at_any_byte_costs_at_most_the_last_event(tmp_path: Path) -> None:
     path = written(tmp_path)
     data = path.read_bytes()
