@@ -264,11 +264,20 @@ def result(rng: random.Random, progress: float) -> dict[str, Any]:
     """
     fid = 40 + 10 * rng.random()
     evaluation = Evaluation(
-        **{"step": round(STEPS * progress), "progress": progress, "level": 0.0},
-        **{"phase": "clean", "fid": fid, "step_fid": fid, "bpd": 3.5 + fid / 100},
-        **{"train_loss": fid / 50, "probe_fid": None, "probe_steps": 0},
-        **{"non_finite_losses": 0, "non_finite_samples": 0},
-        **{"step_seconds": 0.0123, "eval_seconds": 4.56},
+        step=round(STEPS * progress),
+        progress=progress,
+        level=0.0,
+        phase="clean",
+        fid=fid,
+        step_fid=fid,
+        bpd=3.5 + fid / 100,
+        train_loss=fid / 50,
+        probe_fid=None,
+        probe_steps=0,
+        non_finite_losses=0,
+        non_finite_samples=0,
+        step_seconds=0.0123,
+        eval_seconds=4.56,
         samples=_NO_PICTURE,
     )
     return {**evaluation.row(), "device": "cpu"}
