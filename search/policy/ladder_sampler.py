@@ -58,6 +58,11 @@ class LadderSampler(ShapeSampler):
         self._budgets = (*ladder.scales, ladder.target)
         self._open: dict[int, Run] = {}
 
+    def tried(self, number: int, configuration: Configuration) -> None:
+        """Note a tried configuration."""
+        super().tried(number, configuration)
+        self._settle()
+
     def started(self, run: Run) -> None:
         """Note that a run begins."""
         self._open[run.trial] = run

@@ -137,7 +137,10 @@ class Process:
         Returns:
             Location, variance given m, and that which not knowing m adds, each of shape (k, m).
         """
-        solved = self.solve(points)
+        return self.read(self.solve(points), points, own)
+
+    def read(self, solved: Solved, points: Points, own: bool = True) -> tuple[Array, Array, Array]:
+        """Return what `predict` does, of points that were brought together with the runs."""
         prior = self._prior(points, own)
         variance = np.maximum(prior - np.einsum("kmn,kmn->km", solved.cross, solved.cross), 0.0)
         return solved.location, variance, solved.by_mean**2 / self.total[:, None]
@@ -171,6 +174,20 @@ class Process:
         Returns:
             Array of shape (k, m, o).
         """
+        a, b = self.solve(points), self.solve(others)
+        of_level = a.by_mean[:, :, None] * b.by_mean[:, None] / self.total[:, None, None]
+        prior = self.prior(points, others)
+        found: Array = prior - a.cross @ b.cross.swapaxes(1, 2) + of_level
+        return found
+
+    def prior(self, points: Points, others: Points, own: bool = True) -> Array:
+        """Return the same covariance, with shape (k, m, o), before any run was seen.
+
+        Args:
+            points: The points.
+            others: The others.
+            own: Whether c counts at points that were not tried.
+        """
         s = self.scales
         squares = _squares(points.x, others.x)
         prior = (s.shape**2)[:, None, None] * _matern(squares, s)
@@ -179,14 +196,12 @@ class Process:
                 squares, s, slice(-self.runs.kinds.settings, None)
             )
         same = (squares == 0).all(2) & (points.base[:, None] == others.base)
+        same &= own | (others.base != NEW)
         prior += (s.own**2)[:, None, None] * same
         if self.runs.kinds.budgets:
             prior += self._moves(squares, points.budget[:, None], others.budget)
         _set_apart(prior, points.search[:, None], others.search, s)
-        a, b = self.solve(points), self.solve(others)
-        of_level = a.by_mean[:, :, None] * b.by_mean[:, None] / self.total[:, None, None]
-        found: Array = prior - a.cross @ b.cross.swapaxes(1, 2) + of_level
-        return found
+        return prior
 
     def _prior(self, points: Points, own: bool) -> Array:
         s = self.scales

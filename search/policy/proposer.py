@@ -17,6 +17,9 @@ from .samplers import Sampler
 from .stopping import Run
 from .surrogate import expected_fid
 
+_TOGETHER = 0.02
+"""Share of the results that are known, as many as which are learned at once."""
+
 Expect = Callable[
     [str, Sequence[Configuration], Sequence[Sequence[float]], Sequence[Sequence[int]]],
     Sequence[float],
@@ -57,6 +60,8 @@ class Proposer:
     """Proposes runs one after the other, and learns which were started and how they ended.
 
     A proposal changes nothing: it counts once it was `started`, here or by an earlier driver.
+    With hundreds of results one more says little, and to learn costs a second of a processor for
+    every few: so they are learned together, 2 % of those before at a time.
 
     First come the arms. Then the models take turns, since FIDs of different models do not
     compare: a model's turn goes to a configuration of its own that deserves another seed, if
@@ -100,6 +105,8 @@ class Proposer:
         self._configurations: list[_Tried] = []
         self._runs: list[Run] = []
         self._last: dict[int, tuple[Run, int]] = {}
+        self._ends: list[tuple[int, str, float | None, int, float | None]] = []
+        self._learned = 0
         self._races = {
             name: Race(eta or math.inf, seeds if eta else 1, partial(self.worth, name))
             for name in self._models
@@ -155,6 +162,8 @@ class Proposer:
     ) -> Sequence[Decision]:
         """Learn how a run ended, see `Sampler.tell`; return what was decided on that: nothing.
 
+        What is learned later, since there is much already, changes no proposal until then.
+
         Args:
             trial: Number of the run.
             outcome: As for `Sampler.tell`.
@@ -162,6 +171,17 @@ class Proposer:
             step: As for `Sampler.tell`.
             second: Of a complete run the metric that is bounded.
         """
+        self._ends.append((trial, outcome, value, step, second))
+        if len(self._ends) >= self._learned * _TOGETHER:
+            self._learned += len(self._ends)
+            for end in self._ends:
+                self._learn(*end)
+            self._ends = []
+        return ()
+
+    def _learn(
+        self, trial: int, outcome: str, value: float | None, step: int, second: float | None
+    ) -> None:
         run = self._runs[trial]
         self._last[run.configuration] = run, step
         final = value if outcome == "completed" else None
@@ -170,7 +190,6 @@ class Proposer:
             plain = self._configurations[run.configuration].configuration.is_vanilla
             value = self._bounded[run.model].note(run.configuration, plain, final, second)
         self._samplers[run.model].tell(run, outcome, value, step)
-        return ()
 
     def worth(
         self, model: str, complete: Mapping[int, Mapping[int, float]]

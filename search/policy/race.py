@@ -71,6 +71,7 @@ class Race:
         self._seeds = seeds
         self._score = score
         self._entries: dict[int, Entry] = {}
+        self._worth: Mapping[int, float] = {}
 
     def start(self, configuration: int) -> int:
         """Note that a run begins, and return how many there were before it."""
@@ -80,7 +81,7 @@ class Race:
 
     def end(self, configuration: int, repeat: int, value: float | None) -> None:
         """Note how a run ended: its FID, or None if it was stopped or failed."""
-        entry = self._entries[configuration]
+        entry, self._worth = self._entries[configuration], {}
         if value is None:
             entry.out = True
         else:
@@ -93,9 +94,9 @@ class Race:
         complete = {c: e.values for c, e in self._entries.items() if e.values}
         if not complete:
             return None
-        worth = self._score(complete)
+        self._worth = self._worth or self._score(complete)
         for rung in reversed(range(self._seeds - 1)):
-            found = self._promotion(rung, worth)
+            found = self._promotion(rung, self._worth)
             if found is not None:
                 return found
         return None

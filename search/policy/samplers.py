@@ -9,10 +9,14 @@ from typing import Protocol
 
 import numpy as np
 
+from mollitune.schedules import SAME_CURVE
+
 from .configuration import Configuration
 from .earlier import Earlier
 from .hyperspace import NOTHING, Hyperspace
-from .source import CANDIDATES, Source
+from .scales import Array
+from .several import Several
+from .source import CANDIDATES, Source, distance
 from .stopping import Run
 from .surrogate import ShapeSurrogate, fitted
 
@@ -128,12 +132,23 @@ class ShapeSampler:
         self._configurations: dict[int, Configuration] = {}
         self._values: dict[int, dict[int, float]] = {}
         self._lost: set[int] = set()
+        self._settled = 0  # configurations that were tried when the last result came
+        self._choices: dict[bool, _Choice] = {}
 
     def ask(self, number: int, vanilla: bool = False) -> Configuration:
         """Choose the next configuration."""
         if len(self._values) < self._startup:
             return self._random.ask(number, vanilla)
-        rng = rng_of(self._seed, number)
+        if vanilla not in self._choices:
+            self._choices[vanilla] = self._choice(vanilla)
+        choice = self._choices[vanilla]
+        for configuration in list(self._configurations.values())[choice.seen :]:
+            choice.begin(configuration)
+        return choice.best()
+
+    def _choice(self, vanilla: bool) -> _Choice:
+        """Return what is chosen from until the next result, by what was known at the last."""
+        rng = rng_of(self._seed, self._settled)
         candidates = self._source.candidates(rng, vanilla)
         surrogate, tried, fids = self._surrogate()
         best = min(fids)
@@ -147,13 +162,14 @@ class ShapeSampler:
             if near := self._source.near(top, half, rng):
                 candidates = [*candidates[:half], *near]
         # with hyperparameters, what is peculiar to a point is no reason to try it: all may have it
-        gain = surrogate.at(candidates, own=not self._hyperspace).improvement(best)
-        return candidates[int(np.argmax(gain))]
+        several = surrogate.several(candidates, own=not self._hyperspace)
+        return _Choice(candidates, several, best, self._hyperspace, self._settled)
 
     def tried(self, number: int, configuration: Configuration) -> None:
         """Note a tried configuration."""
-        self._source.take(configuration)
         self._configurations[number] = configuration
+        if len(self._values) < self._startup:
+            self._settle()
 
     def started(self, run: Run) -> None:
         """Learn nothing: a configuration that is new was told already."""
@@ -164,6 +180,14 @@ class ShapeSampler:
             self._values.setdefault(run.configuration, {})[run.repeat] = value
         elif run.configuration not in self._values:
             self._lost.add(run.configuration)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Let the next choice be made by all that is known now."""
+        for configuration in list(self._configurations.values())[self._settled :]:
+            self._source.take(configuration)
+        self._settled = len(self._configurations)
+        self._choices.clear()
 
     def _surrogate(self) -> tuple[ShapeSurrogate, list[Configuration], list[float]]:
         """Return the process with beliefs about open runs, what is complete, and its FIDs."""
@@ -202,7 +226,8 @@ class ShapeSampler:
 
     def _open_runs(self) -> list[tuple[int, int]]:
         """What a value is only believed of: numbers of configurations, each with a repeat."""
-        return [(c, 0) for c in self._configurations if c not in self._values]
+        settled = list(self._configurations)[: self._settled]
+        return [(c, 0) for c in settled if c not in self._values]
 
     def _floor(
         self, lost: int, known: Sequence[Configuration], values: Sequence[Sequence[float]]
@@ -211,6 +236,59 @@ class ShapeSampler:
         scale = self._configurations[lost].scale
         alike = [np.mean(v) for c, v in zip(known, values, strict=True) if c.scale == scale]
         return float(np.median(alike)) if lost in self._lost and alike else -math.inf
+
+
+class _Choice:
+    """Candidates, of which the best begin to run one after the other.
+
+    Arguments:
+        candidates: The candidates.
+        several: What is believed of them.
+        best: The FID that is to be improved on.
+        hyperspace: The hyperparameters in which they may differ.
+        seen: How many configurations were tried before.
+    """
+
+    def __init__(
+        self,
+        candidates: Sequence[Configuration],
+        several: Several,
+        best: float,
+        hyperspace: Hyperspace,
+        seen: int,
+    ) -> None:
+        self._candidates = candidates
+        self._several = several
+        self._best = best
+        self._hyperspace = hyperspace
+        self.seen = seen
+        self._begun: set[int] = set()
+
+    def begin(self, configuration: Configuration) -> None:
+        """Note that a configuration is tried, of these or another."""
+        self.seen += 1
+        left = (i for i, c in enumerate(self._candidates) if c == configuration)
+        number = next((i for i in left if i not in self._begun), None)
+        if number is not None:
+            self._begun.add(number)
+            self._several.begin(number)
+
+    @property
+    def gain(self) -> Array:
+        """The expected improvement of each candidate."""
+        return self._several.belief.improvement(self._best)
+
+    def best(self) -> Configuration:
+        """Return the candidate that promises most, if there are others none that runs already."""
+        begun = [self._candidates[i] for i in self._begun]
+        ranked = np.argsort(-self.gain, kind="stable").tolist()
+        order = [self._candidates[i] for i in ranked if i not in self._begun]
+        new = (
+            c
+            for c in order
+            if all(distance(c, other, self._hyperspace) > SAME_CURVE for other in begun)
+        )
+        return next(new, order[0] if order else begun[0])
 
 
 Build = Callable[[Source, int, Hyperspace], Sampler]

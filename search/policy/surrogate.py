@@ -22,6 +22,7 @@ from .earlier import Earlier
 from .hyperspace import NOTHING, Hyperspace
 from .process import NEW, Indices, Points, Runs, fit, one_thread
 from .scales import Array, Draws, Hyperparameters, Kinds, adapted_draws, prior_draws
+from .several import Several
 from .shape import COORDINATES, coordinates
 
 MODELLED = 8
@@ -233,6 +234,10 @@ class ShapeSurrogate:
         """
         return self._believe(self._points(configurations), own=own)
 
+    def several(self, configurations: Sequence[Configuration], own: bool = True) -> Several:
+        """Return the same for configurations that may begin to run one after the other."""
+        return Several(self._process, self._points(configurations), own, self._belief)
+
     @property
     def scales(self) -> Hyperparameters:
         """The draws that are averaged over: those that explain the runs."""
@@ -352,7 +357,10 @@ class ShapeSurrogate:
     @one_thread()
     def _believe(self, points: Points, own: bool = True) -> Belief:
         """Believe in f + h + c at points."""
-        location, variance, of_level = self._process.predict(points, own)
+        return self._belief(*self._process.predict(points, own))
+
+    def _belief(self, location: Array, variance: Array, of_level: Array) -> Belief:
+        """Put together what the draws say."""
         mean = self._weights @ location
         spread = self._weights @ (variance + location**2) - mean**2
         scale = self._unit * np.sqrt(np.maximum(spread, 0.0))

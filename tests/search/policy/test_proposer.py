@@ -345,3 +345,15 @@ def test_neighbours_of_the_best_are_looked_at_where_hyperparameters_are_searched
         found.append(fid(proposal.configuration))
         run.ended(proposal.run.trial, "completed", found[-1], STEPS)
     assert min(found) < 20.3
+
+
+def test_of_hundreds_of_results_new_ones_are_learned_together() -> None:
+    run = proposer()
+    search(run, 200)
+    learned = []
+    for _ in range(12):
+        made = start(run)
+        run.ended(made.run.trial, "completed", 20.0, STEPS)
+        learned.append(sum(len(entry.values) for entry in run._races["vae"]._entries.values()))
+    # 2 %: four of 200, and five of 204
+    assert learned == [*[200] * 3, *[204] * 5, *[209] * 4]

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 from tests.search.policy.worlds import completed, plain, taken
 
-from mollitune.schedules import Linear, Schedule, families, shape_features
+from mollitune.schedules import (
+    SAME_CURVE,
+    Linear,
+    Schedule,
+    curve_distance,
+    families,
+    shape_features,
+)
 from mollitune.search.policy.configuration import Configuration
 from mollitune.search.policy.samplers import STARTUP, RandomSampler, Sampler, ShapeSampler
 from mollitune.search.policy.source import PoolSource, SpaceSource
@@ -117,8 +124,10 @@ def incumbent(sampler: ShapeSampler) -> float:
 
 
 def expected_gain(sampler: ShapeSampler, configurations: list[Configuration]) -> np.ndarray:
-    surrogate, _, _ = sampler._surrogate()
-    return surrogate.at(configurations).improvement(incumbent(sampler))
+    sampler.ask(99)
+    choice = sampler._choices[False]
+    gains = dict(zip(map(id, choice._candidates), choice.gain, strict=True))
+    return np.array([gains[id(configuration)] for configuration in configurations])
 
 
 def test_an_ask_changes_nothing() -> None:
@@ -148,8 +157,9 @@ def test_open_and_lost_runs_repel(end: str) -> None:
 
 
 def test_a_lost_run_repels_more_than_an_open_one() -> None:
-    target = told()[0].ask(50)
-    near = [c for c in GRID if 0 < abs(until_of(c) - until_of(target)) < 0.06]
+    sampler, left = told()
+    target = sampler.ask(50)
+    near = [c for c in left if 0 < abs(until_of(c) - until_of(target)) < 0.06]
     gains = {
         end: expected_gain(told({until_of(target): end})[0], near) for end in ("running", "failed")
     }
@@ -187,3 +197,38 @@ def test_repeats_count_with_their_seed() -> None:
     completed(sampler, len(GRID[::8]) + 2, 30.0, repeat=1)  # the incumbent, 20 with its first seed
     assert incumbent(sampler) > 20
     assert (expected_gain(sampler, left) != gain).any()
+
+
+def test_between_two_results_several_are_chosen_apart_and_the_same_when_resumed() -> (
+    None
+):
+    """Whoever resumes tells everything once more, and asks for what comes next only."""
+
+    def before() -> ShapeSampler:
+        sampler = ShapeSampler(source(), 3)
+        search(sampler, 12)
+        return sampler
+
+    sampler, chosen = before(), list[Configuration]()
+    for number in range(12, 18):
+        chosen.append(sampler.ask(number))
+        sampler.tried(number, chosen[-1])
+        again = before()
+        for place, configuration in enumerate(chosen, start=12):
+            again.tried(place, configuration)
+        assert again.ask(number + 1) == sampler.ask(number + 1)
+    each = [(one, other) for i, one in enumerate(chosen) for other in chosen[:i]]
+    assert min(curve_distance(a.schedule, b.schedule) for a, b in each) > SAME_CURVE
+    untils = [c.schedule.until for c in chosen]
+    assert max(untils) - min(untils) > 0.05
+
+
+def test_a_pool_that_is_used_up_between_two_results_is_left_for_what_is_tried() -> None:
+    sampler, found = ShapeSampler(PoolSource(GRID[:4]), 0, startup=1), list[Configuration]()
+    sampler.tried(0, GRID[0])
+    completed(sampler, 0, 20.0)
+    for number in range(1, 4):
+        found.append(sampler.ask(number))
+        sampler.tried(number, found[-1])
+    assert {id(c) for c in found} == {id(c) for c in GRID[1:4]}
+    assert sampler.ask(4) in found

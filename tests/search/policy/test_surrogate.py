@@ -494,3 +494,25 @@ def test_a_difference_is_believed_as_the_formula_says() -> None:
     gap, sure = surrogate.differences(asked[:-1], asked[-1])
     assert gap == pytest.approx(mean[:-1] - mean[-1], abs=1e-3)
     assert sure == pytest.approx(spread, rel=1e-2)
+
+
+def test_runs_that_have_begun_leave_as_much_to_be_found_out_as_if_they_had_ended() -> None:
+    runs = some_runs()
+    scales = scales_of(NOTHING)
+    surrogate = ShapeSurrogate(*runs, scales=Draws(scales, np.zeros(1)))
+    asked = pool(6, np.random.default_rng(5))
+    several, before = surrogate.several(asked), surrogate.at(asked)
+    assert several.belief.location == pytest.approx(before.location)
+    assert several.belief.scale == pytest.approx(before.scale)
+    begun = [1, 4]
+    for number in begun:
+        several.begin(number)
+    unit = surrogate.seed_scale / math.sqrt(0.2**2 + 0.25**2 + 0.35**2)
+    _, covariance = dense(runs, asked, scales, unit)
+    of_runs = covariance[np.ix_(begun, begun)] + surrogate.seed_scale**2 * np.eye(2)
+    told = covariance[:, begun] @ np.linalg.solve(of_runs, covariance[begun])
+    assert several.belief.location == pytest.approx(before.location)
+    # the formula does not know the level either, which moves all alike
+    left = np.sqrt(np.diagonal(covariance - told))
+    assert several.belief.scale == pytest.approx(left, rel=5e-2)
+    assert (several.belief.scale[begun] < 0.9 * before.scale[begun]).all()
