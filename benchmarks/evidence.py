@@ -233,31 +233,30 @@ def run_budget(setup: Setup, runs: Sequence[tuple[str, int]], how: Row) -> None:
 
 
 def table(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield Markdown: means per budget, learning rate and arm, and paired differences.
+    """Yield Markdown: paired differences from vanilla, with their standard errors, by measure.
 
-    Behind a difference from vanilla stands its standard error.
+    In brackets stands what vanilla has.
     """
-    yield "| model | batch | lr | steps | arm | seeds | measure | vanilla | arm | difference |"
-    yield "|---|---|---|---|---|---|---|---|---|---|"
     ended = [row for row in rows if row.get("final")]
+    measures = [name for name in ended[0] if name in ("fid", "kid", "bpd") or ":" in name]
     keys = ("model", "batch", "lr", "steps")
+    yield f"| {' | '.join([*keys, 'arm', 'seeds', *measures])} |"
+    yield f"|{'---|' * (len(keys) + 2 + len(measures))}"
     for setting in sorted({tuple(row[key] for key in keys) for row in ended}):
         here = [row for row in ended if tuple(row[key] for key in keys) == setting]
         plain = {row["seed"]: row for row in here if row["arm"] == "vanilla"}
         for arm in sorted({row["arm"] for row in here} - {"vanilla"}):
             own = {row["seed"]: row for row in here if row["arm"] == arm}
             pairs = [(plain[seed], own[seed]) for seed in sorted(plain.keys() & own.keys())]
-            for name in [n for n in here[0] if n in ("fid", "kid", "bpd") or ":" in n]:
-                cells = compared([(a[name], b[name]) for a, b in pairs])
-                start = (*map(str, setting), arm, str(len(pairs)), name)
-                yield f"| {' | '.join([*start, *cells])} |"
+            cells = [compared([(a[name], b[name]) for a, b in pairs]) for name in measures]
+            yield f"| {' | '.join([*map(str, setting), arm, str(len(pairs)), *cells])} |"
 
 
-def compared(pairs: Sequence[tuple[float, float]]) -> list[str]:
-    first, second = (statistics.mean(values) for values in zip(*pairs, strict=True))
+def compared(pairs: Sequence[tuple[float, float]]) -> str:
+    plain = statistics.mean(a for a, _ in pairs)
     differences = [b - a for a, b in pairs]
     error = statistics.stdev(differences) / len(pairs) ** 0.5 if len(pairs) > 1 else float("nan")
-    return [f"{first:.4g}", f"{second:.4g}", f"**{second - first:+.3g}** ± {error:.2g}"]
+    return f"{statistics.mean(differences):+.2g} ± {error:.2g} ({plain:.3g})"
 
 
 def trends(rows: Sequence[Row]) -> Iterator[str]:
