@@ -17,17 +17,21 @@ import platform
 import pstats
 import random
 import statistics
+import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import PIPE, Popen
 from typing import Any
 
 import ray
 import torch
 from invented import STEP_SECONDS, Paced, Stamps, StampsOfRay, search_paced
+from pyarrow import fs
 from ray import tune
 from rich.console import Console
 from scale import alone
@@ -64,6 +68,7 @@ class Work:
         seconds: That each trial sleeps.
         sampler: ``shape``, ``random`` ...
         policy: The stopping policy.
+        results: Where the results go; by default a folder of its own.
     """
 
     trials: int
@@ -71,6 +76,7 @@ class Work:
     seconds: float
     sampler: str = "shape"
     policy: str = "race"
+    results: str = ""
 
     @property
     def ideal(self) -> float:
@@ -81,7 +87,7 @@ class Work:
         """Return the search."""
         return SearchConfig.model_validate(
             {
-                "name": "paced",
+                "name": f"paced-{root.name}",
                 "model": ["vae"],
                 "trials": self.trials,
                 "workers": WORKERS,
@@ -89,7 +95,7 @@ class Work:
                 "sampler": self.sampler,
                 "stopping": {"policy": self.policy},
                 "fid": {"every": 1 / self.reports},
-                "results": str(root),
+                "results": self.results or str(root),
             }
         )
 
@@ -248,6 +254,22 @@ def decisions_table(work: Work) -> None:
             _row([what, f"{1e3 * stats[function].cumtime / work.trials:.0f}"])
 
 
+@contextmanager
+def s3() -> Iterator[str]:
+    """Start the S3 server of the tests and yield the URI of its bucket."""
+    server = Path(__file__).parents[1] / "tests" / "storage" / "server.py"
+    command = [sys.executable, str(server)]
+    with Popen(command, stdin=PIPE, stdout=PIPE, text=True) as process:
+        assert process.stdout is not None
+        endpoint = f"127.0.0.1:{process.stdout.readline().strip()}"
+        os.environ |= {"AWS_ACCESS_KEY_ID": "own", "AWS_SECRET_ACCESS_KEY": "own"}
+        os.environ |= {"AWS_ENDPOINT_URL": f"http://{endpoint}"}
+        options = {"endpoint_override": endpoint, "scheme": "http", "region": "us-east-1"}
+        fs.S3FileSystem(**options, allow_bucket_creation=True).create_dir("paced")
+        yield "s3://paced/results"
+        process.kill()
+
+
 def spread(values: list[float], digits: str) -> str:
     low, middle, high = min(values), statistics.median(values), max(values)
     return f"{middle:{digits}} ({low:{digits}}-{high:{digits}})"
@@ -272,6 +294,7 @@ def _options() -> Any:
         "--decisions", action="store_true", help="only profile what the policy decides"
     )
     parser.add_argument("--bare", action="store_true", help="short trials by bare Ray Tune, too")
+    parser.add_argument("--s3", action="store_true", help="results in the tests' S3 server")
     parser.add_argument("--sampler", default="shape")
     parser.add_argument("--policy", default="race")
     options = parser.parse_args()
@@ -284,7 +307,12 @@ def _options() -> Any:
 
 def main() -> None:
     options = _options()
-    rules = {"sampler": options.sampler, "policy": options.policy}
+    with s3() if options.s3 else nullcontext("") as results:
+        measure(options, results)
+
+
+def measure(options: Any, results: str) -> None:
+    rules = {"sampler": options.sampler, "policy": options.policy, "results": results}
     print(
         f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs, load "
         f"{os.getloadavg()[0]:.1f}, Python {platform.python_version()}, torch "

@@ -135,7 +135,7 @@ class FidConfig(_Section):
     extra: list[Annotated[str, AfterValidator(_extra_name)]] = Field(
         default_factory=list,
         description="more metrics per evaluation: kid, prc (precision and recall), fid_infinity, "
-        "or module:Class",
+        "mind, or module:Class",
     )
 
     @model_validator(mode="after")

@@ -137,7 +137,7 @@ BAD = {
         "'vgg'.*lenet, lenet-unlabelled, inception-v3-compat, .*, file:PATH .*module:Class"
     ),
     "fid: {extra: [kid, kid]}": "extra lists kid more than once",
-    "fid: {extra: [fad]}": "fid.extra.*'kid', 'prc' or 'fid_infinity'",
+    "fid: {extra: [fad]}": "fid.extra.*'kid', 'prc', 'fid_infinity' or 'mind'",
     "fid: {ema: 100}": r"key 'fid\.ema' is 100: .*less than 1",
     "model: {name: vae, ema: 1}": r"key 'model\.0\.ema' is 1: .*less than 1",
     "fid: {weights: a.pth}": "weights belongs to inception-v3-compat",

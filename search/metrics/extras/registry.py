@@ -18,12 +18,14 @@ from mollitune.search.store.evaluation import EXTRA_PREFIX, OPTIONAL, extra_metr
 from .base import Extra, Sides
 from .fid_infinity import FidInfinity
 from .kid import Kid
+from .mind import Mind
 from .prc import PrecisionRecall
 
 REGISTRY: dict[str, type[Extra]] = {
     "kid": Kid,
     "prc": PrecisionRecall,
     "fid_infinity": FidInfinity,
+    "mind": Mind,
 }
 
 _FORM = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")

@@ -9,6 +9,7 @@ from mollitune._errors import MollituneError
 from mollitune.search.data.images import Splits
 from mollitune.search.metrics.extras.fid_infinity import fid_infinity
 from mollitune.search.metrics.extras.kid import kid
+from mollitune.search.metrics.extras.mind import DIRECTIONS, SEED, mind
 from mollitune.search.metrics.extras.prc import precision_recall
 from mollitune.search.metrics.extras.registry import check_extras, own_columns
 from mollitune.search.metrics.fid import FidMeter, Measurement
@@ -17,7 +18,7 @@ from mollitune.search.metrics.moments import Moments
 from mollitune.search.metrics.reference import Reference
 
 CPU = torch.device("cpu")
-ALL = ("kid", "prc", "fid_infinity")
+ALL = ("kid", "prc", "fid_infinity", "mind")
 Measure = Callable[..., Measurement]
 
 
@@ -52,6 +53,24 @@ def test_precision_and_recall_know_which_side_is_missing() -> None:
     assert precision_recall(generated=two_modes, real=one_mode) == (recall, precision)
 
 
+def test_mind_of_equally_many_is_the_formula_of_the_paper() -> None:
+    x, y = gaussian(60, 0), gaussian(60, 1, shift=0.5)
+    generator = torch.Generator().manual_seed(SEED)
+    directions = torch.randn(DIRECTIONS, 8, generator=generator, dtype=torch.float64)
+    directions /= directions.norm(dim=1, keepdim=True)
+    sides = ((own.double() @ directions.T).sort(dim=0).values for own in (x, y))
+    first, second = sides
+    expected = 3 * 8 * float(((first - second) ** 2).mean())
+    assert mind(x, y) == mind(y, x) == pytest.approx(expected, rel=1e-4)
+    assert mind(x, x[torch.randperm(60)]) == pytest.approx(0, abs=1e-6)
+
+
+def test_mind_leaves_no_image_out_and_a_shift_costs_three_times_its_square() -> None:
+    x, y = gaussian(40, 0), gaussian(60, 1)
+    assert mind(x, y) == pytest.approx(mind(x.repeat(3, 1), y.repeat(2, 1)), rel=1e-4)
+    assert mind(x, x + 0.5) == pytest.approx(3 * 8 * 0.25, rel=0.05)  # FID: 8 * .25
+
+
 def test_fid_infinity_undoes_the_bias_of_few_samples() -> None:
     real = Moments(torch.zeros(8).double(), torch.eye(8).double(), 10**9)
     target = Target.of(real)  # the true distance to a shift of 0.5 in each feature: 8 / 4 = 2
@@ -81,7 +100,7 @@ def test_extras_are_seeded_and_leave_the_global_generators_alone(
     two = measure(kept, digits.train.pixels[:400], ALL)
     assert one is not None
     assert (one.fid, one.extras) == (two.fid, two.extras)
-    assert set(one.extras) == {"kid", "precision", "recall", "fid_infinity"}
+    assert set(one.extras) == {"kid", "precision", "recall", "fid_infinity", "extra.mind"}
 
 
 def test_they_stand_beside_the_same_fid(kept: Reference, digits: Splits, measure: Measure) -> None:
@@ -100,7 +119,7 @@ def test_they_stand_beside_the_same_fid(kept: Reference, digits: Splits, measure
 
 def test_what_cannot_be_computed_is_refused(kept: Reference, reference: Reference) -> None:
     cases: list[tuple[tuple[str, ...], int, str]] = [
-        (("kdi",), 400, "extra metric 'kdi' is unknown; allowed: kid, prc, fid_infinity, "),
+        (("kdi",), 400, "extra metric 'kdi' is unknown; allowed: kid, prc, fid_infinity, mind, "),
         (("prc",), 3, "prc needs at least 4 images, got 3"),
         (("fid_infinity",), 39, "fid_infinity needs at least 40 images, got 39"),
         ((), 1, "at least 2 images on either side, got 1"),

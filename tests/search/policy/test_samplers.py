@@ -199,9 +199,7 @@ def test_repeats_count_with_their_seed() -> None:
     assert (expected_gain(sampler, left) != gain).any()
 
 
-def test_between_two_results_several_are_chosen_apart_and_the_same_when_resumed() -> (
-    None
-):
+def test_between_two_results_several_are_chosen_apart_and_the_same_when_resumed() -> None:
     """Whoever resumes tells everything once more, and asks for what comes next only."""
 
     def before() -> ShapeSampler:
