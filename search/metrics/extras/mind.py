@@ -53,7 +53,7 @@ def mind(generated: Tensor, real: Tensor) -> float:
 
 
 def _steps(count: int, others: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Where two quantile functions of equal weights are constant: ranks in each, and the shares."""
+    """Steps where two quantile functions are constant: the ranks in each, and the shares."""
     ends = torch.cat([torch.arange(1, count + 1) * others, torch.arange(1, others + 1) * count])
     ends = ends.unique()  # of count * others, so that they are whole numbers
     starts = torch.cat([ends.new_zeros(1), ends[:-1]])
