@@ -20,6 +20,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
+from unittest import mock
 
 from mollitune.analysis import Difference, judge
 from mollitune.schedules import Choice, Float, Sigmoid, Vanilla, build
@@ -164,6 +165,12 @@ def schedule_only(
     return search(world, runs, seed, build_sampler, first(settings), NOTHING, 0.0)
 
 
+def each_at_once(world: World, runs: int, seed: int) -> list[Configuration]:
+    """Search the schedule alone, and learn each result by itself, however many there are."""
+    with mock.patch("mollitune.search.policy.proposer._TOGETHER", 0.0):
+        return schedule_only(world, runs, seed)
+
+
 def hyperparameters_only(world: World, runs: int, seed: int) -> list[Configuration]:
     """Search the hyperparameters without mollification."""
 
@@ -185,6 +192,7 @@ WAYS: dict[str, Callable[[World, int, int], list[Configuration]]] = {
     "joint, tpe": partial(joint, "tpe"),
     "joint, random": partial(joint, "random"),
     "schedule only": schedule_only,
+    "schedule only, each result at once": each_at_once,
     "hyperparameters only": hyperparameters_only,
     "one after the other": one_after_the_other,
 }
