@@ -18,7 +18,7 @@ from .stopping import Run
 from .surrogate import expected_fid
 
 _TOGETHER = 0.02
-"""Share of the results that are known, as many as which are learned at once."""
+"""Results that are learned at once, as a share of those that are known."""
 
 Expect = Callable[
     [str, Sequence[Configuration], Sequence[Sequence[float]], Sequence[Sequence[int]]],
@@ -60,8 +60,8 @@ class Proposer:
     """Proposes runs one after the other, and learns which were started and how they ended.
 
     A proposal changes nothing: it counts once it was `started`, here or by an earlier driver.
-    With hundreds of results one more says little, and to learn costs a second of a processor for
-    every few: so they are learned together, 2 % of those before at a time.
+    With hundreds of results one more says little, and to learn takes tenths of a second: so they
+    are learned together, 2 % of those before at a time.
 
     First come the arms. Then the models take turns, since FIDs of different models do not
     compare: a model's turn goes to a configuration of its own that deserves another seed, if

@@ -28,8 +28,8 @@ AROUND = 4
 class Sampler(Protocol):
     """Chooses the next configuration of one model, from what came of the ones before.
 
-    Each ask has its own seed and changes nothing: what counts is which one was `tried` in the end.
-    So a search that is resumed need not ask again.
+    An ask draws by a seed of its own, or of the last result, and changes nothing: what counts is
+    which one was `tried` in the end. So a search that is resumed need not ask again.
     """
 
     def ask(self, number: int, vanilla: bool = False) -> Configuration:
