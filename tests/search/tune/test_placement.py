@@ -106,5 +106,9 @@ def test_planning_waits_aloud(monkeypatch: pytest.MonkeyPatch) -> None:
 
         time.sleep(30)
 
+    def once_placed(text: str) -> None:
+        if "placed" not in text:  # until the first call's process has gone, this one waits, too
+            stop(text)
+
     with pytest.raises(ToldError, match=r"^planning: \d+ s so far$"):
-        call_as_trial(slow, config(gpu=0), what="planning", say=stop)
+        call_as_trial(slow, config(gpu=0), what="planning", say=once_placed)
