@@ -39,6 +39,26 @@ class ResNet(nn.Module):
         return out
 
 
+class MLP(nn.Sequential):
+    """Linear layers with SiLU between them, for vectors; the last one starts at zero.
+
+    Args:
+        inputs: dimensions of the input.
+        hidden: width.
+        outputs: dimensions of the output.
+        blocks: hidden layers after the first.
+    """
+
+    def __init__(self, inputs: int, hidden: int, outputs: int, blocks: int) -> None:
+        last = nn.Linear(hidden, outputs)
+        for parameter in last.parameters():
+            nn.init.zeros_(parameter)
+        layers = [nn.Linear(inputs, hidden), nn.SiLU()]
+        for _ in range(blocks):
+            layers += [nn.Linear(hidden, hidden), nn.SiLU()]
+        super().__init__(*layers, last)
+
+
 class ZeroConv(nn.Module):
     r"""A 3x3 convolution that starts at zero, its output multiplied by :math:`\exp(3 l)`.
 

@@ -90,7 +90,9 @@ class MultiscaleFlow(Flow):
         return h
 
     def _split(self, z: Tensor) -> list[Tensor]:
-        """Cuts a batch of latents into those of each scale, as images."""
+        """Cuts a batch of latents into those of each scale, as images; vectors have one scale."""
+        if not self._is_image:
+            return [z]
         channels, height, width = self.shape
         last = len(self.scales) + 1
         shapes = [(channels << i, height >> i, width >> i) for i in range(1, last)]

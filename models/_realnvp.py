@@ -1,12 +1,15 @@
-"""Real NVP: a multi-scale flow of affine couplings."""
+"""Real NVP: a multi-scale flow of affine couplings, and one of a single scale for vectors."""
 
+from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import Any
 
 from torch import nn
 
-from ._checks import check_int
+from ._actnorm import ActNorm
+from ._checks import Shape, check_int
 from ._coupling import AffineCoupling, TanhScale
-from ._coupling_nets import ResNet
+from ._coupling_nets import MLP, ResNet
 from ._multiscale import Chain, MultiscaleFlow, Rearrange, by_side_halved, check_scales
 from ._registry import register
 from ._squeeze import pack_checkerboard, squeeze, unpack_checkerboard, unsqueeze
@@ -27,15 +30,18 @@ PAPER = {
 }
 """Near the published size by image side; minutes per epoch on a GPU."""
 
+VECTORS = {"scales": 5, "hidden": 100, "blocks": 1}
+"""Ten couplings, the larger one of the sizes that Papamakarios et al. (2017) give for tables."""
+
 _COUPLINGS = 3
 _LAST_COUPLINGS = 4
 
 
-@register(
-    "realnvp",
-    quick=partial(by_side_halved, QUICK, "scales"),
-    paper=partial(by_side_halved, PAPER, "scales"),
-)
+def _preset(table: Mapping[int, Mapping[str, Any]], shape: Shape) -> dict[str, Any]:
+    return dict(VECTORS) if len(shape) == 1 else by_side_halved(table, "scales", shape)
+
+
+@register("realnvp", quick=partial(_preset, QUICK), paper=partial(_preset, PAPER))
 class RealNVP(MultiscaleFlow):
     """Real NVP (Dinh et al., 2017) with a standard normal base.
 
@@ -44,22 +50,34 @@ class RealNVP(MultiscaleFlow):
     take turns. There is no BatchNorm, the log-scale of a coupling is bounded (see
     ``TanhScale``), and the flow starts as a permutation of the pixels.
 
+    A vector passes ``2 * scales`` couplings between its first and its second half, each behind an
+    ActNorm, as the normalisation layers of Papamakarios et al. (2017); nothing leaves before the
+    end.
+
     Args:
-        shape: shape ``(C, H, W)`` of one image; sides divisible by ``2**scales``.
-        scales: number of scales, >= 1.
+        shape: shape ``(C, H, W)`` of one image, its sides divisible by ``2**scales``; or ``(D,)``
+            of a vector, D >= 2.
+        scales: number of scales, >= 1; of a vector, pairs of couplings.
         hidden: width of the coupling networks, >= 1.
-        blocks: residual blocks per coupling network, >= 0.
+        blocks: residual blocks per coupling network, >= 0; of a vector, further hidden layers.
 
     Raises:
         ValueError: an argument is out of range.
     """
 
-    def __init__(
-        self, shape: tuple[int, int, int], *, scales: int, hidden: int, blocks: int
-    ) -> None:
+    vectors = True
+
+    actnorm_init = "mollified"  # as in `MAF`; images pass none
+
+    def __init__(self, shape: tuple[int, ...], *, scales: int, hidden: int, blocks: int) -> None:
         super().__init__(shape)
-        scales = check_scales("scales", scales, self.shape)
         hidden, blocks = check_int("hidden", hidden, 1), check_int("blocks", blocks, 0)
+        if not self._is_image:
+            self.scales = nn.ModuleList()
+            pairs = check_int("scales", scales, 1)
+            self.last = Chain(_of_vectors(self.dims, hidden, blocks, 2 * pairs))
+            return
+        scales = check_scales("scales", scales, self.shape)
         # After the squeeze, or packing, of each scale.
         *channels, last = (self.shape[0] << (scale + 2) for scale in range(scales))
         self.scales = nn.ModuleList(_scale(width, hidden, blocks) for width in channels)
@@ -87,3 +105,15 @@ def _couplings(channels: int, hidden: int, blocks: int, length: int) -> Chain:
         AffineCoupling(ResNet(half, hidden, channels, blocks), TanhScale(half), flip=k % 2 == 1)
         for k in range(length)
     )
+
+
+def _of_vectors(dims: int, hidden: int, blocks: int, length: int) -> Iterator[nn.Module]:
+    """Affine couplings between the halves of a vector that take turns, each behind an ActNorm."""
+    if dims < 2:
+        raise ValueError(f"couplings need vectors of at least 2 dimensions, got {dims}")
+    second = dims // 2
+    for k in range(length):
+        seen, moved = (second, dims - second) if k % 2 else (dims - second, second)
+        yield ActNorm(dims, spatial=0)
+        net = MLP(seen, hidden, 2 * moved, blocks)
+        yield AffineCoupling(net, TanhScale(moved, spatial=0), flip=k % 2 == 1)

@@ -149,9 +149,11 @@ def test_bad_shapes() -> None:
     for vector in ((2, 3), ()):
         with pytest.raises(ValueError, match=r"shape must be three integers .* or one"):
             build("maf", shape=vector)
-    for name in ("vae", "realnvp", "glow"):
+    for name in ("vae", "glow"):
         with pytest.raises(ValueError, match="shape"):
             build(name, shape=(8,))
+    with pytest.raises(ValueError, match="at least 2 dimensions, got 1"):
+        build("realnvp", shape=(1,))
 
 
 def test_names_that_cannot_be_registered() -> None:
