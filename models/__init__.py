@@ -24,7 +24,7 @@ from ._maf import MAF
 from ._precision import allow_tf32
 from ._random import draws_from, randn
 from ._realnvp import RealNVP
-from ._registry import build, is_own, models, preset, presets, register
+from ._registry import build, is_own, models, preset, presets, register, takes_vectors
 from ._vae import VAE
 from ._vae_iaf import VAEIAF
 
@@ -51,4 +51,5 @@ __all__ = [
     "randn",
     "register",
     "spread",
+    "takes_vectors",
 ]

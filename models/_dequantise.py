@@ -45,6 +45,11 @@ def fractions(
 
 
 def spread(images: Tensor, drawn: Tensor) -> Tensor:
-    """Put bytes where the drawn fractions say, see `dequantise`; a batch of batches, too."""
+    """Put bytes where the drawn fractions say, see `dequantise`; a batch of batches, too.
+
+    Rows of a table, which are no bytes, stay as they are.
+    """
+    if images.is_floating_point():
+        return images
     # every step is exact, and in place: on a processor this is mostly a matter of memory
     return drawn.to(torch.float32).div_(_CELL).add_(images).div_(128).sub_(1)

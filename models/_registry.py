@@ -58,6 +58,16 @@ def register(name: str, **presets: Preset) -> Callable[[ModelClass], ModelClass]
     return add
 
 
+def takes_vectors() -> tuple[str, ...]:
+    """Names of the models that also take vectors, sorted.
+
+    Example:
+        >>> takes_vectors()
+        ('maf', 'realnvp')
+    """
+    return tuple(name for name in models() if _REGISTRY[name].cls.vectors)
+
+
 def presets(name: str) -> tuple[str, ...]:
     """Names of a model's presets, the default one first.
 
@@ -127,9 +137,9 @@ _preset = preset  # `build` has an argument of that name
 def by_side(table: Mapping[int, Mapping[str, Any]], shape: Shape) -> dict[str, Any]:
     """Picks from a table keyed by side: the largest entry that is not above the image's side.
 
-    Images smaller than every entry, and vectors, get the smallest one.
+    Images smaller than every entry get the smallest one.
     """
-    side = max(shape[1:], default=0)
+    side = max(shape[1:], default=0)  # a model that takes images only refuses vectors itself
     key = max((size for size in table if size <= side), default=min(table))
     return dict(table[key])
 

@@ -82,6 +82,7 @@ Model = Annotated[
 @app.command()
 def space(config: Config, overrides: Overrides = None) -> None:
     """Print the search space, sample configurations and the cost; time a few steps only."""
+    from .data.images import side_of
     from .launch.proposals import arms
     from .policy.configuration import Configuration
     from .policy.dimensions import in_words
@@ -93,7 +94,7 @@ def space(config: Config, overrides: Overrides = None) -> None:
 
         shape = load_images(search_config.dataset).shape
         check_models(search_config, shape)
-    side = max(shape[1:])
+    side = side_of(shape)
     table = Table("of", "parameter", "searched", title=f"space of {search_config.name}")
     for entry in search_config.model:
         for name, found in entry.hyperspace.dimensions.items():
@@ -362,7 +363,7 @@ def main(args: list[str] | None = None) -> None:
         raise SystemExit(2) from None
 
 
-def _checked(path: str, overrides: list[str]) -> tuple[SearchConfig, tuple[int, int, int] | None]:
+def _checked(path: str, overrides: list[str]) -> tuple[SearchConfig, tuple[int, ...] | None]:
     """Return a config and the shape of its images, or None if they must be read for that.
 
     What can be checked without reading them is, before Ray is imported, which takes seconds.

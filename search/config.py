@@ -27,6 +27,7 @@ from mollitune._errors import MollituneError
 from mollitune.schedules import Option
 from mollitune.schedules import families as family_names
 
+from .data.tables import is_table
 from .metrics.extractors.names import INCEPTION, check_extractor_name
 from .plain_yaml import parse_yaml, read_yaml
 from .policy.configuration import with_settings
@@ -42,10 +43,12 @@ from .store.evaluation import MEASURED
 from .store.objective import Constraint, Objective, constraint_of, objective_of
 from .training.searchable import split
 from .training.settings import HalfLife, ModelTraining, Training
-from .training.spec import LAST, Final
+from .training.spec import BEST, LAST, Final
 
 _REFERENCE = r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*"
 _IMAGES = {"digits", "parquet", "folder", "cifar10", "celeba", "mnist", "fashionmnist"}
+_FOR_IMAGES = {"blur"}
+"""Families that a table has no use for."""
 
 # Far above any real search, and low enough that a slip of some zeros cannot fill the memory.
 MAX_STEPS = 10**9
@@ -73,7 +76,7 @@ def _extra_metrics(names: list[str]) -> list[Metric]:
 
 
 class FinalConfig(_Section):
-    """Which evaluations make the value of a run: the mean of the last few, on clean data."""
+    """Which evaluations make the value of a run: the last few, on clean data, or the best one."""
 
     marks: int = Field(
         3,
@@ -85,11 +88,22 @@ class FinalConfig(_Section):
     share: float = Field(
         0.1, gt=0, lt=1, description="in which last part of the training they are, as a share"
     )
+    best: bool = Field(
+        False,
+        description="instead (final: best), keep the weights with the lowest NLL of "
+        "validation data",
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if self.best and self.marks > 1:
+            raise ValueError("the best evaluation is one; write final: best")
+        return self
 
     @property
     def spec(self) -> Final:
         """As a training takes it."""
-        return Final(self.marks, self.share)
+        return Final(self.marks, self.share, self.best)
 
 
 def _scheduler_name(name: str | None) -> str | None:
@@ -108,10 +122,10 @@ def _searcher_name(name: str | None) -> str | None:
 
 
 def _final(raw: object) -> object:
-    if raw == LAST:
-        return {"marks": 1}
+    if raw in (LAST, BEST):
+        return {"marks": 1, "best": raw == BEST}
     if not isinstance(raw, dict | FinalConfig):
-        raise ValueError("write last, or {marks: 3, share: .1}")
+        raise ValueError("write last, best, or {marks: 3, share: .1}")
     return raw
 
 
@@ -488,6 +502,14 @@ def _check_columns(config: SearchConfig) -> None:
         raise ValueError(f"{', '.join(twice)} is searched, and a family has a parameter of it")
 
 
+def _check_table(config: SearchConfig) -> None:
+    for family in {space.family for space in config.families} & _FOR_IMAGES:
+        if is_table(config.dataset):
+            raise ValueError(
+                f"{family} is for images, and {config.dataset} is a table; leave it out"
+            )
+
+
 def _refuse_foreign(models: list[str]) -> None:
     from mollitune.models import is_own
 
@@ -508,7 +530,9 @@ class SearchConfig(_Section):
     name: str = Field(
         pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$", max_length=100, description="folder of results"
     )
-    dataset: str = Field("digits", description="a path to images, digits, cifar10, ...")
+    dataset: str = Field(
+        "digits", description="a path to images or to a table, digits, cifar10, wine, ..."
+    )
     model: Annotated[list[ModelConfig], BeforeValidator(_models)] = Field(
         min_length=1, description="one model or a list"
     )
@@ -587,7 +611,8 @@ class SearchConfig(_Section):
     )
     objective: str = Field(
         "fid",
-        description="the metric that is optimised: fid, bpd, or one of fid.extra",
+        description="the metric that is optimised: fid, bpd, nll (of a table the default), or one "
+        "of fid.extra",
     )
     constraint: dict[str, str] | None = Field(
         None,
@@ -631,6 +656,17 @@ class SearchConfig(_Section):
 
     @model_validator(mode="before")
     @classmethod
+    def _of_tables(cls, raw: object) -> object:
+        """Let a table be judged by the likelihood of the best weights, as is usual for tables."""
+        if not isinstance(raw, dict) or not is_table(str(raw.get("dataset", ""))):
+            return raw
+        names = [name for name in family_names() if name not in {"vanilla", *_FOR_IMAGES}]
+        fid = raw.get("fid", {})
+        how = {"fid": {"final": BEST, "every": 0.05, **fid}} if isinstance(fid, dict) else {}
+        return {"objective": "nll", "families": names, **raw, **how}
+
+    @model_validator(mode="before")
+    @classmethod
     def _stock(cls, raw: object) -> object:
         if not isinstance(raw, dict) or raw.get("baseline") != "ray-asha":
             return raw
@@ -660,6 +696,7 @@ class SearchConfig(_Section):
         _check_plugged(self)
         _check_final(self)
         _check_columns(self)
+        _check_table(self)
         return self
 
     @property
@@ -861,13 +898,15 @@ def _on_images(source: str) -> dict[str, Any] | None:
     """Return the shortest config for a data set, or None if it is not the name of one."""
     kind, _, rest = source.partition(":")
     known = kind in _IMAGES or source in _IMAGES
-    if not known and not Path(source).is_dir() and not source.endswith(".parquet"):
+    table = is_table(source)
+    if not (known or table or Path(source).is_dir() or source.endswith(".parquet")):
         return None
     stem = Path(rest.rpartition("@")[0] or rest or source).stem
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip(".-")
     # a first look: minutes on a laptop; a real search has the steps of the training it is for
     short = {"steps": 200, "trials": 12}
-    return {"name": name or "images", "dataset": source, "model": "vae", **short}
+    model = "maf" if table else "vae"
+    return {"name": name or "images", "dataset": source, "model": model, **short}
 
 
 def check_names(config: SearchConfig, path: str) -> None:
@@ -885,21 +924,28 @@ def check_names(config: SearchConfig, path: str) -> None:
             )
 
 
-def check_models(config: SearchConfig, shape: tuple[int, int, int] | None) -> None:
+def check_models(config: SearchConfig, shape: tuple[int, ...] | None) -> None:
     """Build every model of the search once, so that a bad argument fails before any trial.
 
     Args:
         config: The search.
-        shape: Shape (C, H, W) of its images; None if it is not known yet: only names are checked.
+        shape: Shape (C, H, W) of its images, or (D,) of its rows; None if it is not known yet:
+            only names are checked.
 
     Raises:
         MollituneError: If a model is unknown or does not accept its arguments or image shape.
     """
-    from mollitune.models import preset
+    from mollitune.models import is_own, preset, takes_vectors
 
     from .training.tryout import built
 
     for entry in config.model:
+        of_rows = shape is not None and len(shape) == 1
+        if of_rows and is_own(entry.name) and entry.name not in takes_vectors():
+            raise MollituneError(
+                f"model {entry.name} is for images, and {config.dataset} is a table; take "
+                f"{' or '.join(takes_vectors())}"
+            )
         try:
             preset(entry.name, shape or (1, 64, 64), entry.preset)
         except ValueError as error:

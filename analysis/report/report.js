@@ -140,7 +140,7 @@ function show(number) {
   const found = samples(number);
   fill(panel.querySelector("figure.own"), found?.url, `Samples of ${trial.name}`);
   const real = found && document.querySelector("main .real img")?.src;  // to compare with
-  fill(panel.querySelector("figure.real"), real, "Real images");
+  fill(panel.querySelector("figure.real"), real, "Real data");
   part("note").textContent = found ? found.note
     : missing[number] ?? "There is no picture of this trial: it is made when a run ends.";
   const order = orders.find((some) => some.includes(shown)) ?? [shown];

@@ -100,7 +100,7 @@ def _fid_card(results: Results, view: View, number: int) -> Markup:
     strong = f" The best {len(best)} stand out." if len(curves) > MANY_CURVES else ""
     thin = f" Of up to {longest:,} evaluations per run, about {most} are drawn."
     note = (
-        "Against clean validation images. While the training data are still mollified (dotted), "
+        "Against clean validation data. While the training data are still mollified (dotted), "
         f"{metric} measures the leftover noise rather than the model: only the dots at full "
         "budget count."
         f"{strong}{thin if longest > most else ''} Click a curve to see its samples."

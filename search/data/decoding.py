@@ -13,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from mollitune._errors import MollituneError
 
 from .images import Images, UInt8
+from .pairs import pair_plot
 
 
 def decode(spec: str, named: Iterable[tuple[str, bytes | None]], size: int | None) -> list[UInt8]:
@@ -97,19 +98,26 @@ def _square(image: Image.Image) -> Image.Image:
     return image.crop((left, top, left + side, top + side))
 
 
-def picture(pixels: npt.NDArray[np.uint8]) -> bytes:
+def picture(pixels: npt.NDArray[Any]) -> bytes:
     """Return up to 64 images as one PNG, eight in a row, a black line between two.
 
+    Of a table it shows how its first columns lie together, see `mollitune.search.data.pairs`.
+
     Arguments:
-        pixels: Bytes with shape (N, C, H, W), C of 1 or 3.
+        pixels: Bytes with shape (N, C, H, W), C of 1 or 3; or rows with shape (N, D).
     """
+    if pixels.ndim == 2:
+        return _png(pair_plot(pixels))
     count, channels, height, width = pixels[:64].shape
     rows, columns = -(-count // 8), min(count, 8)
     grid = np.zeros((channels, rows * (height + 1) - 1, columns * (width + 1) - 1), np.uint8)
     for i, image in enumerate(pixels[:64]):
         top, left = i // 8 * (height + 1), i % 8 * (width + 1)
         grid[:, top : top + height, left : left + width] = image
-    array = grid[0] if channels == 1 else grid.transpose(1, 2, 0)
+    return _png(grid[0] if channels == 1 else grid.transpose(1, 2, 0))
+
+
+def _png(array: UInt8) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(array).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

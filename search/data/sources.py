@@ -22,6 +22,8 @@ from .decoding import assemble, decode
 from .given import KIND, given
 from .idx import idx_files, idx_source
 from .images import Images, Labels, UInt8
+from .tables import SHIPPED as TABLES
+from .tables import is_table, load_table
 from .torchvision_sets import TORCHVISION, torchvision_source
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
@@ -31,7 +33,10 @@ _CLASSES = (
     *(pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view),
 )
 _IDX = ("mnist", "fashionmnist")
-KNOWN = f"digits, parquet:FILE, folder:PATH, {', '.join(TORCHVISION)}, or a path that is there"
+KNOWN = (
+    f"digits, parquet:FILE, folder:PATH, {', '.join(TORCHVISION)}, a path that is there; or of "
+    f"tables {', '.join(TABLES)}, table:FILE"
+)
 
 
 def load_images(spec: str) -> Images:
@@ -48,7 +53,7 @@ def load_images(spec: str) -> Images:
             are classes), a path alone (whatever of these it is, or a folder of MNIST's IDX files),
             or ``cifar10``, ``celeba``, ``mnist``, ``fashionmnist`` through torchvision (downloaded
             to ``$MOLLITUNE_DATA``, or given as ``cifar10:ROOT``). ``@64`` at the end of a path
-            crops to the central square and resizes it to 64 x 64.
+            crops to the central square and resizes it to 64 x 64. Tables as for `load_table`.
 
     Raises:
         MollituneError: If the source is unknown, missing, unreadable or holds a corrupt image;
@@ -56,14 +61,16 @@ def load_images(spec: str) -> Images:
     """
     if spec.startswith(f"{KIND}:"):
         return given(spec)
+    if is_table(spec):
+        return load_table(spec)
     source = _source(spec)
     return _digits() if source is None else load_cached(source, cache_folder())
 
 
-def known_shape(spec: str) -> tuple[int, int, int] | None:
+def known_shape(spec: str) -> tuple[int, ...] | None:
     """Return the shape (C, H, W) of a data set's images; None if only its files tell.
 
-    Nothing is read or downloaded.
+    Nothing is downloaded, and nothing read but tables, whose shape is (D,).
 
     Args:
         spec: As for `load_images`.
@@ -73,6 +80,8 @@ def known_shape(spec: str) -> tuple[int, int, int] | None:
     """
     if spec.startswith(f"{KIND}:"):
         return given(spec).shape
+    if is_table(spec):
+        return load_table(spec).shape
     source = _source(spec)
     return DIGITS_SHAPE if source is None else TORCHVISION.get(source.kind)
 
@@ -113,7 +122,7 @@ def _recognised(spec: str) -> DataSource:
     if "/" in text or path.suffix:
         raise MollituneError(f"dataset {spec}: no such file or folder; check the path {path}")
     kind = spec.partition(":")[0]
-    names = ["digits", "parquet", "folder", *TORCHVISION]
+    names = ["digits", "parquet", "folder", "table", *TORCHVISION, *TABLES]
     close = difflib.get_close_matches(kind, names, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     raise MollituneError(f"dataset {spec!r} is unknown; {hint}allowed: {KNOWN}")

@@ -15,6 +15,7 @@ from mollitune._errors import MollituneError
 from mollitune._files import first_line
 from mollitune.schedules import Vanilla
 from mollitune.search.config import ModelConfig, SearchConfig
+from mollitune.search.data.images import side_of
 from mollitune.search.training.stack import Stack, stackable
 from mollitune.search.training.trial import Trial
 from mollitune.search.training.tryout import try_model
@@ -81,7 +82,7 @@ def plan_evaluations(context: Context, console: Console) -> dict[str, Plan]:
     if config.resources.stack == "auto":
         plans = {name: replace(plan, gain=measured[name][1]) for name, plan in plans.items()}
         _tell_stacks(plans, count, console)
-    lines = list(describe_cost(config, max(context.splits.shape[1:]), plans, costs))
+    lines = list(describe_cost(config, side_of(context.splits.shape), plans, costs))
     if warning := context.reference.small_sample_warning(config.fid.samples):
         lines.append(f"warning: {warning}")
     for line in lines:

@@ -96,12 +96,12 @@ def prepare(
             name, config.fid.weights, splits.train, cache_folder(), progress
         )
     images = {"validation": splits.validation, "test": splits.test}[reference]
-    with working(f"FID: measuring {len(images):,} {reference} images", console) as progress:
+    with working(f"FID: measuring {len(images):,} {reference} {images.noun}", console) as progress:
         how = partial(statistics, config, progress=progress, say=partial(_say, console))
         measured = _reference(config, extractor, images, reference, how)
     console.print(
         f"FID: {extractor.name} {extractor.sha256[:12]} (resize: {extractor.resize}), against "
-        f"{measured.count} {reference} images",
+        f"{measured.count} {reference} {images.noun}",
         soft_wrap=True,
     )
     return Context(config, splits, measured, folder, plans={})

@@ -18,7 +18,8 @@ from mollitune.analysis.tables import Results, Wanted, earlier_runs, load_result
 from mollitune.analysis.words import count_of
 from mollitune.search.config import SearchConfig
 from mollitune.search.data.decoding import picture
-from mollitune.search.metrics.extractors.extractor import UNLABELLED
+from mollitune.search.data.images import side_of
+from mollitune.search.metrics.extractors.names import COLUMNS, UNLABELLED
 from mollitune.search.policy.earlier import Earlier
 from mollitune.search.store.description import read_description, read_metadata
 from mollitune.search.store.journal import JOURNAL
@@ -109,7 +110,10 @@ def check_same(metadata: Mapping[str, Any], config: SearchConfig, folder: str) -
         {key: value for key, value in plain.items() if key not in _AS_FOUND}
         for plain in (config.to_dict(), config_of(dict(metadata)).to_dict())
     )
-    if known["fid"]["extractor"] == UNLABELLED:  # what was there for the one that was asked
+    if known["fid"]["extractor"] in (
+        UNLABELLED,
+        COLUMNS,
+    ):  # what was there for the one that was asked
         known["fid"]["extractor"] = asked["fid"]["extractor"]
     more = asked.pop("trials") - known.pop("trials")  # it may have been extended
     if more > 0:
@@ -192,7 +196,7 @@ def job_of(
         if status == "running" and pictures:
             store.write_file("samples/real.png", picture(context.splits.validation.pixels))
 
-    ladder, side = context.config.ladder, max(context.splits.shape[1:])
+    ladder, side = context.config.ladder, side_of(context.splits.shape)
     foreign = plugged(context.config, side, [*arms(context.config, side)])
     own = None if foreign is None else foreign.proposer
     return Job(

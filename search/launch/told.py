@@ -82,9 +82,7 @@ class Asking:
             or its record is damaged.
     """
 
-    def __init__(
-        self, config: SearchConfig, shape: tuple[int, int, int], console: Console
-    ) -> None:
+    def __init__(self, config: SearchConfig, shape: tuple[int, ...], console: Console) -> None:
         folder = below(config.root, config.name)
         known = read_description(Folder(folder))
         if known is None:
@@ -102,7 +100,7 @@ class Asking:
     def _open(
         self,
         config: SearchConfig,
-        shape: tuple[int, int, int],
+        shape: tuple[int, ...],
         console: Console,
         folder: str,
         *,
@@ -204,7 +202,7 @@ class Asking:
             raise self._stop.failure
 
 
-def _context(config: SearchConfig, shape: tuple[int, int, int], folder: str) -> Context:
+def _context(config: SearchConfig, shape: tuple[int, ...], folder: str) -> Context:
     """Return what all runs share, of which nothing was measured here."""
     images = Images(config.dataset, np.zeros((1, *shape), np.uint8), known_sha256=ELSEWHERE)
     nothing = np.zeros((0, 0))
@@ -215,9 +213,11 @@ def _context(config: SearchConfig, shape: tuple[int, int, int], folder: str) -> 
 
 
 def _row(asked: Asked, found: Mapping[str, float], error: str | None) -> dict[str, object]:
-    own = {name: value for name, value in found.items() if name not in ("fid", "bpd")}
+    own = {name: value for name, value in found.items() if name not in ("fid", "bpd", "nll")}
     if unknown := sorted(own.keys() - OPTIONAL.keys()):
-        raise MollituneError(f"no column for {unknown[0]}; tell fid, bpd, {', '.join(OPTIONAL)}")
+        raise MollituneError(
+            f"no column for {unknown[0]}; tell fid, bpd, nll, {', '.join(OPTIONAL)}"
+        )
     evaluation = Evaluation(
         step=asked.steps,
         progress=1.0,
@@ -228,6 +228,7 @@ def _row(asked: Asked, found: Mapping[str, float], error: str | None) -> dict[st
         probe_fid=None,
         probe_steps=0,
         bpd=found["bpd"],
+        nll=found.get("nll", math.nan),
         train_loss=math.nan,
         non_finite_losses=0,
         non_finite_samples=0,

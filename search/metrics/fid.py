@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,10 @@ from .reference import Reference
 
 SAMPLE_BATCH = 256
 PICTURES = 64
+ROWS = 512
+"""Rows of a table that are kept for a picture."""
+FARTHEST = 100.0
+"""Standard deviations at which a value of a row counts that lies farther out, or is infinite."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +35,13 @@ class Measurement:
     Arguments:
         fid: The distance; non-finite values of samples count as black.
         non_finite: Samples that held such a value.
-        pixels: The first samples as bytes, at most 64, for a picture.
+        pixels: The first samples for a picture: at most 64 as bytes, or 512 rows of a table.
         extras: Values of the metrics of ``fid.extra`` that were asked for, by their columns.
     """
 
     fid: float
     non_finite: int
-    pixels: npt.NDArray[np.uint8]
+    pixels: npt.NDArray[Any]
     extras: dict[str, float] = field(default_factory=dict)
 
 
@@ -81,7 +86,7 @@ class FidMeter:
         """Draw samples batch by batch and return their metrics.
 
         Args:
-            draw: Returns n images in [-1, 1] with shape (n, C, H, W).
+            draw: Returns n images in [-1, 1] with shape (n, C, H, W), or rows (n, D).
         """
         keep = bool(self.extras) or self.samples <= self._real.target.rank
         kept: list[Tensor] = []
@@ -89,9 +94,9 @@ class FidMeter:
         for first in range(0, self.samples, SAMPLE_BATCH):
             x = draw(min(SAMPLE_BATCH, self.samples - first))
             non_finite += int((~x.isfinite()).flatten(1).any(1).sum())
-            pixels = to_bytes(x)
-            if first < PICTURES:
-                pictures.append(pixels[: PICTURES - first].cpu().numpy())
+            pixels, shown = (to_bytes(x), PICTURES) if x.ndim == 4 else (_within(x), ROWS)
+            if first < shown:
+                pictures.append(pixels[: shown - first].cpu().numpy())
             features = self._extract(pixels)
             if keep:
                 kept.append(features)
@@ -106,6 +111,11 @@ class FidMeter:
         else:
             fid, extras = self._real.target.distance(stream.moments()), {}
         return Measurement(fid, non_finite, np.concatenate(pictures), extras)
+
+
+def _within(rows: Tensor) -> Tensor:
+    """Return rows without what is not finite; count it before."""
+    return rows.nan_to_num(0.0, FARTHEST, -FARTHEST).clamp(-FARTHEST, FARTHEST)
 
 
 def to_bytes(x: Tensor) -> Tensor:

@@ -18,8 +18,8 @@ from rich.console import Console
 
 from mollitune._errors import MollituneError
 from mollitune._threads import threads, worthwhile
-from mollitune.models import dequantise
 from mollitune.search.data.decoding import picture
+from mollitune.search.data.images import points
 from mollitune.search.metrics.fid import Measurement
 from mollitune.search.store.evaluation import Evaluation
 from mollitune.search.store.lease import Lease
@@ -300,7 +300,7 @@ def _worthwhile(trial: Trial) -> int:
         return torch.get_num_threads()
     model = copy.deepcopy(trial.model)
     with torch.random.fork_rng(devices=[]):
-        x = dequantise(trial.images[: trial.spec.training.batch_size])
+        x = points(trial.images[: trial.spec.training.batch_size])
         return worthwhile(lambda: model.loss(x).backward())
 
 

@@ -84,6 +84,16 @@ class Evaluation:
     bpd: Annotated[
         float, Measure("bits per dimension of clean held-out data", True, better="lower")
     ]
+    nll: Annotated[
+        float,
+        Measure(
+            "negative log-likelihood of a clean held-out image (its bytes) or row of a table, or "
+            "a bound from above",
+            True,
+            unit="nats",
+            better="lower",
+        ),
+    ]
     train_loss: Annotated[float, Measure("mean training loss since the last evaluation", True)]
     non_finite_losses: Annotated[
         int, Measure("steps so far that were skipped: loss or gradient not finite")
@@ -201,10 +211,14 @@ def better_of(field: pa.Field) -> Literal["lower", "higher"] | None:
 
 
 def measured(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the columns of ``reports`` hold of a result, of `Evaluation.row` or a record."""
-    known = [name for name in (*MEASURED, *OPTIONAL) if name in result]
+    """Return what the columns of ``reports`` hold of a result, of `Evaluation.row` or a record.
+
+    What an older record does not know is None.
+    """
+    metrics = {**MEASURED, **OPTIONAL}
+    known = [name for name, own in metrics.items() if name in result or own.nullable]
     own = [name for name in result if name.startswith(EXTRA_PREFIX)]
-    return {name: result[name] for name in (*known, *own)}
+    return {name: result.get(name) for name in (*known, *own)}
 
 
 def is_logged(name: str) -> bool:

@@ -13,7 +13,13 @@ from mollitune.search.policy.bound import Bound
 from .columns import Metric
 from .evaluation import EXTRA_PREFIX, MEASURED, OPTIONAL
 
-_TITLES = {"fid": "FID", "kid": "KID", "bpd": "bits per dim", "fid_infinity": "FID-infinity"}
+_TITLES = {
+    "fid": "FID",
+    "kid": "KID",
+    "bpd": "bits per dim",
+    "nll": "NLL",
+    "fid_infinity": "FID-infinity",
+}
 
 
 @dataclass(frozen=True)

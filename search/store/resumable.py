@@ -10,12 +10,13 @@ class _Hashed(BaseModel):
 
 
 class _Images(_Hashed):
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
 
 
 class _Final(BaseModel):
     marks: int
     share: float
+    best: bool = False
 
 
 class _Plan(BaseModel):

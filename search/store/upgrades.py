@@ -48,6 +48,7 @@ FILLS: dict[str, _Fill] = {
     "scale": _all(1.0, pa.float64()),
     "fid_final": _all("last", pa.string()),
     "step_fid": lambda table: table["fid"],
+    "nll": _all(None, pa.float64()),
 }
 """Values by column, from an older table; columns to their left are there already."""
 

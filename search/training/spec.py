@@ -16,10 +16,13 @@ class Final:
     """Which evaluations make the value of a complete training: their mean counts.
 
     The last evaluation alone has more noise: the weights still move at a constant learning rate.
+    Where training ends in overfitting, as on small tables, the best one is what the field reports.
 
     Arguments:
         marks: How many, >= 1; they are equally far apart, and the last one is at the end.
         share: In which last part of the training they are, in (0, 1).
+        best: Instead, the weights of the evaluation with the lowest negative log-likelihood of
+            validation data are evaluated again at the end, and stay; ``marks`` is 1 then.
 
     Example:
         >>> [round(mark, 3) for mark in Final(3, 0.1).progress()]
@@ -28,6 +31,7 @@ class Final:
 
     marks: int = 1
     share: float = 0.1
+    best: bool = False
 
     def progress(self) -> list[float]:
         """Return the share of the training that is done at each of them."""
@@ -36,12 +40,14 @@ class Final:
         return [1 - self.share * (1 - k / (self.marks - 1)) for k in range(self.marks)]
 
     def __str__(self) -> str:
+        if self.best:
+            return f"{BEST} on validation data"
         if self.marks == 1:
             return LAST
         return f"mean of {self.marks} in the last {100 * self.share:.3g} % of training"
 
 
-LAST = "last"
+LAST, BEST = "last", "best"
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,16 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 
-from mollitune.models import GenerativeModel, allow_tf32, build, dequantise, fractions, spread
+from mollitune.models import GenerativeModel, allow_tf32, build, fractions, spread
 from mollitune.search.data.batches import Batches
-from mollitune.search.data.images import Images, Splits, as_tensor, on_device
+from mollitune.search.data.images import Images, Splits, as_tensor, on_device, points
 from mollitune.search.metrics.fid import FidMeter, Measurement
 from mollitune.search.metrics.reference import Reference
 from mollitune.search.store.evaluation import Evaluation, averaged
@@ -114,7 +115,14 @@ class Trial:
         self._ends: list[dict[str, float]] = []  # metrics at the marks of `TrialSpec.final`
         self._rng_is_ours = False
         self.images = on_device(splits.train, device)
-        self._held_out = as_tensor(splits.validation.pixels[:BPD_IMAGES]).to(device)
+        # of the part that samples are compared with: a confirmation judges by test data alone
+        by_test = reference.split == "test"
+        held_out = splits.test if by_test else splits.validation
+        self._held_out = as_tensor(held_out.pixels[:BPD_IMAGES]).to(device)
+        self._selected: dict[str, Any] | None = None  # the best weights, see `Final.best`
+        self._select_by = (
+            as_tensor(splits.validation.pixels[:BPD_IMAGES]).to(device) if by_test else None
+        )
         self._meter = FidMeter(reference, fid_samples, device, extras)
         with torch.random.fork_rng(devices=self._cuda()):
             torch.manual_seed(spec.seed)
@@ -173,14 +181,33 @@ class Trial:
 
         Loss and seconds are of all steps since the last evaluation, also if the training was
         resumed on the way. The metrics of the last evaluation are the means over those of
-        `TrialSpec.final` that were on clean data.
+        `TrialSpec.final` that were on clean data, or those of the best weights.
         """
         loss = float(torch.stack(self._losses).nanmean()) if self._losses else math.nan
         seconds = self._seconds / (self.step - self.evaluated)
         probe = self.probe() if self.step in self.spec.probe_steps() else None
-        evaluation = self._averaged(self.evaluate(loss, seconds, probe))
+        evaluation = self.evaluate(loss, seconds, probe)
+        if self.spec.final.best:
+            evaluation = self._best(evaluation)
+        evaluation = self._averaged(evaluation)
         self.evaluated, self._losses, self._counted, self._seconds = self.step, [], 0, 0.0
         return evaluation
+
+    def _best(self, evaluation: Evaluation) -> Evaluation:
+        """Keep the weights if none were better; return the evaluation of those at the end."""
+        bits = evaluation.bpd
+        if self._select_by is not None:
+            with self._evaluating() as model:
+                bits = self._bits_per_dim(model, self._select_by)
+        model = self.model if self.averaged is None else self.averaged
+        if self._selected is None or bits < self._selected["bits"]:
+            weights = {name: value.clone() for name, value in model.state_dict().items()}
+            self._selected = {"bits": bits, "step": self.step, "weights": weights}
+        if self.step < self.spec.steps or self._selected["step"] == self.step:
+            return evaluation
+        model.load_state_dict(self._selected["weights"])
+        again = self.evaluate(evaluation.train_loss, evaluation.step_seconds)
+        return replace(again, step_fid=evaluation.step_fid)
 
     def _averaged(self, evaluation: Evaluation) -> Evaluation:
         if self.step in self.spec.final_steps() and evaluation.phase == "clean":
@@ -222,6 +249,7 @@ class Trial:
             fid=measured.fid,
             step_fid=measured.fid,
             bpd=bpd,
+            nll=bpd * math.prod(self.image_shape) * math.log(2),
             train_loss=train_loss,
             non_finite_losses=self.lost_steps,
             non_finite_samples=self.lost_samples,
@@ -265,6 +293,7 @@ class Trial:
             "counted": self._counted,
             "seconds": self._seconds,
             "ends": list(self._ends),
+            "selected": self._selected,
             "lost_steps": self.lost_steps,
             "lost_samples": self.lost_samples,
             "model": self.model.state_dict(),
@@ -285,6 +314,7 @@ class Trial:
         self._counted = state.get("counted", len(self._losses))
         self._seconds = state.get("seconds", 0.0)
         self._ends = list(state.get("ends", []))
+        self._selected = state.get("selected")
         self.lost_steps = state["lost_steps"]
         self.lost_samples = state["lost_samples"]
         self.model.load_state_dict(state["model"])
@@ -300,7 +330,7 @@ class Trial:
 
     @property
     def image_shape(self) -> tuple[int, ...]:
-        """Shape (C, H, W) of one image."""
+        """Shape (C, H, W) of one image, or (D,) of a row."""
         return tuple(self.images.shape[1:])
 
     def batch(self, progress: float) -> Tensor:
@@ -420,7 +450,7 @@ class Trial:
         indices = torch.randint(
             len(self.images), size, generator=generator, device=generator.device
         )
-        clean = dequantise(self.images[indices.to(self.device)], generator)
+        clean = points(self.images[indices.to(self.device)], generator)
         initialise(clean, self.spec.schedule(clean, 0.0, generator=generator))
 
     def _sampling_failure(self, non_finite: int) -> str | None:
@@ -433,7 +463,7 @@ class Trial:
         )
 
     def _bits_per_dim(self, model: GenerativeModel, images: Tensor) -> float:
-        x = dequantise(images, self._generator(_EVALUATE))
+        x = points(images, self._generator(_EVALUATE))
         parts = []
         for part in x.split(self.spec.training.batch_size):
             self._alive()

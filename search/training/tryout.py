@@ -13,15 +13,15 @@ from torch import Tensor
 from mollitune._errors import MollituneError
 from mollitune._files import first_line
 from mollitune._optim import Adam
-from mollitune.models import GenerativeModel, build, dequantise, is_own
-from mollitune.search.data.images import Images, as_tensor
+from mollitune.models import GenerativeModel, build, is_own
+from mollitune.search.data.images import Images, as_tensor, points
 
 from .settings import ModelTraining
 
 IMAGES = 4
 
 
-def built(name: str, how: ModelTraining, shape: tuple[int, int, int]) -> GenerativeModel:
+def built(name: str, how: ModelTraining, shape: tuple[int, ...]) -> GenerativeModel:
     """Return a new model.
 
     Raises:
@@ -54,7 +54,7 @@ def try_model(name: str, how: ModelTraining, images: Images, device: torch.devic
     cuda = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=cuda), torch.enable_grad():
         torch.manual_seed(0)
-        x = dequantise(as_tensor(images.pixels[:IMAGES].copy())).to(device)
+        x = points(as_tensor(images.pixels[:IMAGES].copy())).to(device)
         _Tryout(name, built(name, how, images.shape).to(device), x)(how.lr)
 
 

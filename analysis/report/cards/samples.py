@@ -21,7 +21,7 @@ class _Run(NamedTuple):
 
 
 def gallery(results: Results, view: View) -> Markup:
-    """Real images, samples of vanilla, and of the best schedule, side by side."""
+    """Real data, samples of vanilla, and of the best schedule, side by side."""
     figures = [_real(results), _vanilla(results, view), _best(results, view)]
     shown = join(figure for figure in figures if figure)
     return Markup('<div class="card grids">{}</div>').format(shown) if shown else Markup()
@@ -31,7 +31,7 @@ def _real(results: Results) -> Markup:
     picture = shown_picture(results, "samples/real.png")
     if picture is None:
         return Markup()
-    return _figure("real", "Real images", "", image(picture.data, picture.kind, "Real images"), "")
+    return _figure("real", "Real data", "", image(picture.data, picture.kind, "Real data"), "")
 
 
 def _vanilla(results: Results, view: View) -> Markup:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -34,6 +35,7 @@ from .lenet import (
     train_lenet,
 )
 from .names import (
+    COLUMNS,
     EFFICIENTNET,
     FILE_PREFIX,
     INCEPTION,
@@ -122,6 +124,8 @@ class Extractor:
             raise MollituneError(
                 f"fid.extractor: {self.name} differs between machines; install one version"
             )
+        if self.name == COLUMNS:
+            return lambda rows: rows
         key = self.identity, device
         network = _built.get(key)
         if network is None:
@@ -163,7 +167,18 @@ def usable_extractor(name: str, train: Images) -> tuple[str, str]:
     Args:
         name: What the config names.
         train: Training images.
+
+    Raises:
+        MollituneError: If a network for images is to look at a table, or columns at images.
     """
+    if train.noun == "rows":
+        if name not in (LENET, COLUMNS):
+            raise MollituneError(
+                f"fid.extractor: {name} is for images, and {train.name} is a table; leave it out"
+            )
+        return COLUMNS, ""
+    if name == COLUMNS:
+        raise MollituneError(f"fid.extractor: {COLUMNS} is for tables; leave it out")
     if name != LENET or has_classes(train):
         return name, ""
     why = (
@@ -200,6 +215,8 @@ def prepare_extractor(
             ``efficientnet`` is missing, or if a user's extractor does not do what it must.
     """
     check_extractor_name(name)
+    if name == COLUMNS:
+        return Extractor(name, b"", train.shape[0], "none")
     if name in (LENET, UNLABELLED):
         data = _lenet_weights(name, train, cache, progress)
         return Extractor(name, data, LENET_FEATURES, "none")
@@ -212,9 +229,9 @@ def prepare_extractor(
 
 
 def feature_batches(
-    extract: Callable[[Tensor], Tensor], pixels: npt.NDArray[np.uint8], device: torch.device
+    extract: Callable[[Tensor], Tensor], pixels: npt.NDArray[Any], device: torch.device
 ) -> Iterator[Tensor]:
-    """Yield features with shape (n, F) of bytes with shape (N, C, H, W), batch by batch."""
+    """Yield features with shape (n, F) of bytes (N, C, H, W), or rows (N, D), batch by batch."""
     for first in range(0, len(pixels), BATCH):
         batch = as_tensor(np.ascontiguousarray(pixels[first : first + BATCH]))
         yield extract(batch.to(device))

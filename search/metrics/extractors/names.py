@@ -9,7 +9,9 @@ LENET = "lenet"
 UNLABELLED = "lenet-unlabelled"
 INCEPTION = "inception-v3-compat"
 EFFICIENTNET = "efficientnet-lite0"
-SHIPPED = (LENET, UNLABELLED, INCEPTION, EFFICIENTNET)
+COLUMNS = "columns"
+"""Of tables: their columns are the features."""
+SHIPPED = (LENET, UNLABELLED, INCEPTION, EFFICIENTNET, COLUMNS)
 FILE_PREFIX = "file:"
 
 _CLASS_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
@@ -29,7 +31,7 @@ def check_extractor_name(name: str) -> None:
         Traceback (most recent call last):
         ...
         ValueError: extractor is 'lennet'; did you mean 'lenet'? allowed: lenet, \
-lenet-unlabelled, inception-v3-compat, efficientnet-lite0, file:PATH (TorchScript or \
+lenet-unlabelled, inception-v3-compat, efficientnet-lite0, columns, file:PATH (TorchScript or \
 torch.export), module:Class
     """
     is_file = name.startswith(FILE_PREFIX) and name != FILE_PREFIX

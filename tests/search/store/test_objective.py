@@ -39,7 +39,7 @@ def test_any_metric_that_has_a_direction(
     [
         ("kid", "kid is not measured in this search; add it to fid.extra"),
         ("gap", "extra.gap says not whether lower or higher values are better"),
-        ("step", "must be one of fid, bpd, extra.spread, or another metric of fid.extra"),
+        ("step", "must be one of fid, bpd, nll, extra.spread, or another metric of fid.extra"),
     ],
 )
 def test_other_metrics_are_refused(name: str, message: str) -> None:

@@ -87,7 +87,7 @@ def test_tables_say_which_values_of_a_metric_are_better() -> None:
     table = schema.table_schema("reports", {}, own)
     found = {field.name: better for field in table if (better := better_of(field))}
     assert found == {
-        **dict.fromkeys(("fid", "kid", "fid_infinity", "bpd"), "lower"),
+        **dict.fromkeys(("fid", "kid", "fid_infinity", "bpd", "nll"), "lower"),
         **dict.fromkeys(("precision", "recall", "extra.a"), "higher"),
     }
 
