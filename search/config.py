@@ -49,6 +49,8 @@ _REFERENCE = r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*"
 _IMAGES = {"digits", "parquet", "folder", "cifar10", "celeba", "mnist", "fashionmnist"}
 _FOR_IMAGES = {"blur"}
 """Families that a table has no use for."""
+_ANY_SHARE = [0.1, 1.0]
+"""Of the training, that mollification may take."""
 
 # Far above any real search, and low enough that a slip of some zeros cannot fill the memory.
 MAX_STEPS = 10**9
@@ -660,10 +662,12 @@ class SearchConfig(_Section):
         """Let a table be judged by the likelihood of the best weights, as is usual for tables."""
         if not isinstance(raw, dict) or not is_table(str(raw.get("dataset", ""))):
             return raw
-        names = [name for name in family_names() if name not in {"vanilla", *_FOR_IMAGES}]
+        families: list[object] = [n for n in family_names() if n not in {"vanilla", *_FOR_IMAGES}]
         fid = raw.get("fid", {})
         how = {"fid": {"final": BEST, "every": 0.05, **fid}} if isinstance(fid, dict) else {}
-        return {"objective": "nll", "families": names, **raw, **how}
+        if how and how["fid"]["final"] in (BEST, LAST):  # no mean needs clean data before the end
+            families = [{name: {"until": _ANY_SHARE}} for name in families]
+        return {"objective": "nll", "families": families, **raw, **how}
 
     @model_validator(mode="before")
     @classmethod

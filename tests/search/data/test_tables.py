@@ -100,6 +100,10 @@ def test_a_search_of_a_table_is_judged_by_its_likelihood() -> None:
     config = SearchConfig.model_validate({"name": "x", "dataset": "wine", "model": ["maf"]})
     assert config.objective == "nll"
     assert "blur" not in [space.family for space in config.families]
+    assert {space.latest for space in config.families} == {1.0}
+    assert str(config.fid.final.spec) == "best on validation data"
+    mean = {"name": "x", "dataset": "wine", "model": ["maf"], "fid": {"final": {"marks": 3}}}
+    assert {space.latest for space in SearchConfig.model_validate(mean).families} == {0.9}
     other = {"name": "x", "dataset": "wine", "model": ["vae"]}
     with pytest.raises(MollituneError, match="model vae is for images, and wine is a table; take"):
         check_models(SearchConfig.model_validate(other), (13,))
