@@ -174,6 +174,7 @@ class Search:
         budgets: Sequence[float] | None = None,
         again: bool = False,
         anytime: bool = False,
+        controls: bool = False,
     ) -> Result:
         """Train the finalists and vanilla on fresh paired seeds, or go on with that.
 
@@ -186,6 +187,7 @@ class Search:
                 multiples of its length.
             again: Whether to add fresh seeds to a confirmation that has ended.
             anytime: Whether the verdict is to hold whenever one looks.
+            controls: Whether each schedule has constant noise of its mean level beside it.
 
         Returns:
             The results; `Search.verdicts` are those that came out.
@@ -195,7 +197,7 @@ class Search:
         """
         from .launch.confirm import Request, confirm_search
 
-        request = Request(top, seeds, samples, model, again, budgets, anytime)
+        request = Request(top, seeds, samples, model, again, budgets, anytime, controls)
         outcome = confirm_search(self.folder, self._console, request, self.config.address)
         found = self._result(outcome)
         for verdict in write_verdict(found):

@@ -184,6 +184,10 @@ def confirm(
     anytime: Annotated[
         bool, typer.Option(help="Let the verdict hold whenever you look; takes more seeds.")
     ] = False,
+    controls: Annotated[
+        bool,
+        typer.Option(help="Train constant noise of the same mean level beside each schedule."),
+    ] = False,
     budgets: Annotated[
         str | None,
         typer.Option(
@@ -205,7 +209,7 @@ def confirm(
 
     from .launch.confirm import Request, confirm_search
 
-    request = Request(top, seeds, samples, model, again, lengths, anytime)
+    request = Request(top, seeds, samples, model, again, lengths, anytime, controls)
     outcome = confirm_search(folder, TextConsole(), request, address)
     if outcome is not None:
         _print_end(outcome, "confirm")

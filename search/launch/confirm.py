@@ -39,13 +39,14 @@ from mollitune.search.tune.cluster import on_ray
 from mollitune.search.tune.context import Context
 from mollitune.search.tune.session import Job, Outcome, run_job
 
+from .controls import constant
 from .prepare import check_unchanged, describe, prepare
 from .resumed import PAPER, config_of, known_parameters, plans_of
 
 SHORTEST = 1 / 20
 """Share of the search's length below which a budget is taken for a multiple by mistake."""
 EVALUATIONS = 3
-"""Most evaluations per run: they rest on many samples, and only the last one counts."""
+"""Most evaluations per run, unless the best counts: they rest on many samples."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Request:
         anytime: Whether the verdict is to hold whenever somebody looks at it.
         budgets: How long to train, rising: in what the search counts, or if they begin with 1 in
             multiples of its length.
+        controls: Whether to train constant noise of the same mean level beside each schedule.
     """
 
     top: int | None = None
@@ -70,6 +72,7 @@ class Request:
     again: bool = False
     budgets: Sequence[float] | None = None
     anytime: bool = False
+    controls: bool = False
 
 
 def confirm_search(
@@ -175,6 +178,7 @@ def _check_same(known: Description, request: Request, scales: tuple[float, ...])
         "samples": (request.samples, known.fid_samples),
         "budgets": (request.budgets and _spaced(scales), _spaced(known.budgets)),
         "anytime": (request.anytime or None, known.anytime),
+        "controls": (request.controls or None, known.controls),
     }
     for name, (wanted, found) in asked.items():
         if wanted is not None and wanted != found:
@@ -215,6 +219,10 @@ def _plan(
     top = request.top or config.confirm.top
     own, new = describe(context), count(number * CONFIRM_TRIALS)
     paper = "tau" in metadata["params"]
+    if request.controls and not {"peak", "floor"} <= set(metadata["params"]):
+        raise MollituneError(
+            "--controls: the tables of this search, of an early version, have no columns for them"
+        )
     return Description(
         number=number,
         top=top,
@@ -224,18 +232,24 @@ def _plan(
         fid_samples=config.fid.samples,
         level=_level(number, previous, request.anytime),
         anytime=request.anytime,
+        controls=request.controls,
         reference=context.reference.split,
         reference_size=context.reference.count,
         steps={name: config.steps_of(name) for name in models},
-        every={
-            name: max(metadata["evaluation"][name]["every"], 1 / EVALUATIONS) for name in models
-        },
+        every={name: _every(metadata["evaluation"][name]["every"], config) for name in models},
         arms={
             entry.name: list(
                 _contestants(
                     results,
                     entry.name,
-                    _arms(results, entry.name, entry.hyperspace, top, paper),
+                    _arms(
+                        results,
+                        entry.name,
+                        entry.hyperspace,
+                        top,
+                        paper,
+                        controls=request.controls,
+                    ),
                     scales,
                     new,
                     number,
@@ -250,8 +264,20 @@ def _plan(
     )
 
 
+def _every(searched: float, config: SearchConfig) -> float:
+    """Return the share of the training between two evaluations."""
+    # the best of few evaluations is not that of many
+    return searched if config.fid.final.best else max(searched, 1 / EVALUATIONS)
+
+
 def _arms(
-    results: Results, model: str, space: Hyperspace, top: int, paper: bool
+    results: Results,
+    model: str,
+    space: Hyperspace,
+    top: int,
+    paper: bool,
+    *,
+    controls: bool = False,
 ) -> list[Configuration]:
     """Return what is confirmed of a model: the baseline first, every configuration once.
 
@@ -265,6 +291,7 @@ def _arms(
         space: The hyperparameters that were searched.
         top: How many finalists.
         paper: Whether the tables have room for the paper's default.
+        controls: Whether each finalist has constant noise beside it.
     """
     vanilla, first = build("vanilla"), space.first
     plain = finalists(results, model, 1, vanilla=True)
@@ -272,8 +299,13 @@ def _arms(
     default = [Configuration(FamilySpace(PAPER).default(0), first)] if paper else []
     baseline = plain[0].configuration if plain else Configuration(vanilla, first)
     twins = [Configuration(vanilla, own.settings) for own in (*default, *found) if own.settings]
+    beside = [
+        Configuration(control, own.settings)
+        for own in (found if controls else [])
+        if (control := constant(own.schedule)) is not None
+    ]
     arms: list[Configuration] = []
-    for own in (baseline, *default, *found, *twins):
+    for own in (baseline, *default, *found, *beside, *twins):
         if not any(same(own, arm) for arm in arms):
             arms.append(own)
     return arms
@@ -345,6 +377,11 @@ def _announced(results: Results, plan: Description, config: SearchConfig) -> Ite
         )
         if len(lengths) > 1:
             yield _cost(model, of_each, plan.seeds, config)
+        if plan.controls:
+            yield (
+                f"{model}: constant noise, peak=floor, is a control: what gains as much as a "
+                "schedule beside it does not need annealing"
+            )
         if plan.number > 1:
             yield (
                 f"{model}: what was dropped before stays out; the seeds before count, too, where "

@@ -47,6 +47,7 @@ class Description(BaseModel):
         fid_samples: Generated images behind each FID.
         level: Probability that the verdict's statements hold.
         anytime: Whether they hold for all numbers of seeds at once.
+        controls: Whether constant noise is trained beside each schedule.
         reference: Split of the data that FID compares with.
         reference_size: Images in it.
         steps: Training steps of each model in the search.
@@ -70,6 +71,7 @@ class Description(BaseModel):
     fid_samples: int
     level: float
     anytime: bool = False
+    controls: bool = False
     reference: str = "test"
     reference_size: int
     steps: dict[str, int]

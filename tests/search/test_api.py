@@ -252,7 +252,7 @@ def test_a_metric_without_a_column_is_refused(tmp_path: Path) -> None:
     search = told(tmp_path)
     asked = search.ask()
     assert asked is not None
-    with pytest.raises(MollituneError, match="no column for sharpness; tell fid, bpd, kid"):
+    with pytest.raises(MollituneError, match="no column for sharpness; tell fid, bpd, nll, kid"):
         search.tell(asked, 3.0, sharpness=1.0)
     search.tell(asked, 3.0, kid=0.1)
     search.close()

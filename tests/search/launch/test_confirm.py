@@ -9,7 +9,7 @@ from tests.analysis.conftest import CONFIRMED, PLAN, TRIALS, FakeTrial, maker
 
 from mollitune._errors import MollituneError
 from mollitune.analysis import Results, load_results
-from mollitune.schedules import build
+from mollitune.schedules import Blur, NoiseSchedule, Vanilla, build
 from mollitune.search.config import SearchConfig
 from mollitune.search.launch.confirm import (
     Request,
@@ -21,6 +21,7 @@ from mollitune.search.launch.confirm import (
     _level,
     _scales,
 )
+from mollitune.search.launch.controls import constant
 from mollitune.search.policy.configuration import Configuration, settings_of
 from mollitune.search.policy.hyperspace import NOTHING
 from mollitune.search.store.confirmation_file import Contestant, Description
@@ -47,6 +48,23 @@ def results(tmp_path: Path) -> Results:
 def contestants(results: Results, *scales: float) -> list[Contestant]:
     arms = _arms(results, "glow", NOTHING, 2, paper=True)
     return list(_contestants(results, "glow", arms, scales, itertools.count(1_000_000), 1))
+
+
+def test_controls_are_constant_noise_of_the_same_mean_level(results: Results) -> None:
+    plain = _arms(results, "glow", NOTHING, 2, paper=True)
+    arms = _arms(results, "glow", NOTHING, 2, paper=True, controls=True)
+    new = [arm.schedule for arm in arms if arm not in plain]
+    found = [arm.schedule for arm in plain[2:]]  # behind vanilla and the paper's default
+    assert len(new) == sum(isinstance(own, NoiseSchedule) for own in found) > 0
+    for own, control in zip((s for s in found if isinstance(s, NoiseSchedule)), new, strict=True):
+        assert own.until == control.until
+        at = [own.until * (k + 0.5) / 1000 for k in range(1000)]
+        level = sum(own.level(p) for p in at) / 1000
+        ends = [control.level(p) for p in (0.0, 0.999 * own.until)]
+        assert ends == pytest.approx([level] * 2, rel=1e-3)
+        assert control.level(own.until) == 0
+    assert constant(Blur(sigma_max=2.0, until=0.5)) is None
+    assert constant(Vanilla()) is None
 
 
 def test_budgets_are_multiples_or_in_what_the_search_counts_in() -> None:
