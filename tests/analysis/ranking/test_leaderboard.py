@@ -163,6 +163,21 @@ def test_another_metric_is_ranked_and_named(search: Search) -> None:
     assert turned["negative_bpd_expected"].tolist() == [-4.0, -3.0, -2.5]
 
 
+@pytest.mark.parametrize("shift", [-4.0, 0.0, 10.0])
+def test_nats_are_ranked_and_told_alike_on_both_sides_of_zero(
+    search: Search, shift: float
+) -> None:
+    """A density has no zero: other units of a column shift all negative log-likelihoods alike."""
+    nats = [
+        {**t.report(1.0), "nll": shift + v} for t, v in zip(TRIALS, (2.0, 1.0, 3.5), strict=False)
+    ]
+    metadata = {"objective": {"column": "nll", "negated": False}}
+    board = leaderboard(search(*TRIALS[:3], reports=nats, metadata=metadata))
+    assert board["configuration"].tolist() == [1, 0, 2]
+    assert board["difference"].tolist() == pytest.approx([-1.0, 0.0, 1.5])
+    assert board["nll_mean"].tolist() == pytest.approx([shift + 1, shift + 2, shift + 3.5])
+
+
 def test_what_keeps_the_constraint_comes_first(search: Search) -> None:
     bits = [with_bits(TRIALS[0], 3.0), with_bits(TRIALS[1], 3.04), with_bits(TRIALS[2], 3.2)]
     found = search(*TRIALS[:3], reports=bits, metadata=KEPT)
