@@ -1,8 +1,9 @@
-"""Images that were given in Python: arrays, tensors, or a data set of torch's kind."""
+"""Images or tables that were given in Python: arrays, tensors, or a data set of torch's kind."""
 
 from __future__ import annotations
 
 from collections.abc import Sized
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from mollitune._errors import MollituneError
 
 from .images import Images, Labels, UInt8
+from .tables import ROWS, checked_column
 
 KIND = "array"
 _CHANNELS = (1, 3)
@@ -25,7 +27,8 @@ def give(data: Any) -> str:
     Args:
         data: Bytes, or numbers k / 255 in [0, 1], as an array or tensor with shape (N, H, W),
             (N, C, H, W) or (N, H, W, C), C of 1 or 3; a pair of that and N class labels; or a data
-            set whose items are images, or begin with an image and its label.
+            set whose items are images, or begin with an image and its label. Numbers other than
+            bytes, with shape (N, D), are the rows of a table.
 
     Raises:
         MollituneError: If it is none of these.
@@ -33,6 +36,11 @@ def give(data: Any) -> str:
     if not isinstance(data, tuple) and not hasattr(data, "shape"):
         data = _collected(data)
     pixels, labels = data if isinstance(data, tuple) else (data, None)
+    if len(np.shape(pixels)) == 2 and labels is None and _array(pixels).dtype != np.uint8:
+        rows = Images(KIND, _rows(_array(pixels)))
+        name = f"{ROWS}{rows.sha256[:12]}"
+        _given[name] = replace(rows, name=name, known_sha256=rows.sha256)
+        return name
     unnamed = Images(KIND, _bytes(_array(pixels)), _classes(labels, len(pixels)))
     name = f"{KIND}:{unnamed.sha256[:12]}"
     _given[name] = Images(name, unnamed.pixels, unnamed.labels, unnamed.sha256)
@@ -55,6 +63,14 @@ def given(spec: str) -> Images:
 
 def _array(data: Any) -> npt.NDArray[Any]:
     return np.asarray(data.detach().cpu() if hasattr(data, "detach") else data)
+
+
+def _rows(array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Return the rows of a table (N, D)."""
+    if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
+        raise MollituneError(f"dataset: a table of numbers is wanted, not of {array.dtype}")
+    columns = [checked_column(f"dataset: column {k}", own) for k, own in enumerate(array.T)]
+    return np.stack(columns, axis=1).astype(np.float32)
 
 
 def _bytes(array: npt.NDArray[Any]) -> UInt8:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,8 @@ from mollitune._files import first_line
 from .images import Images
 
 KIND = "table"
+ROWS = "array:rows-"
+"""Start of the names of tables that were given in Python."""
 SUFFIXES = frozenset({".csv", ".tsv"})
 MOST_COLUMNS = 1000
 FEWEST_VALUES = 10
@@ -41,7 +44,8 @@ def is_table(spec: str) -> bool:
     """Return whether a data set is a table, by the name that a config has for it."""
     kind, _, rest = spec.partition(":")
     path = Path(spec.partition("#")[0])
-    return (kind in SHIPPED and not rest) or kind == KIND or path.suffix.lower() in SUFFIXES
+    shipped, array = kind in SHIPPED and not rest, spec.startswith(ROWS)
+    return shipped or array or kind == KIND or path.suffix.lower() in SUFFIXES
 
 
 def load_table(spec: str) -> Images:
@@ -117,7 +121,19 @@ def _column(spec: str, name: str, column: pa.ChunkedArray) -> npt.NDArray[np.flo
     what = f"dataset {spec}: column {name!r}"
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         raise MollituneError(f"{what} holds no numbers ({column.type}); {_WHERE}")
-    values = pc.cast(column, pa.float64()).to_numpy()
+    return checked_column(what, pc.cast(column, pa.float64()).to_numpy())
+
+
+def checked_column(what: str, values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return the numbers of a column.
+
+    Args:
+        what: The column, for errors.
+        values: Its numbers with shape (N,).
+
+    Raises:
+        MollituneError: If one is not finite, or too few differ.
+    """
     if not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values))[0])
         raise MollituneError(
@@ -129,4 +145,4 @@ def _column(spec: str, name: str, column: pa.ChunkedArray) -> npt.NDArray[np.flo
         raise MollituneError(
             f"{what} has {found} only, and a density would grow without bound there; {_WHERE}"
         )
-    return np.asarray(values)
+    return np.asarray(values, np.float64)

@@ -8,9 +8,11 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 
 from mollitune._errors import MollituneError
 from mollitune.search.config import SearchConfig, check_models
+from mollitune.search.data.given import give
 from mollitune.search.data.images import split
 from mollitune.search.data.pairs import CELL, pair_plot
 from mollitune.search.data.sources import known_shape, load_images
+from mollitune.search.data.tables import is_table
 
 ROWS = np.random.default_rng(0).normal(5, 3, (200, 3))
 
@@ -94,6 +96,20 @@ def test_other_bad_tables(tmp_path: Path) -> None:
     told = csv(tmp_path / "late.csv", {"a": late[:, 0], "b": late[:, 1]})
     with pytest.raises(MollituneError, match="column 1 has one value in all rows of the training"):
         split(load_images(str(told)))
+
+
+def test_a_matrix_is_a_table() -> None:
+    name = give(ROWS)
+    assert is_table(name)
+    assert give(ROWS) == name
+    np.testing.assert_allclose(load_images(name).pixels, ROWS, rtol=1e-6)
+    assert known_shape(name) == (3,)
+    for column, message in (
+        (np.full(200, np.inf), "column 3 has no finite number in row 1 of the data"),
+        (np.ones(200), "column 3 has one value only"),
+    ):
+        with pytest.raises(MollituneError, match=f"^dataset: {message}"):
+            give(np.column_stack([ROWS, column]))
 
 
 def test_a_search_of_a_table_is_judged_by_its_likelihood() -> None:
