@@ -46,7 +46,7 @@ from .training.settings import HalfLife, ModelTraining, Training
 from .training.spec import BEST, LAST, Final
 
 _REFERENCE = r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*"
-_IMAGES = {"digits", "parquet", "folder", "cifar10", "celeba", "mnist", "fashionmnist"}
+_IMAGES = {"digits", "parquet", "folder", "idx", "cifar10", "celeba", "mnist", "fashionmnist"}
 _FOR_IMAGES = {"blur"}
 """Families that a table has no use for."""
 _ANY_SHARE = [0.1, 1.0]

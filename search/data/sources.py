@@ -34,8 +34,8 @@ _CLASSES = (
 )
 _IDX = ("mnist", "fashionmnist")
 KNOWN = (
-    f"digits, parquet:FILE, folder:PATH, {', '.join(TORCHVISION)}, a path that is there; or of "
-    f"tables {', '.join(TABLES)}, table:FILE"
+    f"digits, parquet:FILE, folder:PATH, idx:PATH, {', '.join(TORCHVISION)}, a path that is "
+    f"there; or of tables {', '.join(TABLES)}, table:FILE"
 )
 
 
@@ -50,10 +50,11 @@ def load_images(spec: str) -> Images:
         spec: ``digits`` (scikit-learn's 8x8 digits), ``parquet:FILE`` (a file or folder of files
             in the layout of the Hugging Face hub: a column of image bytes and, if there is one,
             a column ``label`` of integers or strings), ``folder:PATH`` (image files; sub-folders
-            are classes), a path alone (whatever of these it is, or a folder of MNIST's IDX files),
-            or ``cifar10``, ``celeba``, ``mnist``, ``fashionmnist`` through torchvision (downloaded
-            to ``$MOLLITUNE_DATA``, or given as ``cifar10:ROOT``). ``@64`` at the end of a path
-            crops to the central square and resizes it to 64 x 64. Tables as for `load_table`.
+            are classes), ``idx:PATH`` (a folder of files in MNIST's format), a path alone
+            (whatever of these it is), or ``cifar10``, ``celeba``, ``mnist``, ``fashionmnist``
+            through torchvision (downloaded to ``$MOLLITUNE_DATA``, or given as ``cifar10:ROOT``).
+            ``@64`` at the end of a path crops to the central square and resizes it to 64 x 64.
+            Tables as for `load_table`.
 
     Raises:
         MollituneError: If the source is unknown, missing, unreadable or holds a corrupt image;
@@ -95,12 +96,11 @@ def _source(spec: str) -> DataSource | None:
     kind, _, rest = spec.partition(":")
     if kind == "digits" and not rest:
         return None
-    if kind in ("parquet", "folder"):
+    if kind in _KINDS:
         path, size = _path_and_size(rest)
         if not path:
             raise MollituneError(f"dataset {spec!r}: name the path, e.g. {kind}:my/images")
-        make = _parquet if kind == "parquet" else _folder
-        return make(spec, Path(path).expanduser(), size)
+        return _KINDS[kind](spec, Path(path).expanduser(), size)
     if kind in TORCHVISION:
         root = Path(rest).expanduser()
         if rest and kind in _IDX and root.is_dir() and idx_files(root):
@@ -122,7 +122,7 @@ def _recognised(spec: str) -> DataSource:
     if "/" in text or path.suffix:
         raise MollituneError(f"dataset {spec}: no such file or folder; check the path {path}")
     kind = spec.partition(":")[0]
-    names = ["digits", "parquet", "folder", "table", *TORCHVISION, *TABLES]
+    names = ["digits", *_KINDS, "table", *TORCHVISION, *TABLES]
     close = difflib.get_close_matches(kind, names, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     raise MollituneError(f"dataset {spec!r} is unknown; {hint}allowed: {KNOWN}")
@@ -193,7 +193,8 @@ def _image_column(spec: str, file: Path, table: pa.Table) -> str:
             return str(field.name)
     raise MollituneError(
         f"dataset {spec}: {file} has no column of image bytes; columns: "
-        f"{', '.join(table.column_names)}; expected `image` = struct{{bytes, path}} or bytes"
+        f"{', '.join(table.column_names)}; expected `image` = struct{{bytes, path}} or bytes; a "
+        f"table of numbers is table:{file}"
     )
 
 
@@ -228,6 +229,16 @@ def _folder(spec: str, path: Path, size: int | None) -> DataSource:
     return DataSource(
         spec, "folder", path, lambda: files, lambda: _read_folder(spec, path, files, size), size
     )
+
+
+def _idx(spec: str, path: Path, size: int | None) -> DataSource:
+    if not (path.is_dir() and idx_files(path)):
+        raise MollituneError(f"dataset {spec}: no files ...-images-idx3-ubyte in {path}")
+    return idx_source(spec, path, size)
+
+
+_KINDS = {"parquet": _parquet, "folder": _folder, "idx": _idx}
+"""What a path may hold, by what stands in front of it."""
 
 
 def _read_folder(spec: str, path: Path, files: list[Path], size: int | None) -> Images:

@@ -105,11 +105,13 @@ def test_a_folder_of_idx_files(tmp_path: Path, suffix: str) -> None:
     for part, count in (("train", 6), ("t10k", 2)):
         write_idx(tmp_path / f"{part}-images-idx3-ubyte{suffix}", pixels[:count])
         write_idx(tmp_path / f"{part}-labels-idx1-ubyte{suffix}", labels[:count])
-    for spec in (str(tmp_path), f"fashionmnist:{tmp_path}"):
+    for spec in (str(tmp_path), f"idx:{tmp_path}", f"fashionmnist:{tmp_path}"):
         images = load_images(spec)
         assert (images.pixels[:, 0] == pixels).all()  # those to train on
         assert labels_of(images) == [1, 0, 2, 0, 3, 4]
     assert load_images(f"{tmp_path}@8").shape == (1, 8, 8)
+    with pytest.raises(MollituneError, match="no files ...-images-idx3-ubyte in"):
+        load_images(f"idx:{tmp_path}/none")
     file = tmp_path / f"train-labels-idx1-ubyte{suffix}"
     write_idx(file, labels[:5])
     with pytest.raises(MollituneError, match="6 images and 5 labels in"):
