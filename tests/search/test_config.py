@@ -104,7 +104,7 @@ BAD = {
     "zzz: 5": "unknown key 'zzz'; allowed: name, dataset, model",
     "lr: 5": r"unknown key 'lr'; did you mean 'model.lr'\? allowed: name,",
     "fid: {final: {mark: 5}}": r"unknown key 'fid.final.mark'; did you mean 'marks'\?",
-    "fid: {final: first}": r"'fid.final' is 'first': write last, or \{marks: 3, share: .1\}",
+    "fid: {final: first}": r"'fid.final' is 'first': write last, best, or \{marks: 3, share: .1\}",
     "samples: 5": r"did you mean 'fid.samples' or 'confirm.samples'\?",
     "model: [vae, {name: glow, step: 5}]": r"unknown key 'model.1.step'; did you mean 'steps'\?",
     "fid: {sample: 5}": r"unknown key 'fid.sample'; did you mean 'samples'\? allowed: extractor",

@@ -54,6 +54,7 @@ from .user import (
 )
 
 __all__ = [
+    "COLUMNS",
     "EFFICIENTNET",
     "INCEPTION",
     "INCEPTION_FILE",

@@ -107,7 +107,7 @@ def test_nothing_finished(search: Search, results: Results) -> None:
 @pytest.mark.parametrize(
     ("metrics", "message"),
     [
-        (("fid", "loss"), "'fake' has no metric 'loss'; allowed: fid, kid, .*, bpd$"),
+        (("fid", "loss"), "'fake' has no metric 'loss'; allowed: fid, kid, .*, bpd, nll$"),
         (("level", "fid"), "neither lower nor higher values of 'level' .*; allowed: fid, kid"),
         (("fid", "fid"), "two different metrics; allowed: fid, kid"),
         (("fid", "kid"), "'kid' was not measured in 'fake'; measured: fid, bpd$"),

@@ -110,7 +110,7 @@ def test_a_folder_of_idx_files(tmp_path: Path, suffix: str) -> None:
         assert (images.pixels[:, 0] == pixels).all()  # those to train on
         assert labels_of(images) == [1, 0, 2, 0, 3, 4]
     assert load_images(f"{tmp_path}@8").shape == (1, 8, 8)
-    with pytest.raises(MollituneError, match="no files ...-images-idx3-ubyte in"):
+    with pytest.raises(MollituneError, match=r"no files \.\.\.-images-idx3-ubyte in"):
         load_images(f"idx:{tmp_path}/none")
     file = tmp_path / f"train-labels-idx1-ubyte{suffix}"
     write_idx(file, labels[:5])
