@@ -60,10 +60,17 @@ def _provenance(results: Results, found: "Best", note: str) -> dict[str, Any]:
         "dataset_sha256": dataset.get("sha256"),
         "extractor_sha256": extractor.get("sha256"),
         "extractor_resize": extractor.get("resize"),
+        "keep": _keep(_mapping(results.metadata.get("config"))),
         "training": _training(_mapping(results.metadata.get("config")), found),
         "note": note,
         "versions": results.metadata.get("versions", {}),
     }
+
+
+def _keep(config: Mapping[str, Any]) -> str:
+    """Return which weights a search judged its runs by, as ``mollitune train`` names them."""
+    final = _mapping(_mapping(config.get("fid")).get("final"))
+    return "best" if final.get("best") else "last"
 
 
 def _over_budgets(results: Results, found: "Best") -> dict[str, Any]:

@@ -52,6 +52,10 @@ def train(
     evaluations: Annotated[
         int | None, typer.Option(help="Evaluations on the way; default: 10.")
     ] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(help=f"Weights to keep, last or best by validation data; {AS_SEARCHED}."),
+    ] = None,
     output: Annotated[
         str | None,
         typer.Option(help="Folder or URI of the training; default: runs/MODEL-DATASET-FAMILY."),
@@ -83,6 +87,7 @@ def train(
         **{"model": model, "dataset": dataset, "steps": steps, **settings},
         **{"hparams": parse_hparams([*(hparams or []), *(more or [])]) or None, "seed": seed},
         **{"extractor": extractor, "fid_samples": fid_samples, "evaluations": evaluations},
+        "keep": keep,
     }
     settled = settle(source, asked)
     folder = output or settled.folder(source.schedule)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
@@ -18,11 +18,11 @@ from mollitune.search.plain_yaml import parse_yaml
 from mollitune.search.policy.ladder import extrapolation
 from mollitune.search.policy.space import FamilySpace
 from mollitune.search.training.settings import Training, may_be_null
-from mollitune.search.training.spec import TrialSpec
+from mollitune.search.training.spec import BEST, Final, TrialSpec
 
 FRESH = "runs"
 """Folder of the trainings that are given no folder."""
-_OF_THE_SEARCH = ("model", "dataset", "steps", "extractor", "fid_samples")
+_OF_THE_SEARCH = ("model", "dataset", "steps", "extractor", "fid_samples", "keep")
 
 
 class _What(BaseModel):
@@ -40,6 +40,9 @@ class TrainSettings(Training, _What):
     evaluations: int = Field(
         10, ge=1, le=10_000, description="evaluations on the way, the one at the end included"
     )
+    keep: Literal["last", "best"] = Field(
+        "last", description="weights to keep: the last, or the best by NLL of validation data"
+    )
 
     @field_validator("extractor")
     @classmethod
@@ -56,6 +59,7 @@ class TrainSettings(Training, _What):
             steps=self.steps,
             every=1 / self.evaluations,
             training=Training.of(self),
+            final=Final(best=self.keep == BEST),
         )
 
     def folder(self, schedule: Schedule) -> str:

@@ -26,6 +26,7 @@ from mollitune.search.metrics.reference import Reference, compute_statistics
 from mollitune.search.terminal import working
 from mollitune.search.training.programs import check_compiler
 from mollitune.search.training.settings import Training
+from mollitune.search.training.spec import LAST
 from mollitune.search.training.tryout import try_model
 
 from .settings import ScheduleSource, TrainSettings
@@ -129,7 +130,12 @@ def refuse_other(before: Mapping[str, Any], wanted: Mapping[str, Any], location:
         MollituneError: The message names what differs.
     """
     # what was no setting yet was as its default is
-    there = {**Training().model_dump(), **before["settings"], "schedule": before["schedule"]}
+    there = {
+        **Training().model_dump(),
+        "keep": LAST,
+        **before["settings"],
+        "schedule": before["schedule"],
+    }
     differing = [name for name, value in wanted.items() if there.get(name) != value]
     if differing:
         name = differing[0]

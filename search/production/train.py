@@ -214,6 +214,7 @@ class _Run:
                 **self._rows[-1],
                 "fid": measured.fid,
                 "bpd": bpd,
+                "nll": trial.nats(bpd),
                 "fid_reference": "test",
                 "non_finite_samples": trial.lost_samples + measured.non_finite,
                 "eval_seconds": time.perf_counter() - start,
@@ -234,7 +235,8 @@ class _Run:
             "fid_reference_size": self._setup.test.count,
             "fid_samples": self._settings.fid_samples,
             "bpd": _finite(bpd),
-            "weights": "last" if self._trial.averaged is None else "ema",
+            "nll": _finite(self._trial.nats(bpd)),
+            "weights": self._settings.keep if self._trial.averaged is None else "ema",
         }
 
     def _title(self) -> str:

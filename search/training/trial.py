@@ -249,7 +249,7 @@ class Trial:
             fid=measured.fid,
             step_fid=measured.fid,
             bpd=bpd,
-            nll=bpd * math.prod(self.image_shape) * math.log(2),
+            nll=self.nats(bpd),
             train_loss=train_loss,
             non_finite_losses=self.lost_steps,
             non_finite_samples=self.lost_samples,
@@ -278,6 +278,10 @@ class Trial:
         with self._evaluating() as model:
             measured = self._measure(model, meter)
             return measured, self._bits_per_dim(model, as_tensor(images.pixels).to(self.device))
+
+    def nats(self, bpd: float) -> float:
+        """Return bits per dimension as nats of a whole image or row."""
+        return bpd * math.prod(self.image_shape) * math.log(2)
 
     @property
     def averaged(self) -> GenerativeModel | None:

@@ -68,6 +68,7 @@ def test_round_trip_with_provenance(results: Results, tmp_path: Path) -> None:
         "fid_samples": 500,
         **{"steps": 1000, "budgets": [1000], "trend": None, "target": None},
         **dict.fromkeys(unknown),
+        "keep": "last",
         "training": {},
         "note": UNCONFIRMED,
         "versions": METADATA["versions"],

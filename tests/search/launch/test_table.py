@@ -39,3 +39,8 @@ def test_a_table_goes_the_whole_way(place: Place) -> None:
     )
     rows = pd.read_parquet(place.folder / "trained" / "metrics.parquet")
     assert rows["nll"].notna().all()
+    result = json.loads((place.folder / "trained" / "train.json").read_text())["result"]
+    assert result["weights"] == "best"
+    assert result["nll"] == rows["nll"].iloc[-1]
+    on_the_way = rows[rows["fid_reference"] == "validation"]["nll"]
+    assert on_the_way.iloc[-1] == pytest.approx(on_the_way.min())

@@ -109,6 +109,7 @@ def test_a_training_is_the_trial_of_a_search_at_its_own_budget(
     assert described()["result"] == ended.result
     assert ended.result == {
         **{"step": 40, "fid": measured.fid, "bpd": bpd, "fid_samples": 80, "weights": "last"},
+        "nll": trial.nats(bpd),
         **{"fid_reference": "test", "fid_reference_size": len(digits.test)},
     }
     last = table.iloc[-1]
@@ -137,7 +138,7 @@ def test_the_folder_tells_everything(go: Go, digits: Splits) -> None:
     assert found["status"] == "finished"
     assert found["settings"] == {
         **Training(ema=0.1).model_dump(),
-        **{"extractor": "lenet", "device": "cpu"},
+        **{"extractor": "lenet", "device": "cpu", "keep": "last"},
         **SETTINGS,
     }
     assert found["schedule"] == MOLLIFY.to_dict()

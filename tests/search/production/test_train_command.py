@@ -92,7 +92,7 @@ def test_options_reach_the_training(run: Run) -> None:
         **Training().model_dump(),
         **{"model": "vae", "dataset": "digits", "steps": 10, "seed": 4},
         **{"hparams": {"latent": 2, "hidden": 8}, "batch_size": 16, "lr": 0.01, "ema": 0.2},
-        **{"extractor": "lenet", "fid_samples": 50, "evaluations": 2},
+        **{"extractor": "lenet", "fid_samples": 50, "evaluations": 2, "keep": "last"},
         **{"device": "cpu", "precision": "bf16"},
     }
 
