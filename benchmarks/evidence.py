@@ -29,7 +29,9 @@ from mollitune.models import dequantise
 from mollitune.schedules import Schedule, Sigmoid, Vanilla
 from mollitune.search.data.images import Splits, as_tensor, split
 from mollitune.search.data.sources import load_images
+from mollitune.search.launch.controls import constant
 from mollitune.search.metrics.extractors.extractor import cache_folder, prepare_extractor
+from mollitune.search.metrics.extras.prior import fitted
 from mollitune.search.metrics.fid import FidMeter
 from mollitune.search.metrics.reference import Reference, compute_statistics
 from mollitune.search.training.settings import Training
@@ -94,8 +96,16 @@ def named(data: str) -> str:
 
 
 def schedule_of(arm: str) -> Schedule:
-    """Return what ``vanilla`` or ``sigmoid .6`` names: the paper's curve until that progress."""
-    return Vanilla() if arm == "vanilla" else Sigmoid(until=float(arm.split()[1]))
+    """Return what an arm names.
+
+    ``vanilla``, ``sigmoid .6`` (the paper's curve until that progress) or ``constant .6`` (its
+    control: constant noise of the same mean level until the same progress).
+    """
+    if arm == "vanilla":
+        return Vanilla()
+    name, until = arm.split()
+    schedule = Sigmoid(until=float(until))
+    return schedule if name == "sigmoid" else constant(schedule) or schedule
 
 
 def steps_that_fit(setup: Setup, runs: Sequence[tuple[str, int]], seconds: float) -> int:
@@ -178,20 +188,6 @@ def aggregate(model: Any, pixels: Tensor) -> Tensor:
         noise = torch.randn(mean.shape, generator=generator, device=mean.device)
         codes.append(mean + (0.5 * log_variance).exp() * noise)
     return torch.cat(codes)
-
-
-def fitted(codes: Tensor, generator: torch.Generator) -> Callable[[int], Tensor]:
-    """Return what draws from the Gaussian with mean and covariance of the codes."""
-    jitter = 1e-6 * torch.eye(codes.shape[1], device=codes.device)
-    centre, root = codes.mean(0), torch.linalg.cholesky(torch.cov(codes.T) + jitter)
-
-    def draw(n: int) -> Tensor:
-        size = (n, codes.shape[1])
-        noise = torch.randn(size, generator=generator, device=codes.device)
-        drawn: Tensor = centre + noise @ root.T
-        return drawn
-
-    return draw
 
 
 def decoded(model: Any, codes: Tensor) -> Tensor:

@@ -273,6 +273,7 @@ def result(rng: random.Random, progress: float) -> dict[str, Any]:
         step_fid=fid,
         bpd=3.5 + fid / 100,
         nll=math.nan,
+        train_bpd=None,
         train_loss=fid / 50,
         probe_fid=None,
         probe_steps=0,

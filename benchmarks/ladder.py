@@ -102,10 +102,11 @@ def _metadata(name: str, row: Row, shortest: int, time: datetime) -> dict[str, A
 
 def foreseen(rows: Sequence[Row], measure: str, level: float = 0.9) -> Iterator[str]:
     """Yield as Markdown what the shorter budgets say of the longest, and what came."""
-    arms = {row["arm"] for row in rows}
     steps = sorted({row["steps"] for row in rows})
-    of_all = [s for s in steps if {row["arm"] for row in rows if row["steps"] == s} == arms]
-    first, last = of_all[0], of_all[-1]
+    first, last = steps[0], steps[-1]
+    ran = [{row["arm"] for row in rows if row["steps"] == budget} for budget in steps]
+    arms = set.intersection(*ran)
+    rows = [row for row in rows if row["arm"] in arms]
     told: dict[Configuration, dict[int, float]] = {}
     for row in rows:
         if row["steps"] < last:

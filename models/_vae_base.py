@@ -92,6 +92,12 @@ class LatentVariableModel(GenerativeModel):
         mean, log_variance, _ = self._code(x)
         return mean, log_variance
 
+    @torch.no_grad()
+    def codes(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """One draw from the posterior of each image, ``(N, C, H, W)`` to ``(N, latent)``."""
+        z, _ = self._latents(x, self._code(x), generator)
+        return z
+
     def decode(self, z: Tensor) -> Tensor:
         """Mean of ``p(x|z)``: shape ``(N, latent)`` to ``(N, C, H, W)``, unbounded."""
         mean: Tensor = self.decoder(z).to(z.dtype)

@@ -201,7 +201,8 @@ class Search:
         outcome = confirm_search(self.folder, self._console, request, self.config.address)
         found = self._result(outcome)
         for verdict in write_verdict(found):
-            self._console.print(verdict.sentence, markup=False, highlight=False, soft_wrap=True)
+            for text in filter(None, (verdict.sentence, verdict.also)):
+                self._console.print(text, markup=False, highlight=False, soft_wrap=True)
         return found
 
     @property

@@ -500,7 +500,8 @@ def _print_verdict(folder: str) -> None:
         if verdict.ladder:
             console.print(f"{verdict.where}:", soft_wrap=True, highlight=False, markup=False)
         _print_frame(verdict.table(), console)
-        console.print(verdict.sentence, soft_wrap=True, highlight=False, markup=False)
+        for text in filter(None, (verdict.sentence, verdict.also)):
+            console.print(text, soft_wrap=True, highlight=False, markup=False)
     _print_trends(results)
     _write_own_files(results, folder, console)
     for model in dict.fromkeys(verdict.model for verdict in found):

@@ -28,7 +28,7 @@ from mollitune.schedules import Option
 from mollitune.schedules import families as family_names
 
 from .data.tables import is_table
-from .metrics.extractors.names import INCEPTION, check_extractor_name
+from .metrics.extractors.names import INCEPTION, beside_metric, check_extractor_name
 from .plain_yaml import parse_yaml, read_yaml
 from .policy.configuration import with_settings
 from .policy.dimensions import contains, ends, spelled_out
@@ -39,7 +39,7 @@ from .policy.rules import rules, spelled
 from .policy.source import arms_within
 from .policy.space import FamilySpace, parameter_types
 from .store.columns import Metric
-from .store.evaluation import MEASURED
+from .store.evaluation import MEASURED, OPTIONAL
 from .store.objective import Constraint, Objective, constraint_of, objective_of
 from .training.searchable import split
 from .training.settings import HalfLife, ModelTraining, Training
@@ -63,6 +63,10 @@ MAX_SHOWN = 400
 class _Section(BaseModel):
     # strict, because YAML has types: `trials: "8"` or `trials: true` is a slip, not a number.
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def _as_list(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
 
 
 def _extra_name(name: str) -> str:
@@ -148,19 +152,40 @@ class FidConfig(_Section):
     ema: HalfLife = Field(
         None, description="`ema` of each model without one; read for the sake of older configs"
     )
-    extra: list[Annotated[str, AfterValidator(_extra_name)]] = Field(
+    beside: Annotated[list[str], BeforeValidator(_as_list)] = Field(
         default_factory=list,
-        description="more metrics per evaluation: kid, prc (precision and recall), fid_infinity, "
-        "mind, or module:Class",
+        max_length=8,
+        description="more extractors, such as efficientnet-lite0: at the end of each training FID "
+        "is measured in their features, too; extractor decides, and a verdict says where they "
+        "disagree",
+    )
+    extra: list[Annotated[str, AfterValidator(_extra_name)]] = Field(
+        default=["kid", "prior"],
+        description="more metrics: kid, prior (of VAEs, at the end of a training: FID with a "
+        "fitted prior and of reconstructions), prc (precision and recall), fid_infinity, mind, or "
+        "module:Class",
     )
 
     @model_validator(mode="after")
     def _known_extractor(self) -> Self:
-        check_extractor_name(self.extractor)
+        for name in (self.extractor, *self.beside):
+            check_extractor_name(name)
+        _unique([self.extractor, *self.beside], "beside")
+        _unique([metric.name for metric in map(beside_metric, self.beside)], "beside")
         if self.extractor != INCEPTION and self.weights is not None:
             raise ValueError(f"weights belongs to {INCEPTION}, not to {self.extractor}")
         _unique(self.extra, "extra")
         return self
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """What is measured besides what every search measures."""
+        return [*_extra_metrics(self.extra), *map(beside_metric, self.beside)]
+
+    @property
+    def own_metrics(self) -> list[Metric]:
+        """Those of `metrics` whose columns not every search has."""
+        return [metric for metric in self.metrics if metric.name not in OPTIONAL]
 
 
 Logger = Literal["tensorboard", "mlflow", "wandb"]
@@ -392,10 +417,6 @@ class ModelConfig(ModelTraining, _Entry):
     def _as_written(self, handler: Any) -> dict[str, Any]:
         searched = {name: spelled_out(d) for name, d in self._hyperspace.dimensions.items()}
         return with_settings(handler(self), searched)
-
-
-def _as_list(value: object) -> list[object]:
-    return value if isinstance(value, list) else [value]
 
 
 def _models(value: object) -> list[object]:
@@ -727,7 +748,7 @@ class SearchConfig(_Section):
         return constraint_of(self._metric(name), text)
 
     def _metric(self, name: str) -> Objective:
-        return objective_of(name, () if name in MEASURED else _extra_metrics(self.fid.extra))
+        return objective_of(name, () if name in MEASURED else self.fid.metrics)
 
     @property
     def root(self) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ import pandas as pd
 from mollitune.analysis.words import fid_text, plus_minus
 from mollitune.schedules import Schedule
 from mollitune.search.policy import Settings
-from mollitune.search.store import Constraint
+from mollitune.search.store import Constraint, Objective
 
 from .judgement import Difference, kept_level
+from .measures import Measure
 from .paired import detectable, standard_deviation
 
 FORMAT = "mollitune.verdict"
@@ -52,6 +54,7 @@ class Arm:
         second: What the constraint bounds, the mean over its runs, or with a bound that is
             measured from vanilla the mean difference from the baseline; None without one.
         allowed: Whether it keeps the constraint.
+        measures: What it shows in the metrics that do not decide, by column.
     """
 
     configuration: int
@@ -73,6 +76,7 @@ class Arm:
     equal: Difference | None = None
     second: float | None = None
     allowed: bool = True
+    measures: Mapping[str, Measure] = field(default_factory=dict)
 
     @property
     def is_vanilla(self) -> bool:
@@ -116,6 +120,7 @@ class Arm:
             "beats_vanilla": self.beats_vanilla,
             "second": self.second,
             "allowed": self.allowed,
+            "measures": {name: own._asdict() for name, own in self.measures.items()},
             "tied": self.tied,
             "out": self.out,
             "failed": self.failed,
@@ -143,6 +148,9 @@ class Verdict:
         complete: Whether every arm has got them, is out, or has failed.
         arms: The arms, lowest mean first, those that are out last.
         sentence: The verdict in one honest sentence.
+        also: What the metrics that do not decide make of the choice, or of the closest to it, in
+            one more; empty where there is nothing to say.
+        metrics: Those metrics, by column.
         budget: Training images of each run; 0 for confirmations of an earlier version.
         metric: What the values are of: FID, or what else the search minimises.
         constraint: What a second metric must keep; None without such a bound.
@@ -165,6 +173,8 @@ class Verdict:
     complete: bool
     arms: tuple[Arm, ...]
     sentence: str = ""
+    also: str = ""
+    metrics: Mapping[str, Objective] = field(default_factory=dict)
     budget: int = 0
     fid_final: str = "last"
     metric: str = "FID"
@@ -294,6 +304,7 @@ class Verdict:
             "tie_set": [arm.configuration for arm in self.tie_set],
             "detectable": self.detectable,
             "sentence": self.sentence,
+            "also": self.also,
             "arms": [arm.to_dict() for arm in self.arms],
         }
 

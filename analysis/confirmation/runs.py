@@ -21,6 +21,7 @@ from mollitune.search.store import (
     read_confirmation_file,
 )
 
+from .measures import other_metrics, values_of
 from .paired import LEVEL
 
 _NO_VALUE = "no finite value on clean data at full budget"
@@ -38,6 +39,7 @@ class ArmRuns:
         trials: Number of the complete run of each seed.
         fids: FID of each seed, or what else the search minimises.
         second: What the constraint bounds, of each seed; empty without one.
+        others: The metrics that do not decide, by column and seed.
         failed: What went wrong with each seed that failed.
         dropped: Why it gets no more seeds; None if it does.
     """
@@ -48,6 +50,7 @@ class ArmRuns:
     trials: dict[int, int] = field(default_factory=dict)
     fids: dict[int, float] = field(default_factory=dict)
     second: dict[int, float] = field(default_factory=dict)
+    others: dict[str, dict[int, float]] = field(default_factory=dict)
     failed: dict[int, str] = field(default_factory=dict)
     dropped: str | None = None
 
@@ -140,6 +143,8 @@ def read_confirmation(
         columns = comparable["configuration"], comparable["seed"], seconds
         for configuration, seed, value in zip(*columns, strict=True):
             arms[int(configuration)].second[int(seed)] = float(value)
+    for number_of, others in values_of(comparable, other_metrics(results)).items():
+        arms[number_of].others = others
     _add_drops(arms, _rows(results, "decisions", number), set(trials["trial"]))
     most = max(len(arm.fids.keys() | arm.failed.keys()) for arm in arms.values())
     return ConfirmationRuns(
@@ -205,6 +210,9 @@ def _joined(arm: ArmRuns, before: ArmRuns | None, seeds: set[int]) -> ArmRuns:
         trials=some(before.trials) | arm.trials,
         fids=some(before.fids) | arm.fids,
         second=some(before.second) | arm.second,
+        others={
+            name: some(before.others.get(name, {})) | values for name, values in arm.others.items()
+        },
     )
 
 

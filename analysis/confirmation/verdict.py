@@ -15,6 +15,7 @@ from mollitune.search.store import Constraint
 
 from .arms import FORMAT, VERSION, Arm, Verdict
 from .judgement import Judgement, judge
+from .measures import by_other_metrics, measures, other_metrics
 from .runs import ArmRuns, contests, latest_number, read_confirmation, with_earlier
 from .sentence import sentence
 
@@ -125,7 +126,10 @@ def _verdict(results: Results, number: int, model: str, scale: float) -> Verdict
         dict(_twins(runs.arms, baseline)),
         runs.anytime,
     )
-    arms = [_arm(arm, judgement) for arm in runs.arms]
+    plain = {} if baseline is None else baseline.others
+    arms = [
+        replace(_arm(arm, judgement), measures=measures(arm.others, plain)) for arm in runs.arms
+    ]
     if results.constraint is not None:
         arms = [
             _bounded(arm, own, baseline, results.constraint)
@@ -147,13 +151,22 @@ def _verdict(results: Results, number: int, model: str, scale: float) -> Verdict
         complete=all(arm.is_done(runs.planned) for arm in runs.arms),
         arms=tuple(sorted(arms, key=_order)),
         metric=results.objective.title,
+        metrics=other_metrics(results),
         constraint=results.constraint,
         scale=scale,
         ladder=runs.budgets > 1,
         earlier=runs.earlier,
         anytime=runs.anytime,
     )
-    return replace(found, sentence=sentence(found))
+    return replace(found, sentence=sentence(found), also=_also(found))
+
+
+def _also(found: Verdict) -> str:
+    """What the other metrics say of the choice; where that is vanilla, of the closest to it."""
+    kept = [arm for arm in found.schedules if arm.out is None]
+    choice = found.choice
+    closest = choice if choice in kept else next(iter(kept), None)
+    return "" if closest is None else by_other_metrics(closest, found.metrics)
 
 
 def _twins(arms: Sequence[ArmRuns], baseline: ArmRuns | None) -> Iterator[tuple[int, int]]:

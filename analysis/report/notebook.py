@@ -83,7 +83,9 @@ def figures(results: Results, model: str | None = None) -> dict[str, go.Figure]:
 
 def _model(results: Results, model: str) -> list[Markup]:
     told = [best(results, model).sentence]
-    told += [found.sentence for found in verdicts(results) if found.model == model]
+    for found in verdicts(results):
+        if found.model == model:
+            told += filter(None, (found.sentence, found.also))
     board = leaderboard(results, model).head(SHOWN)
     shown = board[[name for name in board if _COLUMNS.fullmatch(str(name))]]
     html = shown.to_html(index=False, border=0, float_format="{:.4g}".format)  # escapes

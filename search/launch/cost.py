@@ -64,7 +64,7 @@ def describe_cost(
     for name, plan in plans.items():
         steps, measured = config.steps_of(name), costs[name]
         evaluation = measured.of_evaluation(plan.samples)
-        whole = steps * measured.step + plan.evaluations * evaluation
+        whole = steps * measured.step + measured.of_plan(plan)
         yield (
             f"cost: {name} about {duration(whole)} per trial: {steps:,} steps of "
             f"{_short(measured.step)}, {plan.evaluations} evaluations of {_short(evaluation)}"

@@ -154,7 +154,7 @@ def _measured_model(
 def _time_model(context: Context, name: str, device: torch.device) -> Costs:
     compiled = context.config.resources.compile
 
-    def evaluate(steps: int, samples: int) -> tuple[float, float]:
+    def evaluate(steps: int, samples: int) -> tuple[float, float, float]:
         spec = replace(context.whole_run(name, Vanilla(), seed=0), steps=steps)
         trial = Trial(
             spec,
@@ -165,8 +165,11 @@ def _time_model(context: Context, name: str, device: torch.device) -> Costs:
             context.config.fid.extra,
             compiled=compiled,
         )
-        (last,) = trial.run()
-        return last.step_seconds, last.eval_seconds
+        trial.train()
+        last = trial.report()
+        plain = trial.evaluate(last.train_loss, last.step_seconds)
+        more = last.eval_seconds - plain.eval_seconds
+        return last.step_seconds, plain.eval_seconds, more
 
     if compiled:
         evaluate(2, 2)  # the code is made here; trials find it on disk, if it is theirs, too

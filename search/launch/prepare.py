@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ from rich.console import Console
 from mollitune._errors import MollituneError
 from mollitune._files import first_line
 from mollitune.search.config import SearchConfig, check_models
-from mollitune.search.data.images import Images, split
+from mollitune.search.data.images import Images, Splits, split
 from mollitune.search.data.sources import load_images
 from mollitune.search.metrics.extractors.extractor import (
     LENET,
@@ -49,11 +49,16 @@ def check_unchanged(metadata: dict[str, Any], context: Context) -> None:
     """Refuse to go on with other images or another extractor: values would not compare."""
     extractor = context.reference.extractor
     found = {"dataset": context.splits.train.sha256, "extractor": extractor.sha256}
+    known = {name: metadata[name]["sha256"] for name in found}
+    for other in context.reference.beside:
+        found[f"extractor {other.extractor.name}"] = other.extractor.sha256
+    for other in metadata["extractor"].get("beside", ()):
+        known[f"extractor {other['name']}"] = other["sha256"]
     for name, digest in found.items():
-        if metadata[name]["sha256"] != digest:
+        if known.get(name) != digest:
             raise MollituneError(
                 f"the {name} has changed since the search began: sha256 {digest[:12]} instead of "
-                f"{metadata[name]['sha256'][:12]}; restore it, or start a search with a new name"
+                f"{str(known.get(name))[:12]}; restore it, or start a search with a new name"
             )
 
 
@@ -91,39 +96,53 @@ def prepare(
         # as search.json will have it
         fid = config.fid.model_copy(update={"extractor": name})
         config = config.model_copy(update={"fid": fid})
-    with working(f"FID: training {name}", console) as progress:
-        extractor = prepare_extractor(
-            name, config.fid.weights, splits.train, cache_folder(), progress
-        )
-    images = {"validation": splits.validation, "test": splits.test}[reference]
-    with working(f"FID: measuring {len(images):,} {reference} {images.noun}", console) as progress:
-        how = partial(statistics, config, progress=progress, say=partial(_say, console))
-        measured = _reference(config, extractor, images, reference, how)
-    console.print(
-        f"FID: {extractor.name} {extractor.sha256[:12]} (resize: {extractor.resize}), against "
-        f"{measured.count} {reference} {images.noun}",
-        soft_wrap=True,
-    )
+    measured = _reference(config, name, splits, reference, console)
     return Context(config, splits, measured, folder, plans={})
 
 
 def _reference(
-    config: SearchConfig,
-    extractor: Extractor,
-    images: Images,
-    split: str,
-    compute: Callable[..., RealStatistics],
+    config: SearchConfig, name: str, splits: Splits, split: str, console: Console
 ) -> Reference:
-    """Measure the real images, or read what an earlier search measured."""
-    extras = config.fid.extra
+    """Measure the real images in the features that decide, and in those of ``fid.beside``."""
+    beside = []
+    for other in config.fid.beside:
+        usable, why = usable_extractor(other, splits.train, "fid.beside")
+        if why:
+            raise MollituneError(f"fid.beside: {other} needs labels; leave it out")
+        beside.append(_measured(config, usable, splits, split, console, ()))
+    found = _measured(config, name, splits, split, console, config.fid.extra)
+    return replace(found, beside=tuple(beside))
+
+
+def _measured(
+    config: SearchConfig,
+    name: str,
+    splits: Splits,
+    split: str,
+    console: Console,
+    extras: Sequence[str],
+) -> Reference:
+    """Measure the real images in the features of a network, or read what a search has measured."""
+    with working(f"FID: training {name}", console) as progress:
+        extractor = prepare_extractor(
+            name, config.fid.weights, splits.train, cache_folder(), progress
+        )
+    images = {"validation": splits.validation, "test": splits.test}[split]
     try:
         keep = need_real_features(extras)
         check_extras(extras, min(config.fid.samples, len(images)), keep)
-        return Reference.measure(
-            *(extractor, images, split, cache_folder()),
-            keep_features=keep,
-            compute=compute,
+        with working(f"FID: measuring {len(images):,} {split} {images.noun}", console) as progress:
+            found = Reference.measure(
+                *(extractor, images, split, cache_folder()),
+                keep_features=keep,
+                compute=partial(statistics, config, progress=progress, say=partial(_say, console)),
+            )
+        console.print(
+            f"FID: {extractor.name} {extractor.sha256[:12]} (resize: {extractor.resize}), against "
+            f"{found.count} {split} {images.noun}",
+            soft_wrap=True,
         )
+        return found
     except ValueError as error:
         raise MollituneError(f"fid.extra: {error}") from None
     except OSError as error:
@@ -131,6 +150,11 @@ def _reference(
             f"cannot keep the statistics of the real images in {cache_folder()} "
             f"({first_line(error)}); set MOLLITUNE_CACHE to a folder that can be written"
         ) from None
+
+
+def _described(extractor: Extractor) -> dict[str, Any]:
+    fields = ("name", "sha256", "resize", "features")
+    return {field: getattr(extractor, field) for field in fields}
 
 
 def statistics(
@@ -203,10 +227,8 @@ def describe(context: Context) -> dict[str, Any]:
             **splits.counts(),
         },
         "extractor": {
-            "name": extractor.name,
-            "sha256": extractor.sha256,
-            "resize": extractor.resize,
-            "features": extractor.features,
+            **_described(extractor),
+            "beside": [_described(other.extractor) for other in context.reference.beside],
         },
         "evaluation": {name: asdict(plan) for name, plan in context.plans.items()},
     }

@@ -84,6 +84,7 @@ def config_of(metadata: dict[str, Any], more: int = 0, address: str | None = Non
     # once a share of the time; what came of it stands in the description, see `plans_of`
     stored["fid"] = {key: value for key, value in stored["fid"].items() if key != "budget"}
     stored["fid"].setdefault("final", LAST)
+    stored["fid"].setdefault("extra", [])
     if address is not None:
         stored["address"] = address
     try:

@@ -22,7 +22,6 @@ from mollitune.schedules import Option, Schedule
 from mollitune.search.config import SearchConfig
 from mollitune.search.data.images import Images, Splits
 from mollitune.search.metrics.extractors.extractor import Extractor
-from mollitune.search.metrics.extras.registry import own_columns
 from mollitune.search.metrics.reference import RealStatistics, Reference
 from mollitune.search.store.description import read_description, read_metadata
 from mollitune.search.store.evaluation import OPTIONAL, Evaluation
@@ -119,8 +118,7 @@ class Asking:
         retry = Retry(wait_seconds(), say, self._lease)
         self._stop = StopAll()
         journal = Journal.open(folder, retry, self._job.record)
-        extras = own_columns(config.fid.extra)
-        self._store = Store.open(folder, self._job.params, retry, extras)
+        self._store = Store.open(folder, self._job.params, retry, config.fid.own_metrics)
         self._job.describe(self._store, "running", 0.0)
         self._context = context
         self._recorder = Recorder(self._store, context, self._stop.fail)
@@ -229,6 +227,7 @@ def _row(asked: Asked, found: Mapping[str, float], error: str | None) -> dict[st
         probe_steps=0,
         bpd=found["bpd"],
         nll=found.get("nll", math.nan),
+        train_bpd=found.get("train_bpd"),
         train_loss=math.nan,
         non_finite_losses=0,
         non_finite_samples=0,

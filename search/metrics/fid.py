@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from .extractors.names import beside_column
 from .extras.base import Sides
 from .extras.registry import check_extras, measure_extras
 from .moments import MomentStream
@@ -82,12 +83,14 @@ class FidMeter:
         self._extract = reference.extractor.build(device)
         self._real = real.placed(device)
 
-    def measure(self, draw: Callable[[int], Tensor]) -> Measurement:
+    def measure(self, draw: Callable[[int], Tensor], *, beside: bool = False) -> Measurement:
         """Draw samples batch by batch and return their metrics.
 
         Args:
             draw: Returns n images in [-1, 1] with shape (n, C, H, W), or rows (n, D).
+            beside: Whether the same samples are measured in the other networks, too.
         """
+        others = [FidStream(own, self.device) for own in self.reference.beside if beside]
         keep = bool(self.extras) or self.samples <= self._real.target.rank
         kept: list[Tensor] = []
         stream, pictures, non_finite = MomentStream(), [], 0
@@ -97,6 +100,8 @@ class FidMeter:
             pixels, shown = (to_bytes(x), PICTURES) if x.ndim == 4 else (_within(x), ROWS)
             if first < shown:
                 pictures.append(pixels[: shown - first].cpu().numpy())
+            for other in others:
+                other.add(pixels)
             features = self._extract(pixels)
             if keep:
                 kept.append(features)
@@ -110,7 +115,31 @@ class FidMeter:
             )
         else:
             fid, extras = self._real.target.distance(stream.moments()), {}
+        extras |= {other.column: other.fid() for other in others}
         return Measurement(fid, non_finite, np.concatenate(pictures), extras)
+
+
+class FidStream:
+    """FID in the features of one more network, of samples that come in batches.
+
+    Arguments:
+        reference: What to compare with.
+        device: Where the network runs.
+    """
+
+    def __init__(self, reference: Reference, device: torch.device) -> None:
+        self.column = beside_column(reference.extractor.name)
+        self._extract = reference.extractor.build(device)
+        self._target = reference.statistics.placed(device).target
+        self._moments = MomentStream()
+
+    def add(self, pixels: Tensor) -> None:
+        """Take in samples as bytes with shape (n, C, H, W)."""
+        self._moments.add(self._extract(pixels))
+
+    def fid(self) -> float:
+        """Return the FID of all samples so far."""
+        return self._target.distance(self._moments.moments())
 
 
 def _within(rows: Tensor) -> Tensor:

@@ -236,11 +236,13 @@ class Reference:
         extractor: The network, with its weights.
         statistics: Statistics of the real images' features.
         split: Which split the real images are.
+        beside: The same images in other networks; their FIDs are measured at a training's end.
     """
 
     extractor: Extractor
     statistics: RealStatistics
     split: str
+    beside: tuple[Reference, ...] = ()
 
     @classmethod
     def measure(

@@ -94,6 +94,13 @@ class Evaluation:
             better="lower",
         ),
     ]
+    train_bpd: Annotated[
+        float | None,
+        Measure(
+            "bits per dimension of as many clean training images, at full budget; what bpd has "
+            "more is overfitting"
+        ),
+    ]
     train_loss: Annotated[float, Measure("mean training loss since the last evaluation", True)]
     non_finite_losses: Annotated[
         int, Measure("steps so far that were skipped: loss or gradient not finite")
@@ -126,15 +133,17 @@ class Evaluation:
 def averaged(last: Evaluation, metrics: Sequence[Mapping[str, float]]) -> Evaluation:
     """Return an evaluation with means over several in place of its metrics.
 
-    A metric that was not finite in one of them is not finite here either.
+    A metric that was not finite in one of them is not finite here either; one that is measured at
+    the end alone stays as it is.
 
     Args:
         last: The evaluation at the end of a training.
         metrics: What is averaged, see `Evaluation.metrics`; at least one.
     """
-    means: dict[str, Any] = {
-        name: sum(own[name] for own in metrics) / len(metrics) for name in last.metrics
-    }
+    means: dict[str, Any] = {}
+    for name in last.metrics:
+        values = [own[name] for own in metrics if name in own]
+        means[name] = sum(values) / len(values)
     extras = {name: means.pop(name) for name in last.extras}
     return replace(last, **means, extras=extras)
 

@@ -45,7 +45,8 @@ class Objective:
     def title(self) -> str:
         """How sentences and axes call it."""
         name = self.column.removeprefix(EXTRA_PREFIX)
-        title = _TITLES.get(self.column, name.replace("_", " "))
+        words = re.sub("^fid_(.*)", r"\1 FID", name).replace("_", " ")
+        title = _TITLES.get(self.column, words)
         return f"-{title}" if self.negated else title
 
     @property

@@ -18,6 +18,8 @@ from torch.nn.utils import get_total_norm
 from mollitune.models import GenerativeModel, allow_tf32, build, fractions, spread
 from mollitune.search.data.batches import Batches
 from mollitune.search.data.images import Images, Splits, as_tensor, on_device, points
+from mollitune.search.metrics.extras.base import Trained
+from mollitune.search.metrics.extras.registry import look_at_end
 from mollitune.search.metrics.fid import FidMeter, Measurement
 from mollitune.search.metrics.reference import Reference
 from mollitune.search.store.evaluation import Evaluation, averaged
@@ -39,7 +41,7 @@ LOST_BRANCH_SHARE = 0.1
 INITIAL_IMAGES = 256
 
 # Offsets that make one seed into the independent seeds of one trial.
-_BATCHES, _DEQUANTISE, _MOLLIFY, _SAMPLES, _EVALUATE, _INITIALISE = range(1, 7)
+_BATCHES, _DEQUANTISE, _MOLLIFY, _SAMPLES, _EVALUATE, _INITIALISE, _LOOK = range(1, 8)
 
 
 class TrainingDivergedError(RuntimeError):
@@ -186,7 +188,7 @@ class Trial:
         loss = float(torch.stack(self._losses).nanmean()) if self._losses else math.nan
         seconds = self._seconds / (self.step - self.evaluated)
         probe = self.probe() if self.step in self.spec.probe_steps() else None
-        evaluation = self.evaluate(loss, seconds, probe)
+        evaluation = self.evaluate(loss, seconds, probe, last=self.step == self.spec.steps)
         if self.spec.final.best:
             evaluation = self._best(evaluation)
         evaluation = self._averaged(evaluation)
@@ -206,7 +208,7 @@ class Trial:
         if self.step < self.spec.steps or self._selected["step"] == self.step:
             return evaluation
         model.load_state_dict(self._selected["weights"])
-        again = self.evaluate(evaluation.train_loss, evaluation.step_seconds)
+        again = self.evaluate(evaluation.train_loss, evaluation.step_seconds, last=True)
         return replace(again, step_fid=evaluation.step_fid)
 
     def _averaged(self, evaluation: Evaluation) -> Evaluation:
@@ -229,17 +231,33 @@ class Trial:
         return Probe(fid, steps)
 
     def evaluate(
-        self, train_loss: float, step_seconds: float, probe: Probe | None = None
+        self,
+        train_loss: float,
+        step_seconds: float,
+        probe: Probe | None = None,
+        *,
+        last: bool = False,
     ) -> Evaluation:
         """Measure FID and bits per dim on clean data; the training is not disturbed.
 
         With more than 5 % of the samples not finite, the evaluation says so in ``failure``.
+
+        Args:
+            train_loss: Mean since the last evaluation.
+            step_seconds: Seconds of a step, the mean since then.
+            probe: What a cooldown branch gave.
+            last: Whether to measure what is measured at the end only: FID in other networks,
+                metrics of the model itself, bits per dim of training images.
         """
         start = time.perf_counter()
-        progress = self.step / self.spec.steps
+        progress, train_bpd = self.step / self.spec.steps, None
         with self._evaluating() as model:
-            measured = self._measure(model, self._meter)
+            measured = self._measure(model, self._meter, beside=last)
             bpd = self._bits_per_dim(model, self._held_out)
+            extras = dict(measured.extras)
+            if last:
+                extras |= self._look_at_end(model)
+                train_bpd = self._bits_per_dim(model, self.images[: len(self._held_out)])
         self.lost_samples += measured.non_finite
         return Evaluation(
             step=self.step,
@@ -250,6 +268,7 @@ class Trial:
             step_fid=measured.fid,
             bpd=bpd,
             nll=self.nats(bpd),
+            train_bpd=train_bpd,
             train_loss=train_loss,
             non_finite_losses=self.lost_steps,
             non_finite_samples=self.lost_samples,
@@ -258,7 +277,7 @@ class Trial:
             step_seconds=step_seconds,
             eval_seconds=time.perf_counter() - start,
             samples=measured.pixels,
-            extras=measured.extras,
+            extras=extras,
             failure=self._sampling_failure(measured.non_finite),
         )
 
@@ -484,14 +503,28 @@ class Trial:
             yield model
         self.model.train()
 
-    def _measure(self, model: GenerativeModel, meter: FidMeter) -> Measurement:
+    def _measure(
+        self, model: GenerativeModel, meter: FidMeter, *, beside: bool = False
+    ) -> Measurement:
         generator = self._generator(_SAMPLES)
 
         def draw(n: int) -> Tensor:
             self._alive()
             return model.sample(n, generator)
 
-        return meter.measure(draw)
+        return meter.measure(draw, beside=beside)
+
+    def _look_at_end(self, model: GenerativeModel) -> dict[str, float]:
+        """Return what the metrics of ``fid.extra`` say that look at the model itself."""
+        meter = FidMeter(self._meter.reference, self._meter.samples, self.device)
+
+        def fid(draw: Callable[[int], Tensor]) -> float:
+            self._alive()
+            return meter.measure(draw).fid
+
+        generator = self._generator(_LOOK)
+        trained = Trained(model, self.images, self._meter.samples, generator, fid)
+        return look_at_end(self._meter.extras, trained)
 
     @contextmanager
     def _own_rng(self) -> Iterator[None]:

@@ -31,15 +31,21 @@ class Costs:
         step: One training step.
         evaluation: One evaluation without its samples.
         sample: One sample, from drawing it to its features.
+        last: What the last evaluation of a training takes more, per sample.
     """
 
     step: float
     evaluation: float
     sample: float
+    last: float = 0.0
 
     def of_evaluation(self, samples: int) -> float:
         """Return the seconds of one evaluation."""
         return self.evaluation + samples * self.sample
+
+    def of_plan(self, plan: Plan) -> float:
+        """Return the seconds of all evaluations of a trial."""
+        return plan.evaluations * self.of_evaluation(plan.samples) + plan.samples * self.last
 
 
 @dataclass(frozen=True)
@@ -101,22 +107,22 @@ def affordable(asked: Plan, steps: int, budget: float, costs: Costs) -> Plan:
 
 def with_share(plan: Plan, steps: int, costs: Costs) -> Plan:
     """Return a plan with the share of a trial's time that its evaluations take."""
-    evaluating = plan.evaluations * costs.of_evaluation(plan.samples)
+    evaluating = costs.of_plan(plan)
     return replace(plan, share=evaluating / (evaluating + steps * costs.step))
 
 
-def measure_costs(evaluate: Callable[[int, int], tuple[float, float]]) -> Costs:
+def measure_costs(evaluate: Callable[[int, int], tuple[float, float, float]]) -> Costs:
     """Time a model by two short runs.
 
     Args:
         evaluate: Trains for a number of steps, evaluates on a number of samples, and returns the
-            seconds of a step and of the evaluation.
+            seconds of a step, of an evaluation, and what the last one takes more.
     """
     few, many = TIMED_SAMPLES
-    _, small = evaluate(TIMED_STEPS, few)
-    step, large = evaluate(TIMED_STEPS, many)  # warm by now
+    _, small, _ = evaluate(TIMED_STEPS, few)
+    step, large, more = evaluate(TIMED_STEPS, many)  # warm by now
     sample = max(large - small, 0.0) / (many - few)
-    return Costs(step, max(large - many * sample, 0.0), sample)
+    return Costs(step, max(large - many * sample, 0.0), sample, max(more, 0.0) / many)
 
 
 def _candidates(asked: Plan, steps: int, budget: float, costs: Costs) -> Iterator[Plan]:
@@ -127,7 +133,8 @@ def _candidates(asked: Plan, steps: int, budget: float, costs: Costs) -> Iterato
         yield replace(asked, every=asked.every * count / n)
     n = fewer[-1]
     available = budget / (1 - budget) * steps * costs.step / (n + more) - costs.evaluation
-    affordable = int(available / costs.sample) if costs.sample > 0 else asked.samples
+    each = costs.sample + costs.last / (n + more)
+    affordable = int(available / each) if each > 0 else asked.samples
     samples = min(asked.samples, max(SAMPLES_LEAST, affordable // 100 * 100))
     yield replace(asked, every=asked.every * count / n, samples=samples)
 

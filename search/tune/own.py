@@ -31,8 +31,8 @@ def objects_of(config: SearchConfig) -> dict[str, Any]:
         MollituneError: If it cannot be imported here.
     """
     names = [entry.name for entry in config.model] + list(config.fid.extra)
-    if ":" in config.fid.extractor and not config.fid.extractor.startswith("file:"):
-        names.append(config.fid.extractor)
+    extractors = (config.fid.extractor, *config.fid.beside)
+    names += [name for name in extractors if ":" in name and not name.startswith("file:")]
     own = [name for name in names if ":" in name]
     try:
         found = {name: imported(name) for name in own if name in given or is_joined(config)}

@@ -20,7 +20,6 @@ from mollitune._errors import MollituneError
 from mollitune._files import below, resolve
 from mollitune._folder import Folder, StorageError
 from mollitune.search.config import SearchConfig
-from mollitune.search.metrics.extras.registry import own_columns
 from mollitune.search.policy.comparability import Comparability
 from mollitune.search.policy.stopping import Stopping
 from mollitune.search.store.journal import Journal
@@ -122,7 +121,7 @@ def run_job(job: Job, console: Console, wait: float, lease: Lease) -> Outcome:
     say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
     retry = Retry(wait, say, lease)
     journal, stop = Journal.open(context.folder, retry, job.record), StopAll()
-    store = Store.open(context.folder, job.params, retry, own_columns(config.fid.extra))
+    store = Store.open(context.folder, job.params, retry, config.fid.own_metrics)
     # before anything else: from here on the job can be resumed
     job.describe(store, "running", 0.0)
     recorder = Recorder(store, context, stop.fail)

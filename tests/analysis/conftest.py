@@ -84,7 +84,7 @@ class FakeTrial:
             **{"probe_steps": 0, "fid_samples": 500, "fid_final": "last", "step_fid": fid},
             "fid_reference": "test" if self.stage == "confirm" else "validation",
             "fid_reference_size": 300,
-            **{"bpd": 3.0 + self.final / 100, "nll": None, "train_loss": 2.0},
+            **{"bpd": 3.0 + self.final / 100, "nll": None, "train_bpd": None, "train_loss": 2.0},
             "non_finite_losses": self.non_finite // 2,
             "non_finite_samples": self.non_finite - self.non_finite // 2,
             **{"step_seconds": 0.01, "eval_seconds": 1.5, "device": "cpu"},

@@ -2,7 +2,7 @@
 
 import dataclasses
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,13 +83,14 @@ class Bench:
         every: float = 0.25,
         alive: Callable[[], None] = lambda: None,
         compiled: bool = False,
+        extras: Sequence[str] = (),
         **more: Any,
     ) -> Trial:
         settings = {"batch_size": 32, "hparams": HPARAMS.get(model, {}), **more}
         how = {name: settings.pop(name) for name in Training.model_fields if name in settings}
         spec = TrialSpec(model, schedule, seed, steps, every, Training(**how), **settings)
         return Trial(
-            *(spec, self._digits, self._reference, FID_SAMPLES, CPU),
+            *(spec, self._digits, self._reference, FID_SAMPLES, CPU, extras),
             alive=alive,
             compiled=compiled,
         )

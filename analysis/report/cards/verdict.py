@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from markupsafe import Markup
 
 from mollitune.analysis.confirmation.arms import Arm, Verdict
+from mollitune.analysis.confirmation.measures import Measure
 from mollitune.analysis.confirmation.paired import LEVEL
 from mollitune.analysis.confirmation.sentence import listed
 from mollitune.analysis.report.html import Cell, chip, join, small, table, trial_button
@@ -53,9 +54,47 @@ def _content(verdict: Verdict, details: str = "") -> Markup:
     ]
     rows = [(_kind(verdict, arm), _cells(verdict, arm, scale)) for arm in verdict.arms]
     label = f"Schedules of the confirmation of {verdict.where}"
-    return Markup('<p>{}</p><p>{}</p>{}<p class="note">{}</p>').format(
-        details, _how(verdict), table(label, head, rows), _LEGEND
+    return Markup('<p>{}</p><p>{}</p>{}<p class="note">{}</p>{}').format(
+        details, _how(verdict), table(label, head, rows), _LEGEND, _others(verdict)
     )
+
+
+def _others(verdict: Verdict) -> Markup:
+    """What the metrics that do not decide show, a row each, with a column for every arm."""
+    base = verdict.vanilla
+    kept = [arm for arm in verdict.schedules if arm.out is None]
+    if base is None or not verdict.also:
+        return Markup()
+    head = [Cell("other metrics"), Cell(base.text, number=True)]
+    head += [Cell(f"{arm.text}, from vanilla", number=True) for arm in kept]
+    rows = [
+        (
+            "",
+            [Cell(metric.title), Cell(fid_text(base.measures[name].mean), number=True)]
+            + [_measured(arm.measures.get(name)) for arm in kept],
+        )
+        for name, metric in verdict.metrics.items()
+        if name in base.measures
+    ]
+    text = Markup('<p>{}</p>{}<p class="note">{}</p>')
+    return text.format(verdict.also, table("The other metrics", head, rows), _OTHERS)
+
+
+_OTHERS = (
+    "They do not decide. Negative is better. Each 95 % interval holds by itself: of twenty, one "
+    "may err."
+)
+
+
+def _measured(own: Measure | None) -> Cell:
+    if own is None or own.difference is None:
+        return Cell("", number=True)
+    value = fid_text(own.difference, signed=True)
+    if own.low is None or own.high is None:
+        return Cell(small(value, "no interval yet"), number=True)
+    kind = "better" if own.high < 0 else "worse" if own.low > 0 else ""
+    ends = " to ".join(fid_text(end, signed=True) for end in (own.low, own.high))
+    return Cell(small(value, ends), number=True, kind=kind)
 
 
 _LEGEND = (

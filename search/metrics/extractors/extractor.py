@@ -159,7 +159,7 @@ class Extractor:
         return network
 
 
-def usable_extractor(name: str, train: Images) -> tuple[str, str]:
+def usable_extractor(name: str, train: Images, key: str = "fid.extractor") -> tuple[str, str]:
     """Return the extractor to take for one that a config names, and why if it is another.
 
     LeNet learns from labels; without any, one that learns from made labels takes its place. What
@@ -168,6 +168,7 @@ def usable_extractor(name: str, train: Images) -> tuple[str, str]:
     Args:
         name: What the config names.
         train: Training images.
+        key: Where the config names it.
 
     Raises:
         MollituneError: If a network for images is to look at a table, or columns at images.
@@ -175,11 +176,11 @@ def usable_extractor(name: str, train: Images) -> tuple[str, str]:
     if train.noun == "rows":
         if name not in (LENET, COLUMNS):
             raise MollituneError(
-                f"fid.extractor: {name} is for images, and {train.name} is a table; leave it out"
+                f"{key}: {name} is for images, and {train.name} is a table; leave it out"
             )
         return COLUMNS, ""
     if name == COLUMNS:
-        raise MollituneError(f"fid.extractor: {COLUMNS} is for tables; leave it out")
+        raise MollituneError(f"{key}: {COLUMNS} is for tables; leave it out")
     if name != LENET or has_classes(train):
         return name, ""
     why = (

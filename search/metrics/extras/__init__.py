@@ -6,6 +6,6 @@ Each is one file with a subclass of `Extra`, such as `kid`, and has its name in 
 
 from mollitune.search.store.evaluation import extra_metric
 
-from .base import Extra, Sides
+from .base import AtEnd, Extra, Sides, Trained
 
-__all__ = ["Extra", "Sides", "extra_metric"]
+__all__ = ["AtEnd", "Extra", "Sides", "Trained", "extra_metric"]

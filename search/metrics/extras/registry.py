@@ -5,24 +5,25 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from functools import cache, partial
 
 from torch import Tensor
 
 from mollitune._errors import MollituneError
 from mollitune._files import first_line
 from mollitune._own import imported
-from mollitune.search.store.columns import Metric
-from mollitune.search.store.evaluation import EXTRA_PREFIX, OPTIONAL, extra_metric
+from mollitune.search.store.evaluation import EXTRA_PREFIX, extra_metric
 
-from .base import Extra, Sides
+from .base import AtEnd, Extra, Named, Sides, Trained
 from .fid_infinity import FidInfinity
 from .kid import Kid
 from .mind import Mind
 from .prc import PrecisionRecall
+from .prior import Prior
 
-REGISTRY: dict[str, type[Extra]] = {
+REGISTRY: dict[str, type[Named]] = {
     "kid": Kid,
+    "prior": Prior,
     "prc": PrecisionRecall,
     "fid_infinity": FidInfinity,
     "mind": Mind,
@@ -65,11 +66,11 @@ def check_extra_name(name: str) -> str:
     return name
 
 
-def extra(name: str) -> Extra:
+def extra(name: str) -> Named:
     """Return the metric of a name, built once per process.
 
     Args:
-        name: A name of `REGISTRY`, or ``module:Class`` (a subclass of `Extra`) or
+        name: A name of `REGISTRY`, or ``module:Class`` (a subclass of `Extra` or `AtEnd`) or
             ``module:function`` (as for `OwnFunction`).
 
     Raises:
@@ -84,12 +85,12 @@ def extra(name: str) -> Extra:
 
 
 @cache
-def _known(name: str) -> Extra:
+def _known(name: str) -> Named:
     return REGISTRY[name]()
 
 
 @cache
-def _own(name: str, said: object) -> Extra:
+def _own(name: str, said: object) -> Named:
     found = _built(name, said)
     for column in found.columns:
         if not column.name.startswith(EXTRA_PREFIX) or not column.nullable:
@@ -127,43 +128,54 @@ def need_real_features(names: Iterable[str]) -> bool:
     return any(extra(name).needs_real for name in names)
 
 
-def own_columns(names: Iterable[str]) -> tuple[Metric, ...]:
-    """Return the columns of metrics that the tables of other searches do not have."""
-    columns = (column for name in names for column in extra(name).columns)
-    return tuple(column for column in columns if column.name not in OPTIONAL)
-
-
 def measure_extras(names: Iterable[str], sides: Sides) -> dict[str, float]:
     """Return the values of metrics by their columns.
 
     Raises:
         MollituneError: If a metric fails, or does not return a number for each of its columns.
     """
-    return {column: value for name in names for column, value in _values(name, sides).items()}
+    shapes = " and ".join(
+        str(tuple(side.shape)) for side in (sides.generated, sides.real) if side is not None
+    )
+    found: dict[str, float] = {}
+    for name in names:
+        own = extra(name)
+        if isinstance(own, Extra):
+            found |= _values(name, partial(own.measure, sides), f"features {shapes}")
+    return found
 
 
-def _values(name: str, sides: Sides) -> Mapping[str, float]:
+def look_at_end(names: Iterable[str], trained: Trained) -> dict[str, float]:
+    """Return the values of the metrics that look at a trained model, by their columns.
+
+    Raises:
+        MollituneError: As for `measure_extras`.
+    """
+    found: dict[str, float] = {}
+    for name in names:
+        own = extra(name)
+        if isinstance(own, AtEnd):
+            found |= _values(name, partial(own.look, trained), type(trained.model).__name__)
+    return found
+
+
+def _values(name: str, measure: Callable[[], Mapping[str, float]], whose: str) -> dict[str, float]:
     columns = [column.name for column in extra(name).columns]
     try:
-        found = extra(name).measure(sides)
-        values = {column: float(value) for column, value in found.items()}
+        values = {column: float(value) for column, value in measure().items()}
     except Exception as error:  # the user's code may raise anything
-        shapes = " and ".join(
-            str(tuple(side.shape)) for side in (sides.generated, sides.real) if side is not None
-        )
         raise MollituneError(
-            f"fid.extra: {name} fails on features {shapes}: {type(error).__name__}: "
-            f"{first_line(error)}"
+            f"fid.extra: {name} fails on {whose}: {type(error).__name__}: {first_line(error)}"
         ) from error
-    if set(values) != set(columns):
+    if values.keys() != set(columns) and (values or isinstance(extra(name), Extra)):
         raise MollituneError(
             f"fid.extra: {name} measures {', '.join(values)}, not {', '.join(columns)}"
         )
     return values
 
 
-def _built(name: str, found: object) -> Extra:
-    if inspect.isclass(found) and issubclass(found, Extra):
+def _built(name: str, found: object) -> Named:
+    if inspect.isclass(found) and issubclass(found, Named):
         try:
             return found()
         except Exception as error:  # the user's code may raise anything

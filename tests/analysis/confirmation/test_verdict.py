@@ -630,3 +630,49 @@ def test_drops_are_read_where_a_second_metric_is_bounded(search: Search) -> None
     drop = worst.decision(0, 1.0) | {"policy": "confirm", "action": "drop", "reason": "worse"}
     found = verdict(search(*made, decisions=[drop], metadata={"constraint": constraint}))
     assert (found.number, found.arms[-1].out) == (1, "worse")
+
+
+def with_metrics(trials: Sequence[FakeTrial], **shift: Sequence[float]) -> list[Row]:
+    """Reports of runs with a KID and a recall of vanilla, moved for all others, seed by seed."""
+    found: list[Row] = []
+    for run in trials:
+        own = {"kid": 1.0 + 0.01 * (run.seed % 10), "recall": 0.5}
+        if run.schedule != VANILLA:
+            own = {name: value + shift[name][run.seed % 10] for name, value in own.items()}
+        found.append({**run.report(1.0), **own})
+    return found
+
+
+def test_the_metrics_that_do_not_decide_stand_beside_the_verdict(confirm: Confirm) -> None:
+    """They know their direction; one that says the opposite is said first."""
+    trials = runs({0: BASE, 4: GOOD})
+    moved = {"kid": (0.5, 0.6, 0.5, 0.6), "recall": (0.1, 0.11, 0.1, 0.09)}
+    found = verdict(confirm(trials, reports=with_metrics(trials, **moved)))
+    assert found.choice is not None
+    own = found.choice.measures
+    assert own["kid"].mean == pytest.approx(1.565)
+    assert own["kid"].difference == pytest.approx(0.55)
+    assert own["recall"].difference == pytest.approx(-0.1)  # higher is better
+    half = critical(1, 0.95, 3) * np.std(moved["kid"], ddof=1) / 2
+    assert own["kid"].high == pytest.approx(0.55 + half)
+    assert set(own) == {"kid", "recall", "bpd"}
+    assert found.also == (
+        f"Not all metrics agree. {X} by other metrics, each with 95 %: better in -recall "
+        "(\N{MINUS SIGN}0.100 ± 0.013) and bits per dim (\N{MINUS SIGN}0.141 ± 0.005); "
+        "worse in KID (0.550 ± 0.092)."
+    )
+    written = found.to_dict()
+    assert written["also"] == found.also
+    assert written["arms"][0]["measures"]["kid"]["seeds"] == 4
+
+
+def test_what_the_search_minimises_is_no_other_metric(confirm: Confirm) -> None:
+    trials = runs({0: BASE[:1], 4: GOOD[:1]})
+    results = confirm(trials, reports=with_metrics(trials, kid=(0.5,), recall=(0.1,)))
+    assert verdict(results).also == ""  # one seed shows no spread
+    by_kid = dataclasses.replace(
+        results, metadata={**results.metadata, "objective": {"column": "kid", "negated": False}}
+    )
+    measures = verdict(by_kid).arms[0].measures
+    assert set(measures) == {"fid", "recall", "bpd"}
+    assert measures["fid"].mean in (BASE[0], GOOD[0])

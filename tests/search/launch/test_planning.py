@@ -30,10 +30,10 @@ def told(config: SearchConfig, costs: Costs) -> list[str]:
     return list(describe_cost(config, 8, plans, dict.fromkeys(plans, costs)))
 
 
-def test_models_are_timed_and_evaluated_as_asked(digits: Splits, reference: Reference) -> None:
+def test_models_are_timed_and_evaluated_as_asked(digits: Splits, kept: Reference) -> None:
     console = Console(width=200)
     with console.capture() as captured:
-        plans = plan_evaluations(Context(config(), digits, reference, "nowhere", {}), console)
+        plans = plan_evaluations(Context(config(), digits, kept, "nowhere", {}), console)
     assert {name: (p.evaluations, p.samples) for name, p in plans.items()} == {
         "vae": (6, 1000),
         "maf": (6, 1000),

@@ -3,15 +3,17 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 import torch
+from tests.search.bench import Bench
 from torch import Tensor
 
 from mollitune._errors import MollituneError
+from mollitune.search.config import FidConfig
 from mollitune.search.data.images import Splits
 from mollitune.search.metrics.extras.fid_infinity import fid_infinity
 from mollitune.search.metrics.extras.kid import kid
 from mollitune.search.metrics.extras.mind import DIRECTIONS, SEED, mind
 from mollitune.search.metrics.extras.prc import precision_recall
-from mollitune.search.metrics.extras.registry import check_extras, own_columns
+from mollitune.search.metrics.extras.registry import check_extras
 from mollitune.search.metrics.fid import FidMeter, Measurement
 from mollitune.search.metrics.frechet import Target
 from mollitune.search.metrics.moments import Moments
@@ -119,7 +121,11 @@ def test_they_stand_beside_the_same_fid(kept: Reference, digits: Splits, measure
 
 def test_what_cannot_be_computed_is_refused(kept: Reference, reference: Reference) -> None:
     cases: list[tuple[tuple[str, ...], int, str]] = [
-        (("kdi",), 400, "extra metric 'kdi' is unknown; allowed: kid, prc, fid_infinity, mind, "),
+        (
+            ("kdi",),
+            400,
+            "extra metric 'kdi' is unknown; allowed: kid, prior, prc, fid_infinity, mind, ",
+        ),
         (("prc",), 3, "prc needs at least 4 images, got 3"),
         (("fid_infinity",), 39, "fid_infinity needs at least 40 images, got 39"),
         ((), 1, "at least 2 images on either side, got 1"),
@@ -133,7 +139,7 @@ def test_what_cannot_be_computed_is_refused(kept: Reference, reference: Referenc
 
 
 OWN = '''
-from mollitune.search.metrics.extras import Extra, extra_metric
+from mollitune.search.metrics.extras import AtEnd, Extra, extra_metric
 from mollitune.search.store.evaluation import OPTIONAL
 
 NUMBER = 3
@@ -154,6 +160,13 @@ class Forgetful(Spread):
 
 class Impostor(Spread):
     columns = (OPTIONAL["kid"],)
+
+
+class Weights(AtEnd):
+    columns = (extra_metric("weights", "mean square of the weights"),)
+
+    def look(self, trained):
+        return {"extra.weights": sum(p.square().mean() for p in trained.model.parameters())}
 
 
 class Argued(Spread):
@@ -191,8 +204,14 @@ def test_own_metrics_are_a_class_or_a_function(
     assert set(values) == {"extra.gap", "extra.spread"}
     assert values == measure(kept, pixels, ("own_metrics:Spread", "own_metrics:gap")).extras
     assert measure(reference, pixels, ("own_metrics:Spread",)).extras.keys() == {"extra.spread"}
-    (column,) = own_columns(["kid", "own_metrics:gap", "prc"])
+    (column,) = FidConfig(extra=["kid", "own_metrics:gap", "prc"]).own_metrics
     assert (column.name, column.text) == ("extra.gap", "Distance of the means")
+
+
+def test_an_own_metric_may_look_at_the_trained_model(bench: Bench) -> None:
+    *before, last = bench.trial(extras=("own_metrics:Weights",)).run()
+    assert last.extras["extra.weights"] > 0
+    assert not any(row.extras for row in before)
 
 
 def test_an_own_metric_that_cannot_be_used_is_refused() -> None:

@@ -39,7 +39,8 @@ def torch_fidelitys(name: str, weights: Path, fake: Pixels, real: Pixels) -> tup
         input2=AsDataset(real),
         fid=True,
         kid=True,
-        kid_subset_size=min(1000, len(fake), len(real)),
+        kid_subsets=1,  # of so few images all are compared with all
+        kid_subset_size=min(len(fake), len(real)),
         feature_extractor=name,
         feature_extractor_weights_path=str(weights),
         batch_size=256,

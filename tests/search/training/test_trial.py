@@ -10,6 +10,7 @@ from mollitune.models._actnorm import ActNorm
 from mollitune.schedules import Linear, Vanilla
 from mollitune.search.data.images import Splits
 from mollitune.search.metrics.extractors.extractor import Extractor
+from mollitune.search.metrics.extras.prior import Prior
 from mollitune.search.metrics.reference import Reference
 from mollitune.search.training.trial import Final, TrainingDivergedError, TrialSpec
 
@@ -41,6 +42,19 @@ def test_the_value_is_the_mean_of_the_last_evaluations_on_clean_data(bench: Benc
     assert np.array_equal(whole[-1].samples, single[-1].samples)
     late = list(bench.trial(schedule=Linear(until=0.85), final=final).run())
     assert late[-1].fid == pytest.approx((late[-2].fid + late[-1].step_fid) / 2)
+
+
+def test_what_is_measured_once_is_measured_at_the_end(bench: Bench) -> None:
+    """The prior of the model, and the gap between training and held-out images."""
+    plain = list(bench.trial().run())
+    rows = list(bench.trial(extras=("prior",), final=Final(marks=2, share=0.2)).run())
+    assert [row.train_bpd is None for row in rows] == [True] * (len(rows) - 1) + [False]
+    assert [bool(row.extras) for row in rows] == [row.train_bpd is not None for row in rows]
+    assert set(rows[-1].extras) == {column.name for column in Prior.columns}
+    assert rows[-1].step_fid == plain[-1].fid  # it is looked at after the samples
+    assert rows[-1].train_bpd == plain[-1].train_bpd
+    # nothing is learnt by heart yet
+    assert rows[-1].train_bpd == pytest.approx(rows[-1].bpd, rel=0.05)
 
 
 @pytest.mark.parametrize("model", ["vae", "realnvp"])
@@ -101,7 +115,7 @@ def test_evaluations_do_not_disturb_the_training(bench: Bench) -> None:
     *_, same = often.run()
     assert weights(rare) == weights(often)
     assert (last.fid, last.bpd) == (same.fid, same.bpd)
-    again = rare.evaluate(last.train_loss, 0.0)
+    again = rare.evaluate(last.train_loss, 0.0, last=True)
     assert numbers(again) == numbers(last)
 
 

@@ -57,17 +57,20 @@ def test_little_is_never_made_more(every: float, samples: int) -> None:
 
 
 def test_costs_are_separated() -> None:
-    def evaluate(steps: int, samples: int) -> tuple[float, float]:
-        return 0.02, 0.3 + 0.001 * samples
+    def evaluate(steps: int, samples: int) -> tuple[float, float, float]:
+        return 0.02, 0.3 + 0.001 * samples, 0.002 * samples
 
     costs = measure_costs(evaluate)
+    assert costs.last == pytest.approx(0.002)
+    more = costs.of_plan(Plan(1 / 3, 1000)) - 3 * costs.of_evaluation(1000)
+    assert more == pytest.approx(2)
     assert costs.step == 0.02
     assert costs.evaluation == pytest.approx(0.3)
     assert costs.sample == pytest.approx(0.001)
 
 
 def test_a_first_run_that_is_slow_to_warm_up_gives_no_negative_cost() -> None:
-    times = iter([(9.0, 5.0), (0.02, 0.4)])
+    times = iter([(9.0, 5.0, 1.0), (0.02, 0.4, -0.1)])
     costs = measure_costs(lambda *_: next(times))
     assert costs == Costs(0.02, 0.4, 0.0)
     assert TIMED_SAMPLES[0] < TIMED_SAMPLES[1]
