@@ -41,7 +41,7 @@ def key_rows(section: type[BaseModel], prefix: str = "") -> list[tuple[str, ...]
 def shown_default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True, validated_data={})
     if isinstance(value, list):
-        return f"[{', '.join(getattr(own, 'family', own) for own in value)}]"
+        return f"[{', '.join(str(getattr(own, 'family', own)) for own in value)}]"
     if isinstance(value, float):
         return f"{value:.4g}"
     return "null" if value is None else str(value)

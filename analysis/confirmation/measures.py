@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import pandas as pd
 
 from mollitune.analysis.tables.results import Results
-from mollitune.analysis.words import plus_minus
 from mollitune.search.store import Objective, better_of
 
-from .paired import LEVEL, paired_interval
-
-if TYPE_CHECKING:
-    from .arms import Arm
+from .paired import paired_interval
 
 _SAME = {"bpd": "nll", "nll": "bpd"}
 """Two units of one number: the one that is not minimised is left out."""
@@ -95,31 +91,3 @@ def measures(values: Values, baseline: Values) -> dict[str, Measure]:
             None if interval is None else interval.high,
         )
     return found
-
-
-def by_other_metrics(arm: Arm, metrics: Mapping[str, Objective]) -> str:
-    """Say in one sentence what the other metrics make of an arm; empty where they say nothing.
-
-    Args:
-        arm: An arm that is no vanilla.
-        metrics: As `other_metrics` returns them.
-    """
-    said: dict[str, list[str]] = {"better": [], "worse": [], "undecided": []}
-    for name, metric in metrics.items():
-        own = arm.measures.get(name)
-        if own is None or own.difference is None or own.low is None or own.high is None:
-            continue
-        word = "better" if own.high < 0 else "worse" if own.low > 0 else "undecided"
-        shown = plus_minus(own.difference, (own.high - own.low) / 2)
-        said[word].append(f"{metric.title} ({shown})")
-    parts = [f"{word} in {_listed(names)}" for word, names in said.items() if names]
-    if not parts:
-        return ""
-    against = arm.high is not None and arm.high < 0 and said["worse"]
-    warning = "Not all metrics agree. " if against else ""
-    level = f"{100 * LEVEL:.3g} %"
-    return f"{warning}{arm.text} by other metrics, each with {level}: {'; '.join(parts)}."
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mollitune.analysis.words import count_of, fid_text, plus_minus
+from mollitune.search.store import Objective
 
 from .arms import Arm, Verdict
-from .paired import POWER
+from .paired import LEVEL, POWER
 
 
 def sentence(verdict: Verdict) -> str:
@@ -19,6 +20,30 @@ def sentence(verdict: Verdict) -> str:
     words = _nothing(verdict) or _so_far(verdict) + found
     tuned = "tuned against tuned: " if verdict.joint else ""
     return f"On {verdict.where}, {tuned}{words}{_failures(verdict)}."
+
+
+def by_other_metrics(arm: Arm, metrics: Mapping[str, Objective]) -> str:
+    """Say in one sentence what the other metrics make of an arm; empty where they say nothing.
+
+    Args:
+        arm: An arm that is no vanilla.
+        metrics: As `other_metrics` returns them.
+    """
+    said: dict[str, list[str]] = {"better": [], "worse": [], "undecided": []}
+    for name, metric in metrics.items():
+        own = arm.measures.get(name)
+        if own is None or own.difference is None or own.low is None or own.high is None:
+            continue
+        word = "better" if own.high < 0 else "worse" if own.low > 0 else "undecided"
+        shown = plus_minus(own.difference, (own.high - own.low) / 2)
+        said[word].append(f"{metric.title} ({shown})")
+    parts = [f"{word} in {listed(names)}" for word, names in said.items() if names]
+    if not parts:
+        return ""
+    against = arm.high is not None and arm.high < 0 and said["worse"]
+    warning = "Not all metrics agree. " if against else ""
+    level = f"{100 * LEVEL:.3g} %"
+    return f"{warning}{arm.text} by other metrics, each with {level}: {'; '.join(parts)}."
 
 
 def listed(names: Sequence[str]) -> str:

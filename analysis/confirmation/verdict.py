@@ -15,9 +15,9 @@ from mollitune.search.store import Constraint
 
 from .arms import FORMAT, VERSION, Arm, Verdict
 from .judgement import Judgement, judge
-from .measures import by_other_metrics, measures, other_metrics
+from .measures import measures, other_metrics
 from .runs import ArmRuns, contests, latest_number, read_confirmation, with_earlier
-from .sentence import sentence
+from .sentence import by_other_metrics, sentence
 
 VERDICT_FILE = "verdict.json"
 """Name of the file with the verdicts on all models, in the search's folder."""

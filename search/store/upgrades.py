@@ -49,6 +49,7 @@ FILLS: dict[str, _Fill] = {
     "fid_final": _all("last", pa.string()),
     "step_fid": lambda table: table["fid"],
     "nll": _all(None, pa.float64()),
+    "train_bpd": _all(None, pa.float64()),
 }
 """Values by column, from an older table; columns to their left are there already."""
 

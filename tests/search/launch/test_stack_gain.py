@@ -36,7 +36,7 @@ class Make:
         self.parts = parts
 
     def __call__(self, **more: Any) -> Context:
-        digits, reference, folder = self.parts
+        digits, kept, folder = self.parts
         config = SearchConfig.model_validate(
             {
                 **{"name": "stacked", "model": [VAE], "families": ["linear"], "trials": 40},
@@ -47,12 +47,12 @@ class Make:
             }
         )
         plans = {entry.name: Plan(0.5, 20) for entry in config.model}
-        return Context(config, digits, reference, str(folder), plans)
+        return Context(config, digits, kept, str(folder), plans)
 
 
 @pytest.fixture
-def make(digits: Splits, reference: Reference, tmp_path: Path) -> Make:
-    return Make(digits, reference, tmp_path)
+def make(digits: Splits, kept: Reference, tmp_path: Path) -> Make:
+    return Make(digits, kept, tmp_path)
 
 
 @pytest.fixture

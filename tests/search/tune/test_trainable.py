@@ -16,14 +16,14 @@ from mollitune.search.tune.trainable import RunsTrainable
 
 
 def test_a_process_that_goes_on_repeats_what_was_reported_before_its_checkpoint(
-    digits: Splits, reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    digits: Splits, kept: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The driver may have been killed before it had written it down."""
     monkeypatch.setattr(beacon, "get", lambda *_: None)  # there is no Ray to keep anything
     monkeypatch.setattr(beacon, "put", lambda *_: None)
     values = {"name": "own", "model": ["vae"], "steps": 8, "results": str(tmp_path)}
     config = SearchConfig.model_validate({**values, "resources": {"checkpoint_seconds": 0}})
-    own = Context(config, digits, reference, str(tmp_path), {"vae": Plan(0.25, 9)})
+    own = Context(config, digits, kept, str(tmp_path), {"vae": Plan(0.25, 9)})
 
     class Own(RunsTrainable):
         def setup(self, config: dict[str, Any]) -> None:  # type: ignore[override]
