@@ -62,7 +62,7 @@ CONTENTS: dict[str, Callable[[bytes], bytes]] = {
     **{f"cut by {n}": _part(0, -n) for n in (1, 8)},
     "encrypted magic": lambda data: b"PARE" + data[4:-4] + b"PARE",
     "a huge footer": lambda data: data[:-8] + b"\xff\xff\xff\x7fPAR1",
-    "a footer of zeros": lambda data: data[:-200] + bytes(192) + data[-8:],
+    "a footer of zeros": lambda data: data[:-800] + bytes(792) + data[-8:],
     "a page of zeros": lambda data: data[:4] + bytes(500) + data[504:],
     **{"text": lambda _: b"trial,step\n1,2\n", "a pickle": lambda _: payload()},
 }
