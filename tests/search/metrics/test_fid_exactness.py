@@ -39,8 +39,8 @@ def torch_fidelitys(name: str, weights: Path, fake: Pixels, real: Pixels) -> tup
         input2=AsDataset(real),
         fid=True,
         kid=True,
-        kid_subsets=1,  # of so few images all are compared with all
-        kid_subset_size=min(len(fake), len(real)),
+        kid_subsets=1,  # all are compared with all
+        kid_subset_size=len(real),
         feature_extractor=name,
         feature_extractor_weights_path=str(weights),
         batch_size=256,
@@ -66,12 +66,12 @@ def lenet_file(lenet: Extractor, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def test_lenet(kept: Reference, lenet_file: Path, digits: Splits, measure: Measure) -> None:
-    fake = noised(digits.train.pixels[:500], 60)
+    fake = noised(digits.train.pixels[: len(digits.validation)], 60)
     fid, kid = torch_fidelitys("lenet", lenet_file, fake, digits.validation.pixels)
     measured = measure(kept, fake, ("kid",))
     assert fid > 5
     assert measured.fid == pytest.approx(fid, rel=1e-6)
-    assert measured.extras["kid"] == pytest.approx(kid, rel=1e-6)
+    assert measured.extras["kid"] == pytest.approx(kid, rel=1e-5)  # of sums in float32
 
 
 def test_what_is_left_is_rounding_of_torch_fidelitys(
@@ -115,11 +115,11 @@ def test_inception_of_any_weights(
 ) -> None:
     extractor = prepare_extractor(INCEPTION, str(random_inception), digits.train, tmp_path)
     # white paper against black: a large distance between few images
-    fake, real = 255 - digits.train.pixels[:5], digits.validation.take(np.arange(4))
+    fake, real = 255 - digits.train.pixels[:4], digits.validation.take(np.arange(4))
     colours = [np.repeat(pixels, 3, axis=1) for pixels in (fake, real.pixels)]
     fid, kid = torch_fidelitys(INCEPTION, random_inception, *colours)
     reference = Reference.measure(extractor, real, "validation", keep_features=True)
     measured = measure(reference, fake, ("kid",))
     assert fid > 1
     assert measured.fid == pytest.approx(fid, rel=1e-6)
-    assert measured.extras["kid"] == pytest.approx(kid, rel=1e-6)
+    assert measured.extras["kid"] == pytest.approx(kid, rel=1e-5)  # of sums in float32
