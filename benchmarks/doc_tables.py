@@ -51,7 +51,7 @@ def key_table(section: type[BaseModel]) -> str:
     return markdown_table(("Key", "Default", "Meaning"), key_rows(section))
 
 
-SIDES = (8, 28, 32, 64)
+SIDES = (8, 16, 28, 32, 64)
 
 
 def preset_table() -> str:

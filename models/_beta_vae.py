@@ -34,8 +34,8 @@ class BetaVAE(LatentVariableModel):
     constant, so that this is the variance that ``bits_per_dim`` uses.
 
     Args:
-        shape: shape ``(C, H, W)`` of one image.
-        net: ``"mlp"`` for small images or ``"conv"``.
+        shape: shape ``(C, H, W)`` of one image, or ``(D,)`` of a vector.
+        net: ``"mlp"`` for vectors and small images or ``"conv"``.
         latent: dimensions of :math:`z`, >= 1.
         hidden: width of the MLP's layers or of the first convolution, >= 1.
         sigma: ``"learned"``, ``"analytic"`` (see ``VAE``) or ``"unit"``.
@@ -47,7 +47,7 @@ class BetaVAE(LatentVariableModel):
 
     def __init__(
         self,
-        shape: tuple[int, int, int],
+        shape: tuple[int, ...],
         *,
         net: str,
         latent: int,

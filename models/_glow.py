@@ -33,8 +33,8 @@ PAPER = {
 
 @register(
     "glow",
-    quick=partial(by_side_halved, QUICK, "levels"),
-    paper=partial(by_side_halved, PAPER, "levels"),
+    quick=partial(by_side_halved, QUICK, name="levels"),
+    paper=partial(by_side_halved, PAPER, name="levels"),
 )
 class Glow(MultiscaleFlow):
     """Glow (Kingma and Dhariwal, 2018) with a standard normal base.

@@ -10,7 +10,7 @@ from ._checks import check_choice, check_int, check_real
 from ._gaussian import decoder_variance, shared_log_prob, squared_errors, standard_normal_log_prob
 from ._leapfrog import leapfrog
 from ._random import randn
-from ._registry import by_side, register
+from ._registry import VECTOR, by_side, register
 from ._tempering import make_tempering
 from ._vae import PAPER as VAE_PAPER
 from ._vae import QUICK as VAE_QUICK
@@ -19,8 +19,7 @@ from ._vae_base import Code, LatentVariableModel
 _OWN = {"leapfrog": 1, "tempering": "fixed", "step_size": 0.2, "mass": "encoder"}
 
 QUICK = {
-    8: {**VAE_QUICK[8], **_OWN},
-    28: {**VAE_QUICK[28], **_OWN},
+    **{side: {**VAE_QUICK[side], **_OWN} for side in (VECTOR, 8, 16, 28)},
     32: {**VAE_QUICK[32], **_OWN, "hidden": 32},
     64: {**VAE_QUICK[64], **_OWN, "hidden": 32},
 }
@@ -61,8 +60,8 @@ class HVAE(LatentVariableModel):
     A step costs ``leapfrog + 1`` gradients of the decoder, and their gradients.
 
     Args:
-        shape: shape ``(C, H, W)`` of one image.
-        net: ``"mlp"`` for small images or ``"conv"``.
+        shape: shape ``(C, H, W)`` of one image, or ``(D,)`` of a vector.
+        net: ``"mlp"`` for vectors and small images or ``"conv"``.
         latent: dimensions of :math:`z`, >= 1.
         hidden: width of the MLP's layers or of the first convolution, >= 1.
         sigma: ``"learned"`` or ``"analytic"`` (see ``VAE``).
@@ -78,7 +77,7 @@ class HVAE(LatentVariableModel):
 
     def __init__(
         self,
-        shape: tuple[int, int, int],
+        shape: tuple[int, ...],
         *,
         net: str,
         latent: int,

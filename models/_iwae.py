@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ._checks import check_int
 from ._gaussian import decoder_variance, shared_log_prob, squared_errors, standard_normal_log_prob
-from ._registry import by_side, register
+from ._registry import VECTOR, by_side, register
 from ._vae import PAPER as VAE_PAPER
 from ._vae import QUICK as VAE_QUICK
 from ._vae_base import Code, LatentVariableModel
@@ -16,8 +16,7 @@ from ._vae_base import Code, LatentVariableModel
 _OWN = {"samples": 5, "dreg": False}
 
 QUICK = {
-    8: {**VAE_QUICK[8], **_OWN},
-    28: {**VAE_QUICK[28], **_OWN},
+    **{side: {**VAE_QUICK[side], **_OWN} for side in (VECTOR, 8, 16, 28)},
     32: {**VAE_QUICK[32], **_OWN, "hidden": 32},
     64: {**VAE_QUICK[64], **_OWN, "hidden": 32},
 }
@@ -47,8 +46,8 @@ class IWAE(LatentVariableModel):
     It has the same expectation; the loss's value and the decoder's gradient stay as they are.
 
     Args:
-        shape: shape ``(C, H, W)`` of one image.
-        net: ``"mlp"`` for small images or ``"conv"``.
+        shape: shape ``(C, H, W)`` of one image, or ``(D,)`` of a vector.
+        net: ``"mlp"`` for vectors and small images or ``"conv"``.
         latent: dimensions of :math:`z`, >= 1.
         hidden: width of the MLP's layers or of the first convolution, >= 1.
         sigma: ``"learned"`` or ``"analytic"``, here the mean squared error over all draws,
@@ -62,7 +61,7 @@ class IWAE(LatentVariableModel):
 
     def __init__(
         self,
-        shape: tuple[int, int, int],
+        shape: tuple[int, ...],
         *,
         net: str,
         latent: int,

@@ -1,20 +1,23 @@
 """Masked autoregressive flow, for vectors and for images as vectors."""
 
-from collections.abc import Mapping
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from ._actnorm import ActNorm
-from ._checks import Shape, check_choice, check_int
+from ._checks import check_choice, check_int
 from ._coupling import TanhScale
 from ._flow import ACTNORM_INITS, Flow
 from ._made import MADE
-from ._registry import by_side, register
+from ._registry import VECTOR, by_side, register
+
+_VECTORS = {"blocks": 5, "hidden": 64}
+"""Five blocks as published; of a table with few rows a wider one learns each by heart."""
 
 QUICK = {
+    VECTOR: _VECTORS,
     8: {"blocks": 5, "hidden": 256},
     28: {"blocks": 5, "hidden": 512},
     32: {"blocks": 3, "hidden": 512},
@@ -22,24 +25,17 @@ QUICK = {
 """Defaults by image side, quick to train."""
 
 PAPER = {
+    VECTOR: _VECTORS,
     8: {"blocks": 5, "hidden": 512},
     28: {"blocks": 5, "hidden": 1024},
     32: {"blocks": 5, "hidden": 1024},
 }
 """Wider than the published ones of vectors, by image side."""
-
-VECTORS = {"blocks": 5, "hidden": 64}
-"""Five blocks as published; of a table with few rows a wider one learns each by heart."""
-
 _SETTLED_ULPS = 8
 _OVERFLOW = 1e18
 
 
-def _preset(table: Mapping[int, Mapping[str, Any]], shape: Shape) -> dict[str, Any]:
-    return dict(VECTORS) if len(shape) == 1 else by_side(table, shape)
-
-
-@register("maf", quick=partial(_preset, QUICK), paper=partial(_preset, PAPER))
+@register("maf", quick=partial(by_side, QUICK), paper=partial(by_side, PAPER))
 class MAF(Flow):
     """Masked autoregressive flow (Papamakarios et al., 2017) with a standard normal base.
 

@@ -119,11 +119,13 @@ def check_scales(name: str, scales: object, shape: Shape) -> int:
 
 
 def by_side_halved(
-    table: Mapping[int, Mapping[str, Any]], name: str, shape: Shape
+    table: Mapping[int, Mapping[str, Any]], shape: Shape, name: str
 ) -> dict[str, Any]:
     """Like ``by_side``, with the entry's number of scales, ``name``, cut to what the sides allow.
 
-    It is at least 1, also where no side can be halved.
+    It is at least 1, also where no side can be halved. That of a vector stays.
     """
     entry = by_side(table, shape)
+    if len(shape) == 1:
+        return entry
     return entry | {name: max(1, min(entry[name], halvings(shape)))}

@@ -1,20 +1,23 @@
 """Real NVP: a multi-scale flow of affine couplings, and one of a single scale for vectors."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 from torch import nn
 
 from ._actnorm import ActNorm
-from ._checks import Shape, check_int
+from ._checks import check_int
 from ._coupling import AffineCoupling, TanhScale
 from ._coupling_nets import MLP, ResNet
 from ._multiscale import Chain, MultiscaleFlow, Rearrange, by_side_halved, check_scales
-from ._registry import register
+from ._registry import VECTOR, register
 from ._squeeze import pack_checkerboard, squeeze, unpack_checkerboard, unsqueeze
 
+_VECTORS = {"scales": 5, "hidden": 100, "blocks": 1}
+"""Ten couplings, the larger one of the sizes that Papamakarios et al. (2017) give for tables."""
+
 QUICK = {
+    VECTOR: _VECTORS,
     8: {"scales": 2, "hidden": 32, "blocks": 1},
     28: {"scales": 2, "hidden": 32, "blocks": 2},
     32: {"scales": 2, "hidden": 32, "blocks": 2},
@@ -23,25 +26,21 @@ QUICK = {
 """Defaults by image side, quick to train."""
 
 PAPER = {
+    VECTOR: _VECTORS,
     8: {"scales": 2, "hidden": 32, "blocks": 2},
     28: {"scales": 2, "hidden": 64, "blocks": 8},
     32: {"scales": 2, "hidden": 64, "blocks": 8},
     64: {"scales": 5, "hidden": 32, "blocks": 2},
 }
 """Near the published size by image side; minutes per epoch on a GPU."""
-
-VECTORS = {"scales": 5, "hidden": 100, "blocks": 1}
-"""Ten couplings, the larger one of the sizes that Papamakarios et al. (2017) give for tables."""
-
 _COUPLINGS = 3
 _LAST_COUPLINGS = 4
 
 
-def _preset(table: Mapping[int, Mapping[str, Any]], shape: Shape) -> dict[str, Any]:
-    return dict(VECTORS) if len(shape) == 1 else by_side_halved(table, "scales", shape)
+_scaled = partial(by_side_halved, name="scales")
 
 
-@register("realnvp", quick=partial(_preset, QUICK), paper=partial(_preset, PAPER))
+@register("realnvp", quick=partial(_scaled, QUICK), paper=partial(_scaled, PAPER))
 class RealNVP(MultiscaleFlow):
     """Real NVP (Dinh et al., 2017) with a standard normal base.
 

@@ -12,6 +12,9 @@ from mollitune._own import given
 from ._base import GenerativeModel
 from ._checks import Shape, check_choice, check_shape, suggestion
 
+VECTOR = 0
+"""Side of a vector in a table of presets."""
+
 Preset = Callable[[Shape], dict[str, Any]]
 DEFAULT_PRESET = "quick"
 ModelClass = TypeVar("ModelClass", bound=type[GenerativeModel])
@@ -63,7 +66,7 @@ def takes_vectors() -> tuple[str, ...]:
 
     Example:
         >>> takes_vectors()
-        ('maf', 'realnvp')
+        ('beta_vae', 'hvae', 'iwae', 'maf', 'realnvp', 'vae', 'vae_iaf')
     """
     return tuple(name for name in models() if _REGISTRY[name].cls.vectors)
 
@@ -137,10 +140,12 @@ _preset = preset  # `build` has an argument of that name
 def by_side(table: Mapping[int, Mapping[str, Any]], shape: Shape) -> dict[str, Any]:
     """Picks from a table keyed by side: the largest entry that is not above the image's side.
 
-    Images smaller than every entry get the smallest one.
+    Images smaller than every entry get the smallest one, and vectors the entry of `VECTOR`; a
+    model that takes images only refuses them itself.
     """
-    side = max(shape[1:], default=0)  # a model that takes images only refuses vectors itself
-    key = max((size for size in table if size <= side), default=min(table))
+    side = max(shape[1:], default=VECTOR)
+    sides = sorted(size for size in table if (size == VECTOR) == (side == VECTOR))
+    key = max((size for size in sides if size <= side), default=min(sides or table))
     return dict(table[key])
 
 

@@ -62,13 +62,18 @@ class LatentVariableModel(GenerativeModel):
     (``_penalty``, or ``loss`` itself); evaluation and sampling stand here.
 
     Args:
-        shape: shape ``(C, H, W)`` of one image.
-        net: ``"mlp"`` or ``"conv"``.
+        shape: shape ``(C, H, W)`` of one image, or ``(D,)`` of a vector.
+        net: ``"mlp"``, or for images ``"conv"``.
         latent: dimensions of :math:`z`, >= 1.
         hidden: width of the nets, >= 1.
         variance: the decoder's :math:`\sigma^2`.
         context: what the encoder puts out besides mean and log-variance, in dimensions.
+
+    Raises:
+        ValueError: an argument is out of range, or ``net`` does not fit the shape.
     """
+
+    vectors = True
 
     def __init__(
         self,
@@ -82,7 +87,7 @@ class LatentVariableModel(GenerativeModel):
     ) -> None:
         super().__init__(shape)
         self.latent, self.context = check_int("latent", latent, 1), context
-        make = _NETS[check_choice("net", net, _NETS)]
+        make = _NETS[check_choice("net", net, _NETS if self._is_image else ("mlp",))]
         hidden = check_int("hidden", hidden, 1)
         self.encoder, self.decoder = make(self.shape, self.latent, hidden, context)
         self.variance = variance
@@ -102,6 +107,20 @@ class LatentVariableModel(GenerativeModel):
         """Mean of ``p(x|z)``: shape ``(N, latent)`` to ``(N, C, H, W)``, unbounded."""
         mean: Tensor = self.decoder(z).to(z.dtype)
         return mean
+
+    def render(
+        self, z: Tensor, generator: torch.Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """What ``sample`` makes of codes, ``(N, latent)`` to ``(N, *shape)``, not yet clamped.
+
+        Of images it is the decoder's mean, which is what is looked at. A vector is a draw of the
+        density, with the decoder's noise.
+        """
+        mean = self.decode(z)
+        if self._is_image:
+            return mean
+        noise = randn(mean.shape, mean, generator)
+        return mean + temperature * torch.exp(0.5 * self.variance.current()) * noise
 
     def loss(self, x: Tensor) -> Tensor:
         """The negative ELBO in nats per dimension, one draw of ``z`` per image.
@@ -180,4 +199,5 @@ class LatentVariableModel(GenerativeModel):
         return shared_log_prob(squares, self.variance.current(), self.dims) + log_ratio
 
     def _draw(self, n: int, generator: torch.Generator | None, temperature: float) -> Tensor:
-        return self.decode(temperature * randn((n, self.latent), self._reference(), generator))
+        z = temperature * randn((n, self.latent), self._reference(), generator)
+        return self.render(z, generator, temperature)

@@ -9,13 +9,16 @@ from torch.nn.functional import logsigmoid
 from ._checks import check_int
 from ._gaussian import decoder_variance, standard_normal_log_prob
 from ._made import MADE
-from ._registry import by_side, register
+from ._registry import VECTOR, by_side, register
 from ._vae import PAPER as VAE_PAPER
 from ._vae import QUICK as VAE_QUICK
 from ._vae_base import Code, LatentVariableModel
 
 QUICK = {
-    8: {**VAE_QUICK[8], "flows": 2, "flow_hidden": 64, "context": 16},
+    **{
+        side: {**VAE_QUICK[side], "flows": 2, "flow_hidden": 64, "context": 16}
+        for side in (VECTOR, 8, 16)
+    },
     28: {**VAE_QUICK[28], "flows": 2, "flow_hidden": 128, "context": 32},
     32: {**VAE_QUICK[32], "flows": 2, "flow_hidden": 256, "context": 64},
     64: {**VAE_QUICK[64], "flows": 2, "flow_hidden": 256, "context": 64},
@@ -48,8 +51,8 @@ class VAEIAF(LatentVariableModel):
     :math:`q(z_0|x)` (see ``Code.path_log_prob``). Samples as in ``VAE``.
 
     Args:
-        shape: shape ``(C, H, W)`` of one image.
-        net: ``"mlp"`` for small images or ``"conv"``.
+        shape: shape ``(C, H, W)`` of one image, or ``(D,)`` of a vector.
+        net: ``"mlp"`` for vectors and small images or ``"conv"``.
         latent: dimensions of :math:`z`, >= 1.
         hidden: width of the MLP's layers or of the first convolution, >= 1.
         sigma: ``"learned"`` or ``"analytic"`` (see ``VAE``).
@@ -63,7 +66,7 @@ class VAEIAF(LatentVariableModel):
 
     def __init__(
         self,
-        shape: tuple[int, int, int],
+        shape: tuple[int, ...],
         *,
         net: str,
         latent: int,

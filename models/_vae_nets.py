@@ -17,11 +17,11 @@ _MAX_WIDENING = 8
 def mlp_nets(
     shape: Shape, latent: int, hidden: int, context: int = 0
 ) -> tuple[nn.Module, nn.Module]:
-    """Two hidden layers each way, for images of a few hundred pixels at most.
+    """Two hidden layers each way, for vectors, and images of a few hundred pixels at most.
 
     Returns:
-        The encoder, ``(N, C, H, W)`` to ``(N, 2 * latent + context)``, and the decoder,
-        ``(N, latent)`` to ``(N, C, H, W)``.
+        The encoder, ``(N, *shape)`` to ``(N, 2 * latent + context)``, and the decoder,
+        ``(N, latent)`` to ``(N, *shape)``.
     """
     dims = prod(shape)
     encoder = nn.Sequential(nn.Flatten(), _mlp(dims, hidden, 2 * latent + context))

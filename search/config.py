@@ -42,7 +42,7 @@ from .store.columns import Metric
 from .store.evaluation import MEASURED, OPTIONAL
 from .store.objective import Constraint, Objective, constraint_of, objective_of
 from .training.searchable import split
-from .training.settings import HalfLife, ModelTraining, Training
+from .training.settings import PAPER_IMAGES, HalfLife, ModelTraining, Training
 from .training.spec import BEST, LAST, Final
 
 _REFERENCE = r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*"
@@ -367,6 +367,9 @@ class ResourcesConfig(_Section):
         return self
 
 
+_LENGTHS = {"steps", "images", "epochs"}
+"""Keys that say how long a training is."""
+
 MODELS = ("beta_vae", "glow", "hvae", "iwae", "maf", "realnvp", "vae", "vae_iaf")
 """What `mollitune.models.models` returns, for whoever does not wait for torch to say it."""
 
@@ -689,6 +692,19 @@ class SearchConfig(_Section):
         if how and how["fid"]["final"] in (BEST, LAST):  # no mean needs clean data before the end
             families = [{name: {"until": _ANY_SHARE}} for name in families]
         return {"objective": "nll", "families": families, **raw, **how}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_published(cls, raw: object) -> object:
+        """Train as long as the paper, where every model is the paper's and no length is given."""
+        if not isinstance(raw, dict) or "model" not in raw or _LENGTHS & raw.keys():
+            return raw
+        entries = [
+            entry if isinstance(entry, dict) else {"preset": getattr(entry, "preset", None)}
+            for entry in _models(raw["model"])
+        ]
+        published = all(own.get("preset") == "paper" and "steps" not in own for own in entries)
+        return {**raw, "images": PAPER_IMAGES} if entries and published else raw
 
     @model_validator(mode="before")
     @classmethod

@@ -14,6 +14,7 @@ from mollitune.search.policy.dimensions import arrow_type
 from mollitune.search.policy.earlier import Earlier, earlier_of
 from mollitune.search.policy.space import parameter_types
 from mollitune.search.store.schema import METADATA_FILE
+from mollitune.search.training.settings import ModelTraining
 from mollitune.search.training.spec import LAST, Final
 from mollitune.search.tune.budget import Plan
 
@@ -85,6 +86,7 @@ def config_of(metadata: dict[str, Any], more: int = 0, address: str | None = Non
     stored["fid"] = {key: value for key, value in stored["fid"].items() if key != "budget"}
     stored["fid"].setdefault("final", LAST)
     stored["fid"].setdefault("extra", [])
+    stored["model"] = [_plain_besides(entry) for entry in stored.get("model", [])]
     if address is not None:
         stored["address"] = address
     try:
@@ -94,6 +96,15 @@ def config_of(metadata: dict[str, Any], more: int = 0, address: str | None = Non
             f"the config in {METADATA_FILE} is not one of this version: {first_line(error)}; "
             "resume with the version that it names"
         ) from None
+
+
+def _plain_besides(entry: Any) -> Any:
+    """Return an entry of ``model`` with the settings that it does not name spelled out.
+
+    A description of a version that had fewer settings means their defaults, not the recipe that
+    its preset may have become since.
+    """
+    return {**ModelTraining().model_dump(), **entry} if isinstance(entry, dict) else entry
 
 
 def _linear(family: Any) -> Any:

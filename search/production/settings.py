@@ -17,7 +17,7 @@ from mollitune.search.metrics.extractors.names import check_extractor_name
 from mollitune.search.plain_yaml import parse_yaml
 from mollitune.search.policy.ladder import extrapolation
 from mollitune.search.policy.space import FamilySpace
-from mollitune.search.training.settings import Training, may_be_null
+from mollitune.search.training.settings import RECIPES, Training, may_be_null
 from mollitune.search.training.spec import BEST, Final, TrialSpec
 
 FRESH = "runs"
@@ -143,7 +143,7 @@ def settle(source: ScheduleSource, asked: Mapping[str, Any]) -> TrainSettings:
 
     The search's preset, hyperparameters, batch size, learning rate and average go with its
     model: another model starts from the defaults, and another preset without the search's
-    hyperparameters.
+    hyperparameters, ``paper`` also without what its recipe says.
 
     Args:
         source: The schedule with its provenance.
@@ -160,7 +160,8 @@ def settle(source: ScheduleSource, asked: Mapping[str, Any]) -> TrainSettings:
             given[name] = None
     found = _of_the_search(source.provenance, given)
     if "preset" in given:
-        found.pop("hparams", None)
+        for name in ("hparams", *RECIPES.get(given["preset"], {})):
+            found.pop(name, None)
     hparams = {**_mapping(found.get("hparams")), **given.get("hparams", {})}
     try:
         return TrainSettings.model_validate({**found, **given, "hparams": hparams})
@@ -192,7 +193,9 @@ def _of_the_search(provenance: Mapping[str, Any], given: Mapping[str, Any]) -> d
     found = {name: provenance[name] for name in _OF_THE_SEARCH if name in provenance}
     if given.get("model") in (None, found.get("model")):
         training = _mapping(provenance.get("training"))
-        found |= {name: training[name] for name in Training.model_fields if name in training}
+        # what an older search does not say was as a plain training is, whatever its preset
+        plain = Training().model_dump() if training else {}
+        found |= {name: training.get(name, value) for name, value in plain.items()}
     return found
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import NoneType
 from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 from pydantic.fields import FieldInfo
 
 from mollitune.schedules import Option
@@ -30,13 +30,35 @@ def _none_for_zero(half_life: float | None) -> float | None:
 HalfLife = Annotated[float | None, Field(ge=0, lt=1), AfterValidator(_none_for_zero)]
 
 
+RECIPES: dict[str, dict[str, JsonValue]] = {
+    "paper": {
+        "optimiser": "adamax",
+        "lr": 1e-3,
+        "weight_decay": 1e-5,
+        "batch_size": 64,
+        "warmup": 0.0,
+        "clip_norm": None,
+    }
+}
+"""What a preset says of the training besides the model, where a config says nothing itself.
+
+Of ``paper``: the set-up of Tran et al. (2023), https://arxiv.org/abs/2306.00939.
+"""
+PAPER_IMAGES = 3_200_000
+"""Training images of the full budget there: 64 epochs of 50,000."""
+
+
 class ModelTraining(BaseModel):
     """What the config of a search says for each model by itself."""
 
     # strict, because YAML has types: `lr: "1"` or `batch_size: true` is a slip, not a number.
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
-    preset: str = Field("quick", description="the model's named defaults, e.g. quick or paper")
+    preset: str = Field(
+        "quick",
+        description="the model's named defaults: quick, or paper, which also is the published "
+        "recipe of the training (adamax, weight decay, batch 64, 3.2 million images)",
+    )
     hparams: dict[str, bool | int | float | str] = Field(
         default_factory=dict, description="arguments of the model, over the preset's"
     )
@@ -81,6 +103,13 @@ class ModelTraining(BaseModel):
         "training; null or 0: the last weights",
         json_schema_extra=LOG,
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _recipe(cls, raw: object) -> object:
+        if not isinstance(raw, dict) or not isinstance(raw.get("preset"), str):
+            return raw
+        return {**RECIPES.get(raw["preset"], {}), **raw}
 
 
 class Training(ModelTraining):

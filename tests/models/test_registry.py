@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from mollitune.models import VAE, RealNVP, build, models, preset, register
-from mollitune.models._registry import by_side
+from mollitune.models import VAE, RealNVP, build, models, preset, register, takes_vectors
+from mollitune.models._registry import VECTOR, by_side
 
 USER_MODULE = '''
 import torch
@@ -66,7 +66,8 @@ def test_names_are_sorted_and_build_their_class() -> None:
 @pytest.mark.parametrize("name", models())
 def test_presets_fit_their_shape(name: str) -> None:
     # The meta device computes shapes only, so full-size models cost nothing.
-    sides = [(1, 4, 4), (1, 10, 10), (3, 28, 20), (3, 64, 64)]
+    sides: list[tuple[int, ...]] = [(1, 4, 4), (1, 10, 10), (3, 16, 16), (3, 28, 20), (3, 64, 64)]
+    sides += [(7,), (1000,)] if name in takes_vectors() else []
     for shape in sides:
         with torch.device("meta"):
             model = build(name, shape=shape)
@@ -76,9 +77,10 @@ def test_presets_fit_their_shape(name: str) -> None:
 
 
 def test_presets_are_chosen_by_side() -> None:
-    table = {key: {"width": key} for key in (8, 28, 32)}
+    table = {key: {"width": key} for key in (VECTOR, 8, 28, 32)}
     for side, expected in ((4, 8), (8, 8), (27, 8), (28, 28), (500, 32)):
         assert by_side(table, (3, 2, side)) == {"width": expected}
+    assert by_side(table, (500,)) == {"width": VECTOR}
 
 
 def test_unknown_names() -> None:
@@ -149,9 +151,10 @@ def test_bad_shapes() -> None:
     for vector in ((2, 3), ()):
         with pytest.raises(ValueError, match=r"shape must be three integers .* or one"):
             build("maf", shape=vector)
-    for name in ("vae", "glow"):
-        with pytest.raises(ValueError, match="shape"):
-            build(name, shape=(8,))
+    with pytest.raises(ValueError, match="shape"):
+        build("glow", shape=(8,))
+    with pytest.raises(ValueError, match=r"unknown net 'conv'.* allowed: mlp"):
+        build("vae", shape=(8,), net="conv")
     with pytest.raises(ValueError, match="at least 2 dimensions, got 1"):
         build("realnvp", shape=(1,))
 

@@ -140,3 +140,17 @@ def test_conv_encoder_sees_every_pixel() -> None:
     encoder(x).sum().backward()
     assert x.grad is not None
     assert x.grad.count_nonzero() == x.numel()
+
+
+def test_a_vector_is_a_draw_of_the_density_and_an_image_its_mean() -> None:
+    codes = torch.zeros(20_000, 4)
+    vae = build("vae", (5,), sigma="learned")
+    assert isinstance(vae, LatentVariableModel)
+    noise = vae.render(codes, torch.Generator().manual_seed(0)) - vae.decode(codes)
+    assert noise.var().item() == pytest.approx(vae.variance.current().exp().item(), rel=0.03)
+    assert torch.equal(vae.render(codes, temperature=0.0), vae.decode(codes))
+    of_images = build("vae", (1, 8, 8))
+    assert isinstance(of_images, LatentVariableModel)
+    assert torch.equal(
+        of_images.render(codes[:2, :1].expand(2, 8)), of_images.decode(codes[:2, :1].expand(2, 8))
+    )

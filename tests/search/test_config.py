@@ -380,3 +380,24 @@ def test_budgets_that_go_with_nothing_else_are_refused(
 ) -> None:
     with pytest.raises(MollituneError, match=message):
         read(tmp_path, BASE + lines)
+
+
+def test_the_papers_preset_is_a_recipe_that_every_key_may_change() -> None:
+    plain = SearchConfig.model_validate({"name": "a", "model": {"name": "vae", "preset": "paper"}})
+    (own,) = plain.model
+    assert (own.optimiser, own.lr, own.weight_decay, own.batch_size) == ("adamax", 1e-3, 1e-5, 64)
+    assert (own.warmup, own.clip_norm) == (0, None)
+    assert plain.images_of("vae") == 3_200_000
+    assert plain.steps_of("vae") == 50_000
+    entry = {"name": "vae", "preset": "paper", "batch_size": 32, "lr": {"low": 1e-4, "high": 1e-2}}
+    changed = SearchConfig.model_validate({"name": "a", "model": [entry, "maf"]})
+    assert changed.steps_of("vae") == 1000  # maf is not the paper's
+    assert changed.model[0].weight_decay == 1e-5
+    assert changed.model[0].batch_size == 32
+    assert set(changed.model[0].hyperspace.dimensions) == {"lr"}
+    assert changed.model[1].weight_decay == 0
+    for config in (plain, changed):
+        again = SearchConfig.model_validate(config.to_dict())
+        assert again.to_dict() == config.to_dict()
+    short = SearchConfig.model_validate({"name": "a", "steps": 20, "model": [entry]})
+    assert short.steps_of("vae") == 20

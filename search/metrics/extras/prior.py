@@ -33,7 +33,7 @@ class Prior(AtEnd):
     | Importance Weighted Autoencoders (Burda et al., 2016), active units
     | https://arxiv.org/abs/1509.00519
 
-    It is for models with ``encode``, ``codes`` and ``decode`` as those of the VAE family; flows
+    It is for models with ``encode``, ``codes`` and ``render`` as those of the VAE family; flows
     have nothing in its columns.
     """
 
@@ -64,16 +64,21 @@ class Prior(AtEnd):
     def look(self, trained: Trained) -> dict[str, float]:
         """Return all four, or nothing if the model has no codes."""
         model: Any = trained.model
-        if not all(hasattr(model, name) for name in ("encode", "codes", "decode")):
+        if not all(hasattr(model, name) for name in ("encode", "codes", "render")):
             return {}
         names = [column.name for column in self.columns]
         means, codes = _encoded(model, trained)
         if not codes.isfinite().all():  # diverged: no reason to end a search
             return dict.fromkeys(names, math.nan)
+
+        def rendered(z: Tensor) -> Tensor:
+            found: Tensor = model.render(z, trained.generator)
+            return found.clamp(-1, 1) if found.ndim == 4 else found
+
         draw, left = fitted(codes, trained.generator), iter(codes)
         values = (
-            trained.fid(lambda n: model.decode(draw(n)).clamp(-1, 1)),
-            trained.fid(lambda n: model.decode(torch.stack([*islice(left, n)])).clamp(-1, 1)),
+            trained.fid(lambda n: rendered(draw(n))),
+            trained.fid(lambda n: rendered(torch.stack([*islice(left, n)]))),
             prior_kl(codes),
             float((means.var(0) > ACTIVE).sum()),
         )

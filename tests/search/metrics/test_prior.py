@@ -66,7 +66,7 @@ def test_a_decoder_that_knows_the_images_is_blamed_on_its_prior(
         def codes(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
             return x.flatten(1)
 
-        def decode(self, z: Tensor) -> Tensor:
+        def render(self, z: Tensor, generator: torch.Generator | None = None) -> Tensor:
             return z.reshape(-1, 1, 8, 8)
 
     found = Prior().look(replace(own, model=Copy()))  # type: ignore[arg-type]

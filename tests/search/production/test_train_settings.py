@@ -144,3 +144,17 @@ def test_a_schedule_comes_from_a_file_or_a_family(
     path.write_text("{}")
     with pytest.raises(MollituneError, match=r"best.json: format must be"):
         read_schedule(str(path))
+
+
+def test_the_papers_preset_brings_its_recipe_in_place_of_the_searchs() -> None:
+    provenance = {**PROVENANCE, "training": {"preset": "quick", "lr": 5e-4, "ema": 0.1}}
+    searched = ScheduleSource("best.json", MOLLIFY, {"provenance": provenance})
+    found = settle(searched, {"preset": "paper", "batch_size": 16})
+    assert (found.optimiser, found.lr, found.batch_size, found.ema) == ("adamax", 1e-3, 16, 0.1)
+
+
+def test_a_search_from_before_the_recipe_is_trained_as_it_was() -> None:
+    provenance = {**PROVENANCE, "training": {"preset": "paper", "lr": 5e-4}}
+    found = settle(ScheduleSource("best.json", MOLLIFY, {"provenance": provenance}), {})
+    assert (found.preset, found.optimiser, found.weight_decay) == ("paper", "adam", 0)
+    assert (found.batch_size, found.clip_norm) == (128, 10)
