@@ -17,6 +17,7 @@ from mollitune.search.training.settings import Training
 
 MOLLIFY = Sigmoid(until=0.6)
 TRAINING: dict[str, Any] = {
+    **Training().model_dump(),
     **{"preset": "paper", "hparams": {"hidden": 32}, "batch_size": 64},
     **{"lr": 0.0005, "clip_norm": None, "ema": 0.02},
 }
