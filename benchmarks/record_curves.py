@@ -29,7 +29,9 @@ PROBES = (1 / 3, 1 / 2, 2 / 3)
 PROBE_EXTRA = 0.3
 TABLES = Path(__file__).parent / "curves"
 LATE = (1 / 2, 2 / 3)
-CIFAR = "parquet:../shared/data/cifar10-train.parquet@16"  # resized to 16x16
+CIFAR = "parquet:cifar10-train.parquet@16"  # resized to 16x16
+MLP = {"net": "mlp", "latent": 8, "hidden": 128}
+"""What `vae` was at such sides when they were recorded."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +92,9 @@ SIMPLE = ("sigmoid", "cosine", "linear", "polynomial")
 STUDIES = {
     "digits-realnvp": Study("digits", "realnvp", 240, held_out_seeds=9),
     "digits-vae": Study("digits", "vae", 1000, held_out_seeds=14),
-    "cifar10-vae": Study(CIFAR, "vae", 400, 64, 32, 3, 8, 6, LATE),
+    "cifar10-vae": Study(CIFAR, "vae", 400, 64, 32, 3, 8, 6, LATE, MLP),
     # seeds that nobody had seen when the number of arms was chosen; final values alone
-    "cifar10fresh-vae": Study(CIFAR, "vae", 400, 64, 32, 3, 3, 1, (), first_seed=11),
+    "cifar10fresh-vae": Study(CIFAR, "vae", 400, 64, 32, 3, 3, 1, (), MLP, first_seed=11),
     "cifar10-glow": Study(CIFAR, "glow", 100, 32, 16, 2, 2, 4, (), {"levels": 2, "steps": 4}),
     "digitsjoint-realnvp": Study(
         *("digits", "realnvp", 240, 64, 102, 3, 5, 3, ()), space=JOINT, families=SIMPLE

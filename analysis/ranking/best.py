@@ -167,7 +167,7 @@ class Best:
     def _after_the_verdict(self) -> str:
         where = f" at {self.target:,} steps" if self.target is not None else ""
         expected = (
-            f"expected {self.metric} {fid_text(self.fid_expected)} on validation images{where}"
+            f"expected {self.metric} {fid_text(self.fid_expected)} on validation data{where}"
         )
         search = f"The search recommended {self.text}, with {expected}."
         if self.confirmed is None:

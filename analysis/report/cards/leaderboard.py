@@ -39,7 +39,7 @@ def board_card(board: pd.DataFrame, objective: Objective) -> Markup:
     note = (
         f"Schedules ranked by the {metric} to expect on a new seed, with 90 % intervals: the mean "
         "of their runs, pulled towards schedules of similar shape once there are enough. Only "
-        "runs at full budget on clean data count, all against validation images. A rank proves "
+        "runs at full budget on clean data count, all against validation data. A rank proves "
         "nothing until it is confirmed on fresh seeds. Click a heading to sort."
     )
     rest: list[str] = []

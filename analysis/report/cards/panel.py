@@ -99,7 +99,7 @@ def _caption(row: Mapping[Hashable, Any], last: Mapping[Hashable, Any] | None) -
     fid, note = "", ""
     if last is not None and math.isfinite(last["fid"]):
         fid = fid_text(last["fid"])
-        note = f"against {last['fid_reference']} images"
+        note = f"against {last['fid_reference']} data"
         if not last["comparable"]:
             note = f"at step {last['step']:,}, not comparable"
     return Caption(

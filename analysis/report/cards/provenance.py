@@ -63,7 +63,7 @@ def _measured(reports: pd.DataFrame) -> dict[str, str]:
     columns = ["extractor", "fid_samples", "fid_reference", "fid_reference_size", "fid_final"]
     kinds = reports[columns].drop_duplicates().itertuples(index=False, name=None)
     texts = [
-        f"{n:,} samples against {m:,} {split} images in {e}, {final}"
+        f"{n:,} samples against {m:,} of the {split} data in {e}, {final}"
         for e, n, split, m, final in kinds
     ]
     last = "" if reports.empty else f"{reports['time'].max():%Y-%m-%d %H:%M:%S} UTC"
@@ -87,7 +87,7 @@ def _plan(file: Mapping[str, Any]) -> str:
         parts.append(f"{', '.join(map(_shown, budgets))} times the search's length")
     parts.append(
         f"{file.get('fid_samples')} samples against {file.get('reference_size')} "
-        f"{file.get('reference')} images"
+        f"of the {file.get('reference')} data"
     )
     parts += [str(file.get("machine")), _versions(file.get("versions"))]
     return "; ".join(map(str, filter(None, parts)))

@@ -110,7 +110,7 @@ def _how(verdict: Verdict) -> str:
     final = "" if verdict.fid_final == "last" else f", {verdict.fid_final},"
     return (
         f"Confirmation {verdict.number}: {seeds} for each schedule{state}. FID of "
-        f"{verdict.fid_samples:,} samples{final} against the {verdict.reference} images of "
+        f"{verdict.fid_samples:,} samples{final} against the {verdict.reference} data of "
         f"{verdict.dataset}, in features of {verdict.extractor}, after {verdict.length}. "
         f"All intervals hold at once with {100 * verdict.level:.4g} % probability"
         f"{', whenever you look' if verdict.anytime else ''}{_account(verdict)}."

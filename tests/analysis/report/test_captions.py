@@ -12,7 +12,7 @@ def test_every_trial_has_one(results: Results) -> None:
     found = captions(results)
     assert list(found) == list(range(9))
     schedule, color = str(TRIALS[2].schedule), family_color("sigmoid")
-    known = (schedule, color, "glow", 2, 7, "20.00", "against validation images", "completed")
+    known = (schedule, color, "glow", 2, 7, "20.00", "against validation data", "completed")
     assert found[2] == Caption("trial 2", *known)
     assert found[8].state == "completed, run of a confirmation"
     # the last FID of a run that was not completed

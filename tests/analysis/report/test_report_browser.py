@@ -176,7 +176,7 @@ def test_click_on_a_figure_shows_the_samples(
         if trial == 1:
             assert (found["schedule"], found["seed"]) == ("linear(until=0.5)", "7")
             assert (found["fid"], found["state"]) == (
-                "25.00 against validation images",
+                "25.00 against validation data",
                 "completed",
             )
             assert found["picture"] == picture_of(results, 1)

@@ -55,7 +55,7 @@ def test_sentence_and_how_it_was_measured_stand_on_top() -> None:
     assert "<p>For production: &lt;i&gt;.</p>" in card
     assert f'<p class="sentence">{VERDICT.sentence}</p>' in card
     assert "4 fresh seeds for each schedule." in card
-    assert "10,000 samples against the test images of digits" in card
+    assert "10,000 samples against the test data of digits" in card
     assert "hold at once with 95 %" in card
 
 
