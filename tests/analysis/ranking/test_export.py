@@ -83,7 +83,7 @@ def test_it_tells_how_the_search_trained(search: Search, tmp_path: Path) -> None
     }
     provenance = exported(search(*TRIALS, metadata=metadata), tmp_path)["provenance"]
     assert provenance["training"] == {
-        **Training(ema=0.02).model_dump(),
+        **Training(preset="paper", ema=0.02).model_dump(),
         **{name: PAPER[name] for name in ("preset", "hparams", "batch_size")},
     }
     assert provenance["dataset_sha256"] == "d" * 64

@@ -244,7 +244,7 @@ def test_verdict_takes_the_place_of_the_recommendation(confirmed: Results) -> No
     assert "Recommended" not in text
     for piece in (
         "confirmation 1 finished; begun 2026-03-01",
-        "seeds 10001 to 10003; 500 samples against 300 of the test data; Linux x86_64; torch 2.11.0",
+        "seeds 10001 to 10003; 500 samples against 300 of the test data; Linux x86_64; torch 2.11",
         "10001, 10002, 10003 of the confirmation",
     ):
         assert piece in text
