@@ -26,7 +26,7 @@ def kid(generated: Tensor, real: Tensor) -> float:
     r"""Return the unbiased estimate of the squared MMD of all features.
 
     The kernel is :math:`(x^T y / F + 1)^3`. torch-fidelity averages 100 random subsets of 1,000,
-    which has the same expectation, more noise, and takes ten times as long at 2,000 samples; with
+    which has the same expectation and takes ten times as long at 2,000 samples; with
     ``kid_subsets=1`` and equally many images it gives this number.
 
     | Demystifying MMD GANs (Binkowski et al., 2018), https://arxiv.org/abs/1801.01401
