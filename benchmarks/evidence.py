@@ -26,7 +26,7 @@ from torch import Tensor
 from mollitune._errors import MollituneError
 from mollitune.analysis import trend
 from mollitune.models import dequantise
-from mollitune.schedules import Schedule, Sigmoid, Vanilla
+from mollitune.schedules import Blur, Schedule, Sigmoid, Vanilla
 from mollitune.search.data.images import Splits, as_tensor, split
 from mollitune.search.data.sources import load_images
 from mollitune.search.launch.controls import constant
@@ -98,12 +98,15 @@ def named(data: str) -> str:
 def schedule_of(arm: str) -> Schedule:
     """Return what an arm names.
 
-    ``vanilla``, ``sigmoid .6`` (the paper's curve until that progress) or ``constant .6`` (its
-    control: constant noise of the same mean level until the same progress).
+    ``vanilla``, ``sigmoid .6`` (the paper's curve until that progress), ``constant .6`` (its
+    control: constant noise of the same mean level until the same progress), or ``blur .6 4.7``
+    (from that many pixels).
     """
     if arm == "vanilla":
         return Vanilla()
-    name, until = arm.split()
+    name, until, *sigma = arm.split()
+    if name == "blur":
+        return Blur(until=float(until), sigma_max=float(*sigma))
     schedule = Sigmoid(until=float(until))
     return schedule if name == "sigmoid" else constant(schedule) or schedule
 
