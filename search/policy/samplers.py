@@ -78,8 +78,7 @@ class RandomSampler:
 
     def ask(self, number: int, vanilla: bool = False) -> Configuration:
         """Draw the next configuration."""
-        rng = rng_of(self._seed, number)
-        return rng.choice(self._source.candidates(rng, vanilla))
+        return self._source.draw(rng_of(self._seed, number), vanilla)
 
     def tried(self, number: int, configuration: Configuration) -> None:
         """Note a tried configuration."""

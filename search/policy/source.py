@@ -30,6 +30,9 @@ class Source(Protocol):
             vanilla: Whether those without mollification are wanted, or those with it.
         """
 
+    def draw(self, rng: random.Random, vanilla: bool = False) -> Configuration:
+        """Return one of them at random, each family equally often."""
+
     def near(
         self, tried: Sequence[Configuration], count: int, rng: random.Random
     ) -> Sequence[Configuration]:
@@ -70,6 +73,13 @@ class SpaceSource:
         drawn = [self._draw(spaces[i % len(spaces)], rng) for i in range(CANDIDATES)]
         own_side = [c for c in self._taken if c.is_vanilla is vanilla]
         return self._new(drawn) or own_side or self._taken
+
+    def draw(self, rng: random.Random, vanilla: bool = False) -> Configuration:
+        """Return a new random configuration, see `Source`."""
+        spaces = [_VANILLA] if vanilla else self._spaces
+        # one of each family will do, nearly always
+        few = self._new([self._draw(space, rng) for space in spaces])
+        return rng.choice(few or self.candidates(rng, vanilla))
 
     def near(
         self, tried: Sequence[Configuration], count: int, rng: random.Random
@@ -147,6 +157,10 @@ class PoolSource:
         """
         own = [c for c in self._left if c.is_vanilla is vanilla] if self._hyperspace else []
         return own or list(self._left)
+
+    def draw(self, rng: random.Random, vanilla: bool = False) -> Configuration:
+        """Return one that is left, see `Source`."""
+        return rng.choice(self.candidates(rng, vanilla))
 
     def near(
         self, tried: Sequence[Configuration], count: int, rng: random.Random
