@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from itertools import islice
 from typing import Any
 
 import torch
@@ -75,10 +74,16 @@ class Prior(AtEnd):
             found: Tensor = model.render(z, trained.generator)
             return found.clamp(-1, 1) if found.ndim == 4 else found
 
-        draw, left = fitted(codes, trained.generator), iter(codes)
+        draw, left = fitted(codes, trained.generator), codes
+
+        def next_codes(n: int) -> Tensor:
+            nonlocal left
+            found, left = left[:n], left[n:]
+            return found
+
         values = (
             trained.fid(lambda n: rendered(draw(n))),
-            trained.fid(lambda n: rendered(torch.stack([*islice(left, n)]))),
+            trained.fid(lambda n: rendered(next_codes(n))),
             prior_kl(codes),
             float((means.var(0) > ACTIVE).sum()),
         )
