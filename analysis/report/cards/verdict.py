@@ -60,33 +60,31 @@ def _content(verdict: Verdict, details: str = "") -> Markup:
 
 
 def _others(verdict: Verdict) -> Markup:
-    """What the metrics that do not decide show, a row each, with a column for every arm."""
+    """What the metrics that do not decide show, a row for each arm that was kept."""
     base = verdict.vanilla
-    kept = [arm for arm in verdict.schedules if arm.out is None]
     if base is None or not verdict.also:
         return Markup()
-    head = [Cell("other metrics"), Cell(base.text, number=True)]
-    head += [Cell(f"{arm.text}, from vanilla", number=True) for arm in kept]
-    rows = [
-        (
-            "",
-            [Cell(metric.title), Cell(fid_text(base.measures[name].mean), number=True)]
-            + [_measured(arm.measures.get(name)) for arm in kept],
-        )
-        for name, metric in verdict.metrics.items()
-        if name in base.measures
-    ]
-    text = Markup('<p>{}</p>{}<p class="note">{}</p>')
+    metrics = {name: own for name, own in verdict.metrics.items() if name in base.measures}
+    head = [Cell("other metrics"), *(Cell(own.title, number=True) for own in metrics.values())]
+    kept = [arm for arm in verdict.arms if arm.out is None or arm is base]
+    rows = []
+    for arm in kept:
+        cells = [_measured(arm.measures.get(name), mean=arm is base) for name in metrics]
+        kind = "reference" if arm is base else ""
+        rows.append((kind, [Cell(chip(arm.schedule.family) + arm.text, kind="schedule"), *cells]))
+    text = Markup('<p class="also">{}</p>{}<p class="note">{}</p>')
     return text.format(verdict.also, table("The other metrics", head, rows), _OTHERS)
 
 
 _OTHERS = (
-    "They do not decide. Negative is better. Each 95 % interval holds by itself: of twenty, one "
-    "may err."
+    "They do not decide. Of vanilla the mean, of the others the difference from it on the same "
+    "seeds: negative is better. Each 95 % interval holds by itself: of twenty, one may err."
 )
 
 
-def _measured(own: Measure | None) -> Cell:
+def _measured(own: Measure | None, mean: bool) -> Cell:
+    if own is not None and mean:
+        return Cell(fid_text(own.mean), number=True)
     if own is None or own.difference is None:
         return Cell("", number=True)
     value = fid_text(own.difference, signed=True)

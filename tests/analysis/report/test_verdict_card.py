@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from mollitune.analysis import Arm, Verdict
+from mollitune.analysis.confirmation.measures import Measure
 from mollitune.analysis.report.cards.verdict import verdict_card
 from mollitune.analysis.words import MINUS
 from mollitune.schedules import Schedule, build
+from mollitune.search.store import Objective
 
 SEEDS = (10_000, 10_001, 10_002, 10_003)
 
@@ -114,3 +116,22 @@ def test_incomplete_confirmation() -> None:
 @pytest.mark.parametrize("arms", [ARMS[3:4], ARMS[:1], ()])
 def test_few_arms(arms: tuple[Arm, ...]) -> None:
     assert "sentence" in verdict_card(dataclasses.replace(VERDICT, arms=arms))
+
+
+def test_the_metrics_that_do_not_decide_have_a_table_of_their_own() -> None:
+    better, unclear = Measure(8.0, 4, -2.0, -3.0, -1.0), Measure(9.5, 4, -0.5, -2.0, 1.0)
+    shown = {5: {"kid": better}, 4: {"kid": unclear}, 1: {"kid": Measure(10.0, 4, 0, 0, 0)}}
+    arms = tuple(
+        dataclasses.replace(arm, measures=shown.get(arm.configuration, {})) for arm in ARMS
+    )
+    metrics = {"kid": Objective("kid"), "bpd": Objective("bpd")}
+    known = dataclasses.replace(VERDICT, arms=arms, metrics=metrics, also="By <others>.")
+    card = verdict_card(known).replace(MINUS, "-")
+    assert '<p class="also">By &lt;others&gt;.</p>' in card
+    own = card[card.index('<p class="also">') :]
+    assert "bits per dim" not in own  # vanilla has none
+    vanilla = next(row for row in re.findall(r"<tr class=.*?</tr>", own) if "reference" in row)
+    assert ">10.00</td>" in vanilla
+    assert '<td class="n better">-2.00<small>-3.00 to -1.00</small></td>' in own
+    assert '<td class="n">-0.500<small>-2.00 to +1.00</small></td>' in own
+    assert "other metrics" not in verdict_card(VERDICT)
