@@ -144,7 +144,7 @@ def test_a_kill_costs_no_more_training_than_checkpoint_seconds_allow(searches: S
     checkpoints, and until Ray's processes notice that the driver has gone.
     """
     shutil.copy(faulty.__file__, searches.folder)
-    log, steps = searches.folder / "Paced.log", 150 + 50 * KILLS
+    log, steps = searches.folder / "Paced.log", 150 + 75 * KILLS  # 7 s are 70 steps
     config = searches.config(
         "paced",
         model=[{"name": "faulty:Paced", "hparams": {"log": str(log)}}],
