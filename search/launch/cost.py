@@ -64,10 +64,12 @@ def describe_cost(
     for name, plan in plans.items():
         steps, measured = config.steps_of(name), costs[name]
         evaluation = measured.of_evaluation(plan.samples)
-        whole = steps * measured.step + measured.of_plan(plan)
+        whole, more = steps * measured.step + measured.of_plan(plan), plan.samples * measured.last
+        last = f", the last one {_short(more)} more" if more > evaluation else ""
         yield (
             f"cost: {name} about {duration(whole)} per trial: {steps:,} steps of "
-            f"{_short(measured.step)}, {plan.evaluations} evaluations of {_short(evaluation)}"
+            f"{_short(measured.step)}, {plan.evaluations} evaluations of "
+            f"{_short(evaluation)}{last}"
         )
         seconds[name] = whole / (plan.gain or 1) if plan.as_one else whole
         if plan.share is not None and plan.share > ADVISED:

@@ -1,6 +1,7 @@
 """How trials are evaluated, which no clock decides, and what is said of their cost."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -48,6 +49,11 @@ def test_the_cost_is_told_in_minutes_and_what_stopping_may_save() -> None:
     lines = told(config(trials=60, stopping={"policy": "none"}), costs)
     assert lines[0] == ("cost: vae about 0:28 per trial: 20 steps of 1 s, 4 evaluations of 2 s")
     assert lines[2] == "cost: 60 trials, 2 at once: about 19:00"
+    dearer = told(config(trials=60), replace(costs, last=0.004))[0]
+    assert dearer == (
+        "cost: vae about 0:32 per trial: 20 steps of 1 s, 4 evaluations of 2 s, "
+        "the last one 4 s more"
+    )
     raced = told(config(trials=60), costs)[-1]
     assert re.search(r"; about \d\d configurations are tried, the rest are further seeds$", raced)
     stopped = told(config(trials=60, stopping={"policy": "asha", "audit": 0.0}), costs)[-1]
