@@ -81,7 +81,14 @@ def test_only_clean_values_at_full_budget_compare(main: Results) -> None:
     assert set(reports["extractor"]) == {"lenet"}
     assert set(reports["fid_samples"]) == {200}
     # what was not asked for
-    assert reports[["kid", "precision", "recall", "fid_infinity"]].isna().all(axis=None)
+    assert reports[["precision", "recall", "fid_infinity"]].isna().all(axis=None)
+    # what is there unasked: KID always, at the end of a training what a VAE's prior does
+    assert (reports["kid"].notna() == reports["fid"].notna()).all()
+    ended = (reports["progress"] == 1) & reports["fid"].notna()
+    of_vaes = ended & ~reports["model"].isin(["realnvp", "glow", "maf"])
+    assert (reports["train_bpd"].notna() == ended).all()
+    assert (reports["extra.fid_fitted_prior"].notna() == of_vaes).all()
+    assert of_vaes.any()
     assert set(reports["ema"]) == {0.05}
     assert set(reports["extractor_resize"]) == {"none"}
     completed = main.trials[main.trials["status"] == "completed"].set_index("trial")["final_fid"]
