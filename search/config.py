@@ -985,7 +985,7 @@ def check_models(config: SearchConfig, shape: tuple[int, ...] | None) -> None:
         if of_rows and is_own(entry.name) and entry.name not in takes_vectors():
             raise MollituneError(
                 f"model {entry.name} is for images, and {config.dataset} is a table; take "
-                f"{' or '.join(takes_vectors())}"
+                f"{', '.join(takes_vectors()[:-1])} or {takes_vectors()[-1]}"
             )
         try:
             preset(entry.name, shape or (1, 64, 64), entry.preset)
