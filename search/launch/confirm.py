@@ -370,9 +370,12 @@ def _announced(results: Results, plan: Description, config: SearchConfig) -> Ite
         each = f", {' '.join(lengths.values())} each"
         if len(lengths) > 1:
             each = f" at {len(lengths)} budgets ({', '.join(lengths.values())})"
+        judged = f"{results.objective.title} on {plan.fid_samples:,} samples"
+        if results.objective.column in ("bpd", "nll"):
+            judged = f"{results.objective.title} of test data"
         yield (
             f"confirmation {plan.number} of {model}: {len(shortest)} configurations x "
-            f"{plan.seeds} fresh seeds{each}, FID on {plan.fid_samples:,} samples: "
+            f"{plan.seeds} fresh seeds{each}, {judged}: "
             f"{'; '.join(str(own.at(1)) for own in shortest)}"
         )
         if len(lengths) > 1:

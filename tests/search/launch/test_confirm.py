@@ -1,6 +1,7 @@
 """What a confirmation plans before its first run, and says about it."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,10 @@ def test_what_is_trained_and_what_it_costs_at_most(results: Results) -> None:
         "confirmation 1 of glow: 4 configurations x 3 fresh seeds, 1,000 steps each, FID on 500 "
         "samples: vanilla; sigmoid(until=0.6); "
     )
+    by_bits = replace(results, metadata={**results.metadata, "objective": {"column": "bpd"}})
+    own = {"budgets": (1.0,), "arms": {"glow": contestants(results, 1.0)}}
+    lines = _announced(by_bits, Description.model_validate(FILE | own), config(steps=1000))
+    assert ", 1,000 steps each, bits per dim of test data: vanilla; " in next(iter(lines))
     ladder, cost, same_power = said(1.0, 4.0)
     assert same_power == power
     assert " x 3 fresh seeds at 2 budgets (1,000 steps, 4,000 steps), FID on 500 sam" in ladder
