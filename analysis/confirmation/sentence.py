@@ -22,13 +22,35 @@ def sentence(verdict: Verdict) -> str:
     return f"On {verdict.where}, {tuned}{words}{_failures(verdict)}."
 
 
-def by_other_metrics(arm: Arm, metrics: Mapping[str, Objective]) -> str:
-    """Say in one sentence what the other metrics make of an arm; empty where they say nothing.
+def by_other_metrics(verdict: Verdict) -> str:
+    """What the metrics that do not decide make of the choice; empty where they say nothing.
 
-    Args:
-        arm: An arm that is no vanilla.
-        metrics: As `other_metrics` returns them.
+    Where the choice is vanilla it is about the closest schedule. An arm that the verdict cannot
+    tell apart from the choice, but that another metric finds worse than vanilla, is named, too.
     """
+    kept = [arm for arm in verdict.schedules if arm.out is None]
+    first = verdict.choice if verdict.choice in kept else next(iter(kept), None)
+    if first is None:
+        return ""
+    said = _by_metric(first, verdict.metrics)
+    parts = [f"{word} in {listed(names)}" for word, names in said.items() if names]
+    if not parts:
+        return ""
+    against = first.high is not None and first.high < 0 and said["worse"]
+    warning = "Not all metrics agree. " if against else ""
+    level = f"{100 * LEVEL:.3g} %"
+    tied = [
+        f" {arm.text}, tied with it, is worse than vanilla in {listed(worse)}."
+        for arm in kept
+        if arm is not first and arm.tied and first.tied
+        if (worse := _by_metric(arm, verdict.metrics)["worse"])
+    ]
+    told = f"{first.text} by other metrics, each with {level}: {'; '.join(parts)}."
+    return f"{warning}{told}{''.join(tied)}"
+
+
+def _by_metric(arm: Arm, metrics: Mapping[str, Objective]) -> dict[str, list[str]]:
+    """The other metrics, each with its difference from vanilla, by what they say of an arm."""
     said: dict[str, list[str]] = {"better": [], "worse": [], "undecided": []}
     for name, metric in metrics.items():
         own = arm.measures.get(name)
@@ -37,13 +59,7 @@ def by_other_metrics(arm: Arm, metrics: Mapping[str, Objective]) -> str:
         word = "better" if own.high < 0 else "worse" if own.low > 0 else "undecided"
         shown = plus_minus(own.difference, (own.high - own.low) / 2)
         said[word].append(f"{metric.title} ({shown})")
-    parts = [f"{word} in {listed(names)}" for word, names in said.items() if names]
-    if not parts:
-        return ""
-    against = arm.high is not None and arm.high < 0 and said["worse"]
-    warning = "Not all metrics agree. " if against else ""
-    level = f"{100 * LEVEL:.3g} %"
-    return f"{warning}{arm.text} by other metrics, each with {level}: {'; '.join(parts)}."
+    return said
 
 
 def listed(names: Sequence[str]) -> str:

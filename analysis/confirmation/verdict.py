@@ -158,15 +158,7 @@ def _verdict(results: Results, number: int, model: str, scale: float) -> Verdict
         earlier=runs.earlier,
         anytime=runs.anytime,
     )
-    return replace(found, sentence=sentence(found), also=_also(found))
-
-
-def _also(found: Verdict) -> str:
-    """What the other metrics say of the choice; where that is vanilla, of the closest to it."""
-    kept = [arm for arm in found.schedules if arm.out is None]
-    choice = found.choice
-    closest = choice if choice in kept else next(iter(kept), None)
-    return "" if closest is None else by_other_metrics(closest, found.metrics)
+    return replace(found, sentence=sentence(found), also=by_other_metrics(found))
 
 
 def _twins(arms: Sequence[ArmRuns], baseline: ArmRuns | None) -> Iterator[tuple[int, int]]:

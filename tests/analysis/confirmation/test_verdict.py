@@ -676,3 +676,19 @@ def test_what_the_search_minimises_is_no_other_metric(confirm: Confirm) -> None:
     measures = verdict(by_kid).arms[0].measures
     assert set(measures) == {"fid", "recall", "bpd"}
     assert measures["fid"].mean in (BASE[0], GOOD[0])
+
+
+def test_a_tied_arm_that_another_metric_condemns_is_named(confirm: Confirm) -> None:
+    trials = runs({0: BASE, 4: GOOD, 7: GOOD_TOO})
+    made = with_metrics(trials, kid=(-0.5, -0.6, -0.5, -0.6), recall=(0.0,) * 4)
+    shift = {7: 1.1}  # .5 or .6 above vanilla
+    rows = [
+        {**row, "kid": row["kid"] + shift.get(run.group, 0.0)}
+        for row, run in zip(made, trials, strict=True)
+    ]
+    found = verdict(confirm(trials, reports=rows))
+    assert {arm.configuration for arm in found.tie_set} == {4, 7}
+    assert found.also.startswith(f"{X} by other metrics, each with 95 %: better in KID (")
+    assert found.also.endswith(
+        f" {Y}, tied with it, is worse than vanilla in KID (0.550 ± 0.092)."
+    )
