@@ -63,7 +63,6 @@ class Fold:
         with self.view.silent():
             for event in events:
                 self.apply(event)
-        self.recorder.replayed()
 
     def is_over(self, trial: int) -> bool:
         """Return whether the record shows that an open run needs no more training."""

@@ -49,7 +49,8 @@ class Recorder:
         self._rows: dict[int, dict[str, Any]] = {}
         self._same: dict[int, dict[str, Any]] = {}  # what each report of an open run repeats
         self._written = store.keys("decisions")
-        # what the tables hold of the record; one key per report would grow without end
+        # rows of the tables that no event was seen of yet: all before the record is read, then the
+        # few that a driver wrote which was killed before it had written down why
         self._reported = store.keys("reports")
 
     @property
@@ -81,10 +82,6 @@ class Recorder:
             self._same.pop(event["trial"], None)
         self._guard(lambda: self._store.trial(row))
 
-    def replayed(self) -> None:
-        """Forget what only matters while a record is replayed."""
-        self._reported = set()
-
     def decided(self, decision: Decision) -> None:
         """Write a decision unless its key is in the table: the first one stays."""
         row = {"search": self._context.config.name, **vars(decision)}
@@ -111,7 +108,9 @@ class Recorder:
 
     def _evaluated(self, row: dict[str, Any], result: Mapping[str, Any], time: datetime) -> None:
         row["step"] = result["step"]
-        known = (row["search"], row["trial"], result["step"]) in self._reported
+        key = (row["search"], row["trial"], result["step"])
+        known = key in self._reported
+        self._reported.discard(key)  # one key per report would grow without end
         # without FID the training diverged between two evaluations
         if "fid" in result and not known:
             self._guard(lambda: self._store.report(self._report(row, result, time)))
