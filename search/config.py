@@ -170,7 +170,8 @@ class FidConfig(_Section):
     def _known_extractor(self) -> Self:
         for name in (self.extractor, *self.beside):
             check_extractor_name(name)
-        _unique([self.extractor, *self.beside], "beside")
+        if self.extractor in self.beside:
+            raise ValueError(f"beside names {self.extractor}, which decides already; leave it out")
         _unique([metric.name for metric in map(beside_metric, self.beside)], "beside")
         if self.extractor != INCEPTION and self.weights is not None:
             raise ValueError(f"weights belongs to {INCEPTION}, not to {self.extractor}")
