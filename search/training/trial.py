@@ -188,7 +188,9 @@ class Trial:
         loss = float(torch.stack(self._losses).nanmean()) if self._losses else math.nan
         seconds = self._seconds / (self.step - self.evaluated)
         probe = self.probe() if self.step in self.spec.probe_steps() else None
-        evaluation = self.evaluate(loss, seconds, probe, last=self.step == self.spec.steps)
+        # of the best weights what is measured at the end alone comes with them
+        last = self.step == self.spec.steps and not self.spec.final.best
+        evaluation = self.evaluate(loss, seconds, probe, last=last)
         if self.spec.final.best:
             evaluation = self._best(evaluation)
         evaluation = self._averaged(evaluation)
@@ -205,7 +207,7 @@ class Trial:
         if self._selected is None or bits < self._selected["bits"]:
             weights = {name: value.clone() for name, value in model.state_dict().items()}
             self._selected = {"bits": bits, "step": self.step, "weights": weights}
-        if self.step < self.spec.steps or self._selected["step"] == self.step:
+        if self.step < self.spec.steps:
             return evaluation
         model.load_state_dict(self._selected["weights"])
         again = self.evaluate(evaluation.train_loss, evaluation.step_seconds, last=True)

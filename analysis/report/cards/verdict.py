@@ -87,12 +87,8 @@ def _measured(own: Measure | None, mean: bool) -> Cell:
         return Cell(fid_text(own.mean), number=True)
     if own is None or own.difference is None:
         return Cell("", number=True)
-    value = fid_text(own.difference, signed=True)
-    if own.low is None or own.high is None:
-        return Cell(small(value, "no interval yet"), number=True)
-    kind = "better" if own.high < 0 else "worse" if own.low > 0 else ""
-    ends = " to ".join(fid_text(end, signed=True) for end in (own.low, own.high))
-    return Cell(small(value, ends), number=True, kind=kind)
+    shown = _with_ends(own.difference, own)
+    return Cell(shown, number=True, kind=_direction(own))
 
 
 _LEGEND = (
@@ -195,17 +191,22 @@ def _difference(arm: Arm) -> str:
         return "reference"
     if arm.difference is None:
         return "no seed in common"
-    value = fid_text(arm.difference, signed=True)
-    if arm.low is None or arm.high is None:
+    return _with_ends(arm.difference, arm)
+
+
+def _with_ends(difference: float, own: Arm | Measure) -> Markup:
+    """A difference from vanilla with the ends of its interval."""
+    value = fid_text(difference, signed=True)
+    if own.low is None or own.high is None:
         return small(value, "no interval yet")
-    ends = (fid_text(end, signed=True) for end in (arm.low, arm.high))
+    ends = (fid_text(end, signed=True) for end in (own.low, own.high))
     return small(value, " to ".join(ends))
 
 
-def _direction(arm: Arm) -> str:
-    if arm.low is None or arm.high is None:
+def _direction(own: Arm | Measure) -> str:
+    if own.low is None or own.high is None:
         return ""
-    return "better" if arm.high < 0 else "worse" if arm.low > 0 else ""
+    return "better" if own.high < 0 else "worse" if own.low > 0 else ""
 
 
 def _drawn(verdict: Verdict, arm: Arm, scale: Scale) -> Markup:
