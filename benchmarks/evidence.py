@@ -185,12 +185,8 @@ def closer(setup: Setup, trial: Trial, name: str) -> Row:
 def aggregate(model: Any, pixels: Tensor) -> Tensor:
     """Draw a code for each image from the posterior that the encoder gives it, in random order."""
     generator = torch.Generator(pixels.device).manual_seed(5)
-    codes = []
-    for part in dequantise(pixels, generator).split(500):
-        mean, log_variance = model.encode(part)
-        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
-        codes.append(mean + (0.5 * log_variance).exp() * noise)
-    return torch.cat(codes)
+    parts = dequantise(pixels, generator).split(500)
+    return torch.cat([model.codes(part, generator) for part in parts])
 
 
 def decoded(model: Any, codes: Tensor) -> Tensor:
