@@ -3,7 +3,8 @@
 The result is an ordinary search folder, on which search policies are replayed (`policy.py`, or
 ``mollitune replay``) in seconds instead of hours. The first seeds are recorded with whole curves
 and cooldown probes; the others, which only judge the policies, with their last value alone. Where
-hyperparameters vary, all seeds of a configuration are trained as one, without probes.
+hyperparameters vary, all seeds of a configuration are trained as one, without probes. Without
+judging seeds all of them have whole curves, so that any of them may be drawn to judge.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ class Study:
         space: Hyperparameters that vary beside the schedule, vanilla being a third of the pool
             then; a batch of another size gets as many images in fewer or more steps.
         families: The families in the pool; all by default.
+        drawn: Seed of the random configurations of the pool.
     """
 
     data: str
@@ -68,6 +70,7 @@ class Study:
     first_seed: int = 0
     space: Hyperspace = NOTHING
     families: tuple[str, ...] = ()
+    drawn: int = 0
 
     @property
     def searched(self) -> range:
@@ -89,6 +92,13 @@ JOINT = Hyperspace(
     settings_of({"batch_size": 64, "lr": 1e-3, "lr_decay": "constant"}),
 )
 SIMPLE = ("sigmoid", "cosine", "linear", "polynomial")
+UNSEEN: dict[str, Any] = {
+    "search_seeds": 8,
+    "held_out_seeds": 0,
+    "probes": (),
+    "first_seed": 40,
+    "drawn": 1,
+}
 STUDIES = {
     "digits-realnvp": Study("digits", "realnvp", 240, held_out_seeds=9),
     "digits-vae": Study("digits", "vae", 1000, held_out_seeds=14),
@@ -99,6 +109,13 @@ STUDIES = {
     "digitsjoint-realnvp": Study(
         *("digits", "realnvp", 240, 64, 102, 3, 5, 3, ()), space=JOINT, families=SIMPLE
     ),
+    # seeds and schedules that nobody had seen when all of the policy was settled
+    "digitsunseen-realnvp": Study("digits", "realnvp", 240, **UNSEEN),
+    "digitsunseen-vae": Study("digits", "vae", 1000, **UNSEEN),
+    "cifar10unseen-vae": Study(CIFAR, "vae", 400, 64, 32, hparams=MLP, **UNSEEN),
+    "cifar10unseen-glow": Study(
+        *(CIFAR, "glow", 100, 32, 16), hparams={"levels": 2, "steps": 4}, **UNSEEN
+    ),
 }
 
 
@@ -106,7 +123,7 @@ def pool(study: Study, side: int) -> list[Configuration]:
     """Vanilla and every family's default, then random configurations, each family in turn."""
     names = study.families or [name for name in families() if name != "vanilla"]
     vanilla, spaces = FamilySpace("vanilla"), [FamilySpace(name) for name in names]
-    rng, first = random.Random(0), study.space.first
+    rng, first = random.Random(study.drawn), study.space.first
     defaults = [vanilla.schedule({}), *(space.default(side) for space in spaces)]
     found = [Configuration(schedule, first) for schedule in defaults]
     while len(found) < study.configurations:
