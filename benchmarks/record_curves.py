@@ -3,8 +3,8 @@
 The result is an ordinary search folder, on which search policies are replayed (`policy.py`, or
 ``mollitune replay``) in seconds instead of hours. The first seeds are recorded with whole curves
 and cooldown probes; the others, which only judge the policies, with their last value alone. Where
-hyperparameters vary, all seeds of a configuration are trained as one, without probes. Without
-judging seeds all of them have whole curves, so that any of them may be drawn to judge.
+hyperparameters vary, all seeds of a configuration are trained as one, without probes. So are they
+without judging seeds: then all have whole curves, and any of them may be drawn to judge.
 """
 
 from __future__ import annotations
@@ -82,6 +82,12 @@ class Study:
         """The seeds that judge."""
         return range(self.searched.stop, self.searched.stop + self.held_out_seeds)
 
+    @property
+    def together(self) -> int:
+        """Seeds of a configuration that are trained as one."""
+        alike = bool(self.space) or not self.held_out_seeds
+        return self.search_seeds + self.held_out_seeds if alike else 1
+
 
 JOINT = Hyperspace(
     {
@@ -93,8 +99,9 @@ JOINT = Hyperspace(
 )
 SIMPLE = ("sigmoid", "cosine", "linear", "polynomial")
 UNSEEN: dict[str, Any] = {
-    "search_seeds": 8,
+    "search_seeds": 6,
     "held_out_seeds": 0,
+    "points": 6,
     "probes": (),
     "first_seed": 40,
     "drawn": 1,
@@ -110,8 +117,8 @@ STUDIES = {
         *("digits", "realnvp", 240, 64, 102, 3, 5, 3, ()), space=JOINT, families=SIMPLE
     ),
     # seeds and schedules that nobody had seen when all of the policy was settled
-    "digitsunseen-realnvp": Study("digits", "realnvp", 240, **UNSEEN),
-    "digitsunseen-vae": Study("digits", "vae", 1000, **UNSEEN),
+    "digitsunseen-realnvp": Study("digits", "realnvp", 240, 128, 32, **UNSEEN),
+    "digitsunseen-vae": Study("digits", "vae", 1000, 128, 32, **UNSEEN),
     "cifar10unseen-vae": Study(CIFAR, "vae", 400, 64, 32, hparams=MLP, **UNSEEN),
     "cifar10unseen-glow": Study(
         *(CIFAR, "glow", 100, 32, 16), hparams={"levels": 2, "steps": 4}, **UNSEEN
@@ -142,7 +149,7 @@ def runs(study: Study, side: int) -> Iterator[Run]:
     order += sorted(set(searched + judging) - set(order))
     numbers = range(study.configurations)
     turns = [(number, seed) for seed in order for number in numbers]
-    if study.space:  # those that can be trained as one follow each other
+    if study.together > 1:  # those that can be trained as one follow each other
         turns = [(number, seed) for number in numbers for seed in order]
     for number, seed in turns:
         own, whole = configurations[number], seed in searched
@@ -175,8 +182,8 @@ def main() -> None:
         study = STUDIES[name]
         side = 8 if study.data == "digits" else 16
         planned = list(runs(study, side))
-        stack = len(study.searched) + len(study.judging) if study.space else 1
-        results = run_all(planned, options.workers, options.out / f"{name}.jsonl", stack)
+        out = options.out / f"{name}.jsonl"
+        results = run_all(planned, options.workers, out, study.together)
         write_tables(TABLES / name, planned, results, study.searched.stop, study.space)
 
 
