@@ -91,7 +91,7 @@ class World:
         """Return the lowest logarithm of FID, from many draws and a descent from the best."""
         rng = random.Random(f"best {self.seed}")
         source = SpaceSource(FAMILIES, SIDE, SPACE)
-        pool = [c for _ in range(16) for c in source.candidates(rng)]
+        pool = [c for _ in range(32) for c in source.candidates(rng)]
         for _ in range(12):
             pool = sorted(pool, key=self.log_fid)[:24]
             pool += source.near(pool, 240, rng)

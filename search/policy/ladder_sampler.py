@@ -101,9 +101,8 @@ class LadderSampler(ShapeSampler):
         order = np.argsort(believed.location, kind="stable")
         new = list(self._source.candidates(rng, vanilla))
         if self._hyperspace:
-            half = CANDIDATES // 2
             top = [known[i] for i in order[:AROUND].tolist()]
-            new = [*new[:half], *self._source.near(top, half, rng)]
+            new += self._source.near(top, CANDIDATES, rng)
         new = [c.at(target) for c in new]
         of_new = surrogate.at(new, own=not self._hyperspace)
         lowest = float(believed.fid.min())
@@ -113,7 +112,7 @@ class LadderSampler(ShapeSampler):
             found += [own[i] for i in likeliest.tolist()]
         return list(dict.fromkeys(found))
 
-    def _open_runs(self) -> list[tuple[int, int]]:
+    def _believed(self) -> list[tuple[int, int]]:
         """What a value is only believed of, further seeds among it."""
         lost = [(c, 0) for c in sorted(self._lost)]
         return lost + [(run.configuration, run.repeat) for run in self._open.values()]

@@ -17,7 +17,7 @@ from .samplers import Sampler
 from .stopping import Run
 from .surrogate import expected_fid
 
-_TOGETHER = 0.02
+_TOGETHER = 0.04
 """Results that are learned at once, as a share of those that are known."""
 
 Expect = Callable[
@@ -60,8 +60,8 @@ class Proposer:
     """Proposes runs one after the other, and learns which were started and how they ended.
 
     A proposal changes nothing: it counts once it was `started`, here or by an earlier driver.
-    With hundreds of results one more says little, and to learn takes tenths of a second: so they
-    are learned together, 2 % of those before at a time.
+    With many results one more says little, and to learn takes tenths of a second: so from the
+    fiftieth on they are learned together, 4 % of those before at a time.
 
     First come the arms. Then the models take turns, since FIDs of different models do not
     compare: a model's turn goes to a configuration of its own that deserves another seed, if
@@ -172,7 +172,7 @@ class Proposer:
             second: Of a complete run the metric that is bounded.
         """
         self._ends.append((trial, outcome, value, step, second))
-        if len(self._ends) >= self._learned * _TOGETHER:
+        if len(self._ends) >= int(self._learned * _TOGETHER):
             self._learned += len(self._ends)
             for end in self._ends:
                 self._learn(*end)

@@ -95,7 +95,7 @@ class ShapeSampler:
     """Takes the candidate whose shape promises the largest improvement, across families.
 
     A Gaussian process over shape coordinates and hyperparameters is fitted to all complete runs.
-    Where hyperparameters are searched, half of the candidates are neighbours of the best, and each
+    Where hyperparameters are searched, as many candidates are neighbours of the best, and each
     side, vanilla and the rest, is to improve on its own best. Runs that are still going on count
     as if they had come out as expected, so that others look elsewhere; stopped and failed ones as
     no better than half of the complete ones, so that nobody looks there again. Neither ever counts
@@ -141,8 +141,10 @@ class ShapeSampler:
         if vanilla not in self._choices:
             self._choices[vanilla] = self._choice(vanilla)
         choice = self._choices[vanilla]
-        for configuration in list(self._configurations.values())[choice.seen :]:
+        tried = list(self._configurations.values())
+        for configuration in tried[choice.seen :]:
             choice.begin(configuration)
+        choice.seen = len(tried)
         return choice.best()
 
     def _choice(self, vanilla: bool) -> _Choice:
@@ -157,12 +159,15 @@ class ShapeSampler:
             # each side against its own best: both are to be tuned
             best = fids[ranked[0]]
             top = [tried[i] for i in ranked[:AROUND]]
-            half = CANDIDATES // 2
-            if near := self._source.near(top, half, rng):
-                candidates = [*candidates[:half], *near]
+            candidates = [*candidates, *self._source.near(top, CANDIDATES, rng)]
+        going_on = [self._configurations[c] for c in self._unknown() if c not in self._lost]
+        candidates = [*candidates, *going_on]
         # with hyperparameters, what is peculiar to a point is no reason to try it: all may have it
         several = surrogate.several(candidates, own=not self._hyperspace)
-        return _Choice(candidates, several, best, self._hyperspace, self._settled)
+        choice = _Choice(candidates, several, best, self._hyperspace, self._settled)
+        for configuration in going_on:
+            choice.begin(configuration)
+        return choice
 
     def tried(self, number: int, configuration: Configuration) -> None:
         """Note a tried configuration."""
@@ -189,20 +194,20 @@ class ShapeSampler:
         self._choices.clear()
 
     def _surrogate(self) -> tuple[ShapeSurrogate, list[Configuration], list[float]]:
-        """Return the process with beliefs about open runs, what is complete, and its FIDs."""
+        """Return the process with what is believed of others, what is complete, and its FIDs."""
         complete = sorted(self._values)  # the order in which the race has them, too
         known = [self._configurations[c] for c in complete]
         values = [list(self._values[c].values()) for c in complete]
         seeds = [list(self._values[c]) for c in complete]
         surrogate = fitted(known, values, seeds, self._hyperspace, self._budgets, self._earlier)
         fids = surrogate.tried().fid.tolist()
-        open_runs = self._open_runs()
-        if not open_runs:
+        believed = self._believed()
+        if not believed:
             return surrogate, known, fids
-        expected = surrogate.at([self._configurations[c] for c, _ in open_runs]).fid
-        floors = [self._floor(c, known, values) for c, _ in open_runs]
+        expected = surrogate.at([self._configurations[c] for c, _ in believed]).fid
+        floors = [self._floor(c, known, values) for c, _ in believed]
         places, everything = {c: i for i, c in enumerate(complete)}, list(known)
-        for (c, seed), value, floor in zip(open_runs, expected.tolist(), floors, strict=True):
+        for (c, seed), value, floor in zip(believed, expected.tolist(), floors, strict=True):
             if c not in places:
                 places[c] = len(everything)
                 everything.append(self._configurations[c])
@@ -211,22 +216,25 @@ class ShapeSampler:
             values[places[c]].append(max(value, floor))
             seeds[places[c]].append(seed)
         # what is only believed says nothing new of the scales
-        with_open = ShapeSurrogate(
+        with_believed = ShapeSurrogate(
             everything,
             values,
             seeds,
             self._hyperspace,
             scales=surrogate.draws,
-            always=[places[c] for c, _ in open_runs if c not in self._lost],
+            always=[places[c] for c, _ in believed if c not in self._lost],
             budgets=self._budgets,
             earlier=self._earlier,
         )
-        return with_open, known, fids
+        return with_believed, known, fids
 
-    def _open_runs(self) -> list[tuple[int, int]]:
-        """What a value is only believed of: numbers of configurations, each with a repeat."""
-        settled = list(self._configurations)[: self._settled]
-        return [(c, 0) for c in settled if c not in self._values]
+    def _unknown(self) -> list[int]:
+        """Configurations that were tried at the last result without a value: going on, or lost."""
+        return [c for c in list(self._configurations)[: self._settled] if c not in self._values]
+
+    def _believed(self) -> list[tuple[int, int]]:
+        """Runs of which a value is only believed: numbers of configurations, with a repeat."""
+        return [(c, 0) for c in self._unknown() if c in self._lost]
 
     def _floor(
         self, lost: int, known: Sequence[Configuration], values: Sequence[Sequence[float]]
@@ -265,7 +273,6 @@ class _Choice:
 
     def begin(self, configuration: Configuration) -> None:
         """Note that a configuration is tried, of these or another."""
-        self.seen += 1
         left = (i for i, c in enumerate(self._candidates) if c == configuration)
         number = next((i for i in left if i not in self._begun), None)
         if number is not None:

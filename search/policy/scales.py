@@ -168,10 +168,11 @@ def _prior(dimensions: int, kinds: Kinds) -> tuple[Array, Array]:
 
 @lru_cache(maxsize=8)
 def _normal(count: int) -> Array:
-    from scipy.stats import qmc  # a second to import, which a trial's process need not wait for
+    import torch  # seconds, where nothing else has; scipy's are the same numbers and take longer
 
+    sobol = torch.quasirandom.SobolEngine(count)
     # without the first half of the set, whose points lie on a coarse grid
-    drawn: Array = ndtri(qmc.Sobol(count, scramble=False).random(2 * DRAWS)[DRAWS:])
+    drawn: Array = ndtri(sobol.draw(2 * DRAWS, dtype=torch.float64).numpy()[DRAWS:])
     return drawn
 
 

@@ -14,7 +14,7 @@ from .hyperspace import NOTHING, Hyperspace
 from .space import FamilySpace
 from .tried import TriedCurves
 
-CANDIDATES = 256
+CANDIDATES = 128
 _ILLEGAL_DRAWS = 100
 _VANILLA = FamilySpace("vanilla")
 
