@@ -4,9 +4,10 @@ Beside the policies of this library stand what one would use without it, see `st
 
 All orders of one draw of search seeds often recommend one and the same schedule, so they are one
 sample, however many. So the search seeds are drawn anew, again and again, from all that were
-recorded; the others judge, and the spread between such draws is the error. Whole curves were
-recorded for few seeds: policies that look at rungs, and those that start from a first evaluation,
-are compared with ``--curves``, on one draw of search seeds.
+recorded; the others judge, and the spread between such draws is the error. Policies that look at
+rungs, and those that start from a first evaluation, need whole curves: of the tables called
+*unseen* all seeds have them, of the others few, so there such policies are compared with
+``--curves``, on one draw of search seeds.
 """
 
 from __future__ import annotations
@@ -34,11 +35,10 @@ from mollitune.search.replay.recording import record
 from mollitune.search.replay.replay import Point, Policy, Recording, ReplayOutcome, replay
 
 TABLES = Path(__file__).parent / "curves"
-SIDES = {"digits": 8, "digitsjoint": 8, "cifar10": 16, "cifar10fresh": 16}
-BUDGETS = {"digits": 24.0, "digitsjoint": 24.0, "cifar10": 12.0, "cifar10fresh": 12.0}
-"""Complete runs, by data; ten for glow, of which there are few seeds."""
-SEARCHED = {"glow": 2}
-"""Seeds that a search may use, where they are not three, by model."""
+BUDGETS = {"digits": 24.0, "digitsjoint": 24.0}
+"""Complete runs by data, where they are not 12; ten for glow, of which there are few seeds."""
+SEARCHED = {"cifar10-glow": 2}
+"""Seeds that a search may use, where they are not three, by table."""
 SEEN = {"digits-realnvp": 3, "digits-vae": 8, "cifar10-vae": 4, "cifar10-glow": 0}
 """Judging seeds, the first ones, that were looked at while the default policy was chosen. Those of
 glow were too, but there are no others."""
@@ -70,7 +70,8 @@ def plays(recording: Recording, budget: float, side: int) -> dict[str, Play]:
             "race, shape, vanilla alone": partial(vanilla_alone, recording, ours[0], budget),
             "one after the other": partial(one_after_the_other, recording, ours[0], budget),
         }
-        every = {name: p for name, p in every.items() if "probe" not in name}  # not recorded
+    if all(point.probe_fid is None for point in recording.curves[0][0]):
+        every = {name: p for name, p in every.items() if "probe" not in name}
     if len(recording.curves[0][0]) == 1:  # only ends were recorded: nothing can look at a rung
         rungs = ("late_cut", "probe", "asha", "ASHA", "first evaluation")
         return {name: p for name, p in every.items() if not any(r in name for r in rungs)}
@@ -123,20 +124,26 @@ def replayed_in(
 
 
 def redrawn(recording: Recording, draw: int, searched: int = 3) -> Recording:
-    """Return a recording whose search seeds are drawn anew, with ends alone; the others judge."""
-    finals = [
-        [*(curve[-1].fid for curve in curves), *judges]
-        for curves, judges in zip(recording.curves, recording.truth, strict=True)
-    ]
-    seeds = list(range(len(finals[0])))
-    random.Random(draw).shuffle(seeds)
+    """Return a recording whose search seeds are drawn anew; the others judge.
+
+    Of whole curves the ends alone are kept if some seeds have nothing else.
+    """
     step = recording.curves[0][0][-1].step
+    runs = list(recording.curves)
+    if recording.held_out:
+        runs = [
+            tuple(
+                (Point(step, 1.0, "clean", fid),) for fid in (*(c[-1].fid for c in own), *judges)
+            )
+            for own, judges in zip(recording.curves, recording.truth, strict=True)
+        ]
+    seeds = list(range(len(runs[0])))
+    random.Random(draw).shuffle(seeds)
     return replace(
         recording,
-        curves=tuple(
-            tuple((Point(step, 1.0, "clean", own[s]),) for s in seeds[:searched]) for own in finals
-        ),
-        truth=tuple(tuple(own[s] for s in seeds[searched:]) for own in finals),
+        curves=tuple(tuple(own[s] for s in seeds[:searched]) for own in runs),
+        truth=tuple(tuple(own[s][-1].fid for s in seeds[searched:]) for own in runs),
+        held_out=True,
     )
 
 
@@ -270,8 +277,8 @@ def main() -> None:
         for name in options.studies or sorted(p.name for p in options.tables.iterdir()):
             data, model = name.split("-")
             recording = record(load_results(str(options.tables / name)), model)
-            budgets = options.budgets or [10.0 if model == "glow" else BUDGETS[data]]
-            if not options.curves:
+            budgets = options.budgets or [10.0 if model == "glow" else BUDGETS.get(data, 12.0)]
+            if not (options.curves and recording.held_out):
                 for budget in budgets:
                     show_draws(name, recording, budget, options, pool)
                 continue
@@ -280,7 +287,7 @@ def main() -> None:
             others = [() if options.seen else fids[:seen] for fids in recording.truth]
             recording = replace(recording, truth=tuple(t[judged] for t in recording.truth))
             for budget in budgets:
-                every = plays(recording, budget, SIDES[data])
+                every = plays(recording, budget, side_of(name))
                 orders = range(options.orders or 500)
                 futures = {n: pool.map(p, orders, chunksize=10) for n, p in every.items()}
                 played = {n: list(found) for n, found in futures.items()}
@@ -299,16 +306,20 @@ def show_draws(
     pool: ProcessPoolExecutor,
 ) -> None:
     """Print the table of a recording whose search seeds are drawn anew."""
-    data, model = name.split("-")
-    searched, orders = SEARCHED.get(model, 3), options.orders or 10
-    play = partial(over_orders, recording, budget, SIDES[data], searched, orders)
+    searched, orders = SEARCHED.get(name, 3), options.orders or 10
+    play = partial(over_orders, recording, budget, side_of(name), searched, orders)
     found = list(pool.map(play, range(options.draws)))
-    seeds = recording.seeds + len(recording.truth[0])
+    seeds = recording.seeds + (len(recording.truth[0]) if recording.held_out else 0)
     print(
         f"\n### {name}: {len(recording.configurations)} configurations, {searched} of {seeds} "
         f"seeds, {budget:g} runs, {options.draws} draws of {orders} orders\n"
     )
     print("\n".join(table_of_draws(found)), flush=True)
+
+
+def side_of(name: str) -> int:
+    """Return the side of the images of a table in pixels."""
+    return 8 if name.startswith("digits") else 16
 
 
 def _quiet() -> None:
