@@ -72,5 +72,6 @@ def power_sentence(
     return (
         f"{model}: with {seeds} seeds there is an {100 * POWER:.0f} % chance to detect a true "
         f"difference from vanilla of {fid_text(gap)} {metric}; half of that takes {needed} seeds "
-        f"(from one seed to the next, differences vary by {fid_text(sd)} {metric})"
+        f"(between seeds, differences of the schedules that the search repeated vary by "
+        f"{fid_text(sd)} {metric}; those from vanilla may vary more)"
     )

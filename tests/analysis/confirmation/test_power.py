@@ -44,6 +44,7 @@ def test_the_sentence_holds_what_the_seeds_find(search: Search) -> None:
     needed = seeds_needed(gap / 2, NOISE, 3, level, 0.8)
     assert text == (
         "glow: with 5 seeds there is an 80 % chance to detect a true difference from vanilla of "
-        f"{gap:.2f} FID; half of that takes {needed} seeds (from one seed to the next, "
-        f"differences vary by {NOISE:.2f} FID)"
+        f"{gap:.2f} FID; half of that takes {needed} seeds (between seeds, differences of "
+        f"the schedules that the search repeated vary by {NOISE:.2f} FID; those from vanilla may "
+        "vary more)"
     )
