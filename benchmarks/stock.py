@@ -106,11 +106,12 @@ def random_search(recording: Recording, budget: float, seed: int) -> ReplayOutco
 def first_evaluation_then_top(recording: Recording, budget: float, seed: int) -> ReplayOutcome:
     """Train everything up to the first evaluation, then only the lowest FIDs to the end.
 
-    The whole pool is looked at, and as many go on as the budget allows.
+    Half of the budget at most is for looking, at the whole pool if it is enough; as many go on as
+    the rest allows.
     """
     draws = _Draws(recording, seed)
-    curves = {n: draws.curve(n) for n in draws.order}
-    start = next(iter(curves.values()))[0].progress
+    start = draws.curve(draws.order[0])[0].progress
+    curves = {n: draws.curve(n) for n in draws.order[: max(1, int(budget / 2 / start))]}
     left = budget - start * len(curves)
     top = sorted(curves, key=lambda n: curves[n][0].fid)[: max(1, round(left / (1 - start)))]
     best = min(top, key=lambda n: curves[n][-1].fid)

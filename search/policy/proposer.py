@@ -19,6 +19,8 @@ from .surrogate import expected_fid
 
 _TOGETHER = 0.04
 """Results that are learned at once, as a share of those that are known."""
+_BEFORE_SEEDS = 12
+"""Configurations before which none gets another seed, where hyperparameters are searched."""
 
 Expect = Callable[
     [str, Sequence[Configuration], Sequence[Sequence[float]], Sequence[Sequence[int]]],
@@ -108,7 +110,13 @@ class Proposer:
         self._ends: list[tuple[int, str, float | None, int, float | None]] = []
         self._learned = 0
         self._races = {
-            name: Race(eta or math.inf, seeds if eta else 1, partial(self.worth, name))
+            name: Race(
+                eta or math.inf,
+                seeds if eta else 1,
+                partial(self.worth, name),
+                # hyperparameters move FID far more than seeds do: first there is to be a choice
+                _BEFORE_SEEDS if name in self._share else 1,
+            )
             for name in self._models
         }
 

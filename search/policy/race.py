@@ -64,10 +64,12 @@ class Race:
         eta: The best 1/eta of each rung are promoted, > 1.
         seeds: Most runs of one configuration, >= 1.
         score: What each configuration with complete runs is worth.
+        least: Configurations with complete runs before which nobody is promoted.
     """
 
-    def __init__(self, eta: float, seeds: int, score: Score) -> None:
+    def __init__(self, eta: float, seeds: int, score: Score, least: int = 1) -> None:
         self._eta = eta
+        self._least = least
         self._seeds = seeds
         self._score = score
         self._entries: dict[int, Entry] = {}
@@ -92,7 +94,7 @@ class Race:
         if self._seeds < 2:
             return None  # scores take their time
         complete = {c: e.values for c, e in self._entries.items() if e.values}
-        if not complete:
+        if len(complete) < self._least:
             return None
         self._worth = self._worth or self._score(complete)
         for rung in reversed(range(self._seeds - 1)):

@@ -339,12 +339,14 @@ def test_neighbours_of_the_best_are_looked_at_where_hyperparameters_are_searched
         lr = math.log10(float(dict(configuration.settings)["lr"]))
         return 20 + 20 * (lr + 2.5) ** 2 + 60 * (configuration.schedule.until - 0.5) ** 2
 
-    found = []
+    found, repeated = [], []
     for _ in range(40):
         proposal = start(run)
         found.append(fid(proposal.configuration))
+        repeated.append(proposal.run.repeat > 0)
         run.ended(proposal.run.trial, "completed", found[-1], STEPS)
     assert min(found) < 20.3
+    assert repeated.index(True) == 12  # further seeds come once twelve were tried
 
 
 def test_from_the_fiftieth_on_results_are_learned_together() -> None:

@@ -51,6 +51,15 @@ def test_nine_configurations_by_hand() -> None:
     assert contest.promotion() is None  # rung 2 holds one, and a third of it is nobody
 
 
+def test_nobody_is_promoted_before_there_is_a_choice() -> None:
+    contest = Race(3, 5, mean, least=9)
+    first_runs(contest, [50.0, 20, 90, 10, 60, 30, 80, 40])
+    assert contest.promotion() is None
+    contest.start(8)
+    contest.end(8, 0, 70.0)
+    assert contest.promotion() == Promotion(3, 0, 10, 30, 9)
+
+
 def test_higher_rungs_go_first() -> None:
     contest = race()
     first_runs(contest, [float(k) for k in range(1, 10)])
