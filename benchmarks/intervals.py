@@ -2,9 +2,10 @@
 
 Each simulated search runs some configurations of a table once, the best third of them on a second
 seed, and so on, as in a race; its seeds are drawn from all that were recorded, and the others
-judge. Then the mean over the judging seeds should lie in 90 % of the intervals of the mean, and a
-run on a judging seed in 90 % of those of one run. The mean over few judging seeds is itself
-uncertain, which lowers the first.
+judge. Then a run on a judging seed should lie in 90 % of the intervals of one run, and the mean
+over the judging seeds in 90 % of those of the mean, widened by what so few seeds leave uncertain
+themselves. The same for the known worlds of `joint.py`, schedules alone and with hyperparameters,
+where twenty seeds judge.
 """
 
 from __future__ import annotations
@@ -12,17 +13,24 @@ from __future__ import annotations
 import argparse
 import random
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from joint import FAMILIES, SIDE, SPACE, World
 from policy import redrawn
+from scipy.special import ndtri
 
 from mollitune.analysis import load_results
-from mollitune.search.policy import ShapeSurrogate
+from mollitune.schedules import Choice
+from mollitune.search.policy import Hyperspace, ShapeSurrogate
+from mollitune.search.policy.hyperspace import NOTHING
+from mollitune.search.policy.source import SpaceSource
 from mollitune.search.replay.recording import record
-from mollitune.search.replay.replay import Recording
+from mollitune.search.replay.replay import Point, Recording
 
 TABLES = Path(__file__).parent / "curves"
+Z = ndtri(0.95)  # both ends of 90 %
 
 
 def race(recording: Recording, count: int, rng: random.Random) -> dict[int, dict[int, float]]:
@@ -37,11 +45,32 @@ def race(recording: Recording, count: int, rng: random.Random) -> dict[int, dict
     return found
 
 
-def held(recorded: Recording, count: int, searches: int) -> dict[str, float]:
+def simulated(seed: int, space: Hyperspace) -> Recording:
+    """Return 64 configurations of a known world, with 23 seeds each."""
+    world, rng = World(seed), random.Random(seed)
+    fixed = Hyperspace({name: Choice((value,)) for name, value in SPACE.first}, SPACE.first)
+    source = SpaceSource(FAMILIES, SIDE, space or fixed)
+    pool = [source.draw(rng) for _ in range(64)]
+    fids = [[world.run(own, s, rng) for s in range(23)] for own in pool]
+    curves = tuple(tuple((Point(1, 1.0, "clean", fid),) for fid in own) for own in fids)
+    return Recording("m", tuple(pool), curves, tuple(map(tuple, fids)), False, space)
+
+
+def recordings(names: Sequence[str]) -> Iterator[tuple[str, list[Recording]]]:
+    """Yield recorded tables, or, if none is named, all of them and the known worlds."""
+    for name in names or sorted(path.name for path in TABLES.iterdir()):
+        results = load_results(name, TABLES)
+        yield name, [record(results, str(results.reports["model"].iloc[0]))]
+    if not names:
+        yield "simulated, schedules", [simulated(seed, NOTHING) for seed in range(20)]
+        yield "simulated, joint", [simulated(seed, SPACE) for seed in range(20)]
+
+
+def held(recorded: Sequence[Recording], count: int, searches: int) -> dict[str, float]:
     """Return how often intervals held, in per cent, and by how much the best is overrated."""
     found: dict[str, list[float]] = defaultdict(list)
     for number in range(searches):
-        recording = redrawn(recorded, number)
+        recording = redrawn(recorded[number % len(recorded)], number)
         told = race(recording, count, random.Random(number))
         surrogate = ShapeSurrogate(
             [recording.configurations[i] for i in told],
@@ -50,13 +79,14 @@ def held(recorded: Recording, count: int, searches: int) -> dict[str, float]:
             recording.hyperspace,
         )
         belief = surrogate.tried()
-        low, high = belief.interval()
         run_low, run_high = belief.interval(run=True)
         truth = [np.array(recording.truth[i]) for i in told]
         errors = np.log([own.mean() for own in truth]) - belief.location
+        judged = belief.seed_scale / len(truth[0]) ** 0.5
+        spread = np.sqrt(belief.scale**2 + belief.level_scale**2 + judged**2)
         best = int(belief.location.argmin())
         for i, own in enumerate(truth):
-            of_mean = 100 * float(low[i] <= own.mean() <= high[i])
+            of_mean = 100 * float(abs(errors[i]) <= Z * spread[i])
             of_run = 100 * float(np.mean((run_low[i] <= own) & (own <= run_high[i])))
             for name in ("all", "best")[: 1 + (i == best)]:
                 found[f"mean, {name}"].append(of_mean)
@@ -70,17 +100,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tables", nargs="*", help="default: all")
     parser.add_argument("--searches", type=int, default=200)
-    parser.add_argument("--configurations", type=int, nargs="+", default=(16, 64))
+    parser.add_argument("--configurations", type=int, nargs="+", default=(16, 32, 64))
     options = parser.parse_args()
     names = ("mean, all", "mean, best", "run, all", "run, best", "overrated")
     print(f"| table | configurations | {' | '.join(f'{n}, %' for n in names)} | effective draws |")
     print("|---|---|---|---|---|---|---|---|")
-    for table in options.tables or sorted(path.name for path in TABLES.iterdir()):
-        results = load_results(table, TABLES)
-        recording = record(results, str(results.reports["model"].iloc[0]))
+    for table, recorded in recordings(options.tables):
         for count in options.configurations:
-            if count <= max(16, len(recording.configurations)):
-                found = held(recording, count, options.searches)
+            if count <= max(16, len(recorded[0].configurations)):
+                found = held(recorded, count, options.searches)
                 cells = " | ".join(f"{found[name]:.0f}" for name in (*names, "effective draws"))
                 print(f"| {table} | {count} | {cells} |", flush=True)
 

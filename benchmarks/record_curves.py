@@ -120,9 +120,6 @@ STUDIES = {
     "digitsunseen-realnvp": Study("digits", "realnvp", 240, 128, 32, **UNSEEN),
     "digitsunseen-vae": Study("digits", "vae", 1000, 128, 32, **UNSEEN),
     "cifar10unseen-vae": Study(CIFAR, "vae", 400, 64, 32, hparams=MLP, **UNSEEN),
-    "cifar10unseen-glow": Study(
-        *(CIFAR, "glow", 100, 32, 16), hparams={"levels": 2, "steps": 4}, **UNSEEN
-    ),
 }
 
 
