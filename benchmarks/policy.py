@@ -44,6 +44,7 @@ SEEN = {"digits-realnvp": 3, "digits-vae": 8, "cifar10-vae": 4, "cifar10-glow": 
 glow were too, but there are no others."""
 TRIED = 12
 DRAWS = 50
+_FEWEST = 6  # schedules of which a rank correlation says something
 
 Play = Callable[[int], ReplayOutcome]
 
@@ -258,6 +259,38 @@ def foretold(recording: Recording) -> str:
     )
 
 
+def looks(recordings: Sequence[Recording]) -> str:
+    """How far a value on the way tells the order in the end; of all, and of those that are clean.
+
+    Args:
+        recordings: Draws of the search seeds of one table.
+    """
+    cells = []
+    for number, point in enumerate(recordings[0].curves[0][0]):
+        clean = [
+            i for i, own in enumerate(recordings[0].curves) if own[0][number].phase == "clean"
+        ]
+        every = list(range(len(recordings[0].curves)))
+        found = [f"{len(clean)} clean"]
+        for which in (every, clean)[: 1 + (_FEWEST <= len(clean) < len(every))]:
+            rank = statistics.mean(
+                spearmanr(
+                    [drawn.curves[i][seed][number].fid for i in which],
+                    [drawn.values[i] for i in which],
+                ).statistic
+                for drawn in recordings
+                for seed in range(drawn.seeds)
+            )
+            found.append(f"{rank:.2f}")
+        cells.append(
+            f"at {100 * point.progress:.0f} % {found[1]} ({', '.join(found[:1] + found[2:])})"
+        )
+    return (
+        "Spearman's correlation of one run's values with the judged FID, in brackets how many "
+        f"schedules are clean by then, and theirs: {'; '.join(cells)}."
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("studies", nargs="*", help="default: all")
@@ -295,7 +328,8 @@ def main() -> None:
                 size = f"{len(recording.configurations)} configurations, {judges}"
                 print(f"\n### {name}: {size}, {budget:g} runs, {len(orders)} orders\n")
                 print("\n".join(table(recording, played)))
-                print(f"\n{limits(recording, others)}\n\n{foretold(recording)}", flush=True)
+                print(f"\n{limits(recording, others)}\n\n{foretold(recording)}")
+                print(f"\n{looks([recording])}", flush=True)
 
 
 def show_draws(
@@ -315,6 +349,9 @@ def show_draws(
         f"seeds, {budget:g} runs, {options.draws} draws of {orders} orders\n"
     )
     print("\n".join(table_of_draws(found)), flush=True)
+    drawn = [redrawn(recording, draw, searched) for draw in range(options.draws)]
+    if len(drawn[0].curves[0][0]) > 1:
+        print(f"\n{looks(drawn)}", flush=True)
 
 
 def side_of(name: str) -> int:
