@@ -171,6 +171,12 @@ def each_at_once(world: World, runs: int, seed: int) -> list[Configuration]:
         return schedule_only(world, runs, seed)
 
 
+def seeds_at_once(world: World, runs: int, seed: int) -> list[Configuration]:
+    """Search everything at once, with further seeds from the first configurations on."""
+    with mock.patch("mollitune.search.policy.proposer._BEFORE_SEEDS", 1):
+        return joint("shape", world, runs, seed)
+
+
 def hyperparameters_only(world: World, runs: int, seed: int) -> list[Configuration]:
     """Search the hyperparameters without mollification."""
 
@@ -189,6 +195,7 @@ def one_after_the_other(world: World, runs: int, seed: int) -> list[Configuratio
 
 WAYS: dict[str, Callable[[World, int, int], list[Configuration]]] = {
     "joint, shape": partial(joint, "shape"),
+    "joint, shape, further seeds at once": seeds_at_once,
     "joint, tpe": partial(joint, "tpe"),
     "joint, random": partial(joint, "random"),
     "schedule only": schedule_only,
